@@ -1,0 +1,259 @@
+// `provost cloud serve` and `provost handshake …`
+#include "cli/commands.h"
+#include "cli/device_address.h"
+#include "cli/output.h"
+#include "cloud/cloud_service.h"
+#include "core/byte_io.h"
+#include "core/file_io.h"
+#include "core/text.h"
+#include "transport/tcp_stream.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace provost::cli {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+double rounded(double ms) { return std::round(ms * 10) / 10; }
+
+QJsonObject verdictObject(const HandshakeReport& report)
+{
+    return {{"event", "verdict"},
+            {"verdict", report.passed ? "pass" : "fail"},
+            {"device_id", textOrNull(report.deviceId)},
+            {"stage", toQt(name(report.stage))},
+            {"cause", textOrNull(report.cause)},
+            {"advice", textOrNull(report.advice)},
+            {"ms", rounded(report.totalMs)}};
+}
+
+QJsonObject stepObject(const HandshakeMessage& message)
+{
+    return {{"event", "step"},
+            {"stage", toQt(name(message.stage))},
+            {"from", message.fromDevice ? "device" : "server"},
+            {"what", toQt(message.what)},
+            {"bytes", static_cast<qint64>(message.bytes)},
+            {"ms", rounded(message.atMs)},
+            {"note", textOrNull(message.note)},
+            {"ok", !message.failed}};
+}
+
+void printMessage(const HandshakeMessage& message)
+{
+    printText(concat("  ", message.fromDevice ? "device → server  " : "server → device  ",
+                     message.what, " · ", message.bytes, " bytes · +", fixed(message.atMs, 0),
+                     " ms", message.note.empty() ? "" : " · ", message.note));
+}
+
+void printVerdict(const HandshakeReport& report)
+{
+    printText(concat(report.passed ? "PASS  " : "FAIL  ",
+                     report.deviceId.empty() ? "unknown device" : report.deviceId, "  ",
+                     fixed(report.totalMs, 0), " ms",
+                     report.passed ? std::string{}
+                                   : concat("  at ", name(report.stage), ": ", report.cause, ". ",
+                                            report.advice)));
+}
+
+/// Prints what connections do, one line a step. Thread-safe.
+class Printer final : public CloudObserver {
+public:
+    explicit Printer(bool json) : m_json(json) {}
+    void onMessage(const ConnectionInfo& connection, const HandshakeMessage& message) override
+    {
+        const MutexLock lock(m_mutex);
+        if (!m_json)
+            return printMessage(message);
+        auto object = stepObject(message);
+        object["connection"] = static_cast<qint64>(connection.number);
+        printJson(object);
+    }
+    void onReport(const ConnectionInfo& connection, const HandshakeReport& report) override
+    {
+        const MutexLock lock(m_mutex);
+        if (!m_json)
+            return printVerdict(report);
+        auto object = verdictObject(report);
+        object["connection"] = static_cast<qint64>(connection.number);
+        printJson(object);
+    }
+    void onRequest(const RestExchange& exchange) override
+    {
+        const MutexLock lock(m_mutex);
+        if (m_json)
+            printJson({{"event", "request"},
+                       {"method", toQt(exchange.method)},
+                       {"path", toQt(exchange.path)},
+                       {"status", exchange.status},
+                       {"ms", rounded(exchange.ms)}});
+        else
+            printText(concat(exchange.method, " ", exchange.path, " ", exchange.status));
+    }
+
+private:
+    bool m_json;
+    Mutex m_mutex;
+};
+
+void waitForStop(const StopSignal& stop, const Clock& clock)
+{
+    while (clock.sleepUntil(clock.now() + 1h, stop.token())) {
+    }
+}
+
+Result<> serveHandshakes(const Arguments& arguments)
+{
+    const auto listen = TRY(parseHostPort(arguments.text("listen")));
+    CloudServiceConfig config;
+    config.folder = arguments.text("registry");
+    config.serverKeyFile = arguments.text("server-key");
+    config.rest = false;
+    config.handshakeHost = listen.host;
+    config.handshakePort = listen.port;
+    const SystemClock clock;
+    const StopSignal stop;
+    const auto printer = std::make_shared<Printer>(arguments.has("json"));
+    const auto service = TRY(CloudService::start(std::move(config), clock, printer));
+    if (arguments.has("json"))
+        printJson({{"event", "listening"}, {"port", service->handshakePort()}});
+    else
+        printText(concat("listening on ", service->handshakeHost(), ":",
+                         service->handshakePort()));
+    waitForStop(stop, clock);
+    return {};
+}
+
+Result<> serveCloud(const Arguments& arguments)
+{
+    const auto listen = TRY(parseHostPort(arguments.text("listen")));
+    CloudServiceConfig config;
+    config.folder = arguments.text("data");
+    config.restHost = listen.host;
+    config.restPort = listen.port;
+    config.handshakeHost = listen.host;
+    config.handshakePort =
+        static_cast<std::uint16_t>(TRY(arguments.number("handshake-port", 0)));
+    if (arguments.has("token-file"))
+        config.token = SecretBytes(
+            viewOf(trimmed(toText(TRY(readFile(arguments.text("token-file"), 4096))))));
+    const SystemClock clock;
+    const StopSignal stop;
+    const auto printer = std::make_shared<Printer>(arguments.has("json"));
+    const auto service = TRY(CloudService::start(std::move(config), clock, printer));
+    if (arguments.has("json"))
+        printJson({{"event", "listening"},
+                   {"port", service->restPort()},
+                   {"url", toQt(service->baseUrl())},
+                   {"handshake_port", service->handshakePort()}});
+    else
+        printText(concat("REST at ", service->baseUrl(), ", handshakes at ",
+                         service->handshakeHost(), ":", service->handshakePort(), ", registry in ",
+                         arguments.text("data")));
+    waitForStop(stop, clock);
+    return {};
+}
+
+Result<HandshakeReport> dialOnce(const Arguments& arguments)
+{
+    const auto to = TRY(parseHostPort(arguments.positionals()[0]));
+    const auto id = TRY(fromHex(arguments.text("device-id")));
+    DeviceIdentity device;
+    if (id.size() != device.deviceId.size())
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("--device-id ", arguments.text("device-id"), ": must be 24 hex digits"));
+    std::ranges::copy(id, device.deviceId.begin());
+    Bytes key = TRY(readFile(arguments.text("device-key"), 64UL * 1024));
+    // PEM and PKCS#8 are brought into the unit's form; DER goes in as it would be burnt.
+    if (const auto parsed = RsaPrivateKey::fromBytes(key);
+        parsed && !key.empty() && key[0] == std::byte{'-'})
+        device.privateSlot = parsed->toFullWidthDer();
+    else
+        device.privateSlot = SecretBytes(key);
+    wipe(key);
+    device.serverKeySlot =
+        TRY(RsaPublicKey::fromText(TRY(readFile(arguments.text("server-key"), 64UL * 1024))))
+            .toDer();
+    device.platformId = static_cast<std::uint16_t>(TRY(arguments.number("platform", 6)));
+    device.productId = device.platformId;
+    const SystemClock clock;
+    const StopSignal stop;
+    const auto op = commandContext(clock, 120s, nullptr, stop);
+    const auto line = TRY(TcpStream::connect(to.host, to.port, op.within(8s)));
+    return dialHandshake(*line, device, op);
+}
+
+Exit dial(const Arguments& arguments)
+{
+    const auto dialled = dialOnce(arguments);
+    if (!dialled)
+        return report(dialled.error(), arguments);
+    for (const auto& message : dialled->messages) {
+        if (arguments.has("json"))
+            printJson(stepObject(message));
+        else
+            printMessage(message);
+    }
+    if (arguments.has("json"))
+        printJson(verdictObject(*dialled));
+    else
+        printVerdict(*dialled);
+    return dialled->passed ? Exit::Pass : Exit::Fail;
+}
+
+Exit serve(const Arguments& arguments, Result<> (*served)(const Arguments&))
+{
+    const auto done = served(arguments);
+    return done ? Exit::Pass : report(done.error(), arguments);
+}
+
+} // namespace
+
+std::vector<Command> handshakeCommands()
+{
+    const Option listen{.name = "listen", .value = "HOST:PORT", .help = "port 0: any free one",
+                        .required = true};
+    return {{.path = "handshake serve",
+             .summary = "The server's half of the handshake for every unit in a registry",
+             .options = {listen,
+                         {.name = "server-key", .value = "KEY.pem", .help = "RSA-2048 private key",
+                          .required = true},
+                         {.name = "registry", .value = "DIR",
+                          .help = "known units: DIR/<device id>.pub.pem", .required = true}},
+             .example = "provost handshake serve --listen 127.0.0.1:5683 --server-key server.pem "
+                        "--registry units",
+             .run = [](const Arguments& a) { return serve(a, serveHandshakes); }},
+            {.path = "handshake dial",
+             .summary = "The device's half: what a unit with these keys would see",
+             .positionals = "HOST:PORT",
+             .minPositionals = 1,
+             .maxPositionals = 1,
+             .options = {{.name = "device-id", .value = "ID", .help = "24 hex digits",
+                          .required = true},
+                         {.name = "device-key", .value = "FILE", .help = "PEM or DER", .required = true},
+                         {.name = "server-key", .value = "FILE", .help = "public key, PEM or DER",
+                          .required = true},
+                         {.name = "platform", .value = "N", .help = "platform id, 6 by default"}},
+             .example = "provost handshake dial 127.0.0.1:5683 --device-id "
+                        "1f002a000547343233323032 --device-key unit.der --server-key server.pub.pem",
+             .run = dial}};
+}
+
+std::vector<Command> cloudCommands()
+{
+    return {{.path = "cloud serve",
+             .summary = "A cloud on your own premises: provisioning REST and handshakes",
+             .options = {{.name = "listen", .value = "HOST:PORT",
+                          .help = "of the REST service; port 0: any free one", .required = true},
+                         {.name = "data", .value = "DIR", .help = "registry and server key",
+                          .required = true},
+                         {.name = "handshake-port", .value = "PORT", .help = "any free one by default"},
+                         {.name = "token-file", .value = "FILE", .help = "bearer token to ask for"}},
+             .example = "provost cloud serve --listen 127.0.0.1:8080 --data cloud",
+             .run = [](const Arguments& a) { return serve(a, serveCloud); }}};
+}
+
+} // namespace provost::cli

@@ -1,0 +1,18 @@
+// Every command of `provost`, one function a group.
+#pragma once
+
+#include "cli/command_line.h"
+
+namespace provost::cli {
+
+std::vector<Command> runCommands();
+std::vector<Command> imageCommands();
+std::vector<Command> keysCommands();
+std::vector<Command> handshakeCommands();
+std::vector<Command> benchCommands();
+std::vector<Command> dfuCommands();
+std::vector<Command> ymodemCommands();
+std::vector<Command> cloudCommands();
+std::vector<Command> recordCommands(); ///< db, unit
+
+} // namespace provost::cli

@@ -1,0 +1,46 @@
+// Addresses of hardware on the command line: usb:BUS-PORT, usb:VID:PID, sim:BENCH#SLOT.
+#pragma once
+
+#include "core/op_context.h"
+#include "device/platform_spec.h"
+#include "protocol/dfu_device.h"
+#include "sim/bench.h"
+#include "transport/serial.h"
+
+#include <memory>
+#include <string>
+
+namespace provost::cli {
+
+/// A device on a bus that this object keeps alive.
+struct AddressedDevice {
+    std::unique_ptr<sim::Bench> bench{}; ///< where the address is sim:…
+    std::unique_ptr<UsbBus> ownBus{};
+    std::unique_ptr<SerialPorts> ownPorts{};
+    UsbBus* usb = nullptr;
+    SerialPorts* serial = nullptr;
+    UsbDeviceInfo info{};
+};
+
+/// @returns NotFound; InvalidArgument  the address is malformed or more than one device matches
+Result<AddressedDevice> findDevice(const std::string& address, const OpContext& op);
+
+/// The device's DFU memory. A unit that runs firmware is brought to DFU first; a device of another
+/// maker is never opened.
+Result<DfuDevice> openDfu(AddressedDevice& device, const OpContext& op);
+
+/// /dev/ttyACM0, a pseudo-terminal, tcp:HOST:PORT, or a device address with a CDC interface.
+struct AddressedStream {
+    std::unique_ptr<AddressedDevice> device{};
+    std::unique_ptr<ByteStream> stream{};
+};
+Result<AddressedStream> openStream(const std::string& address, const OpContext& op);
+
+/// HOST:PORT.
+struct HostPort {
+    std::string host{};
+    std::uint16_t port = 0;
+};
+Result<HostPort> parseHostPort(const std::string& text);
+
+} // namespace provost::cli

@@ -1,0 +1,22 @@
+// The command-line twin of the desktop: the same engine, text and JSON lines.
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "core/text.h"
+
+#include <QCoreApplication>
+#include <iostream>
+
+using namespace provost::cli;
+
+int main(int argc, char** argv)
+{
+    StopSignal::blockSignals(); // before the first thread
+    const QCoreApplication application(argc, argv);
+    QCoreApplication::setApplicationName("provost");
+    std::vector<Command> commands;
+    for (const auto& group :
+         {runCommands(), imageCommands(), keysCommands(), handshakeCommands(), benchCommands(),
+          dfuCommands(), ymodemCommands(), cloudCommands(), recordCommands()})
+        commands.insert(commands.end(), group.begin(), group.end());
+    return static_cast<int>(dispatch(commands, std::vector<std::string>(argv + 1, argv + argc)));
+}

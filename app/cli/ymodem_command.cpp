@@ -1,0 +1,75 @@
+// `provost ymodem …`
+#include "cli/commands.h"
+#include "cli/device_address.h"
+#include "cli/output.h"
+#include "core/file_io.h"
+#include "core/text.h"
+#include "protocol/ymodem_sender.h"
+
+namespace provost::cli {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+Result<> sendFiles(const Arguments& arguments)
+{
+    const auto block = TRY(arguments.number("block", 1024));
+    if (block != 128 && block != 1024)
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("--block ", block, ": must be 128 or 1024"));
+    std::vector<Bytes> contents;
+    for (const auto& file : arguments.positionals())
+        contents.push_back(TRY(readFile(file)));
+    const SystemClock clock;
+    const StopSignal stop;
+    ProgressBar bar;
+    const auto op = commandContext(clock, 1h, &bar, stop).phase("sending", 0, 1);
+    auto line = TRY(openStream(arguments.text("port"), op));
+    const YModemOptions options{.flavour = arguments.has("g") ? YModemFlavour::Streaming
+                                                              : YModemFlavour::Standard,
+                                .blockSize = static_cast<int>(block)};
+    YModemSender sender(*line.stream, options);
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < contents.size(); ++i) {
+        const auto name = std::filesystem::path(arguments.positionals()[i]).filename().string();
+        TRY(sender.send(name, contents[i], op.part(i, contents.size())));
+        bytes += contents[i].size();
+    }
+    TRY(sender.finish(op));
+    if (arguments.has("json"))
+        printJson({{"event", "sent"},
+                   {"files", static_cast<qint64>(contents.size())},
+                   {"bytes", static_cast<qint64>(bytes)},
+                   {"retries", sender.retries()}});
+    else
+        printText(concat("sent ", contents.size(), contents.size() == 1 ? " file, " : " files, ",
+                         bytes, " bytes, ", sender.retries(), " retries"));
+    return {};
+}
+
+Exit send(const Arguments& arguments)
+{
+    const auto sent = sendFiles(arguments);
+    return sent ? Exit::Pass : report(sent.error(), arguments);
+}
+
+} // namespace
+
+std::vector<Command> ymodemCommands()
+{
+    return {{.path = "ymodem send",
+             .summary = "Sends files by YModem",
+             .positionals = "FILE…",
+             .minPositionals = 1,
+             .maxPositionals = 1000,
+             .options = {{.name = "port", .value = "PORT",
+                          .help = "/dev/ttyACM0, a pseudo-terminal, tcp:HOST:PORT or a DEVICE",
+                          .required = true},
+                         {.name = "g", .help = "YModem-G: no acknowledgements between blocks"},
+                         {.name = "block", .value = "128|1024", .help = "block size, 1024 by default"}},
+             .example = "provost ymodem send bootloader.bin --port /dev/ttyACM0",
+             .run = send}};
+}
+
+} // namespace provost::cli

@@ -1,0 +1,44 @@
+// The screen of the line: a tile per slot, and the footer to start and stop them.
+#pragma once
+
+#include "gui/theme.h"
+#include "models/model_set.h"
+
+#include <QWidget>
+
+namespace provost::gui {
+
+class ActionButton;
+class CountersStrip;
+class ScanField;
+class TileGrid;
+
+class LineScreen final : public QWidget {
+    Q_OBJECT
+
+public:
+    LineScreen(const Theme& theme, ModelSet& models, QWidget* parent = nullptr);
+    void setCompact(bool compact);
+    TileGrid& tiles() { return *m_tiles; }
+    ScanField& scanField() { return *m_scan; }
+
+Q_SIGNALS:
+    void opened(provost::SlotId slot);
+    void startAllAsked();
+    void stopAsked();
+    void helpAsked();
+
+private:
+    QWidget* makeFooter(ModelSet& models);
+
+    const Theme& m_theme;
+    TileGrid* m_tiles;
+    QWidget* m_footer = nullptr;
+    ScanField* m_scan = nullptr;
+    ActionButton* m_start = nullptr;
+    ActionButton* m_stop = nullptr;
+    ActionButton* m_help = nullptr;
+    CountersStrip* m_counters = nullptr;
+};
+
+} // namespace provost::gui

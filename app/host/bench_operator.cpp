@@ -1,0 +1,106 @@
+#include "host/bench_operator.h"
+
+#include <algorithm>
+
+namespace provost {
+
+BenchOperator::BenchOperator(sim::Bench& bench, EventSink& events, const Clock& clock, Start start,
+                             BenchOperatorOptions options)
+    : m_bench(bench), m_events(events), m_clock(clock), m_start(std::move(start)),
+      m_options(std::move(options))
+{
+    if (m_options.slots.empty()) {
+        for (const auto& slot : m_bench.slots())
+            m_options.slots.push_back(SlotId{slot.number});
+    }
+    m_thread = std::jthread([this](const std::stop_token& stop) { work(stop); });
+}
+
+BenchOperator::~BenchOperator() = default;
+
+void BenchOperator::post(StationEvent event)
+{
+    const auto* finished = std::get_if<RunFinished>(&event);
+    if (finished == nullptr)
+        return;
+    const MutexLock lock(m_mutex);
+    m_running = std::max(0, m_running - 1);
+    m_due.push_back({.slot = finished->slot, .at = m_clock.now() + m_options.lookAtVerdict});
+    m_changed.notify_all();
+}
+
+void BenchOperator::begin()
+{
+    const MutexLock lock(m_mutex);
+    for (const auto slot : m_options.slots)
+        m_due.push_back({.slot = slot, .at = m_clock.now()});
+    m_changed.notify_all();
+}
+
+void BenchOperator::pause()
+{
+    const MutexLock lock(m_mutex);
+    m_paused = true;
+    m_changed.notify_all();
+}
+
+void BenchOperator::waitUntilDone()
+{
+    MutexLock lock(m_mutex);
+    while (m_running > 0 || !m_due.empty() || m_serving)
+        m_changed.wait(lock);
+}
+
+void BenchOperator::work(std::stop_token stop)
+{
+    const std::stop_callback wake(stop, [this] {
+        const MutexLock lock(m_mutex);
+        m_changed.notify_all();
+    });
+    while (!stop.stop_requested()) {
+        std::optional<SlotId> next;
+        {
+            MutexLock lock(m_mutex);
+            const auto soonest = std::ranges::min_element(m_due, {}, &Due::at);
+            if (soonest == m_due.end()) {
+                m_changed.wait(lock);
+                continue;
+            }
+            if (soonest->at > m_clock.now()) {
+                m_changed.wait_until(lock, soonest->at);
+                continue;
+            }
+            next = soonest->slot;
+            m_due.erase(soonest);
+            m_serving = true;
+        }
+        serve(*next);
+        const MutexLock lock(m_mutex);
+        m_serving = false;
+        m_changed.notify_all();
+    }
+}
+
+void BenchOperator::serve(SlotId slot)
+{
+    if (m_bench.present(slot.value)) {
+        // Out first: an empty nest is what the operator sees between two units.
+        if (m_bench.removeUnit(slot.value))
+            m_events.post(UnitRemoved{.slot = slot});
+    }
+    {
+        const MutexLock lock(m_mutex);
+        if (m_paused || (m_options.units && m_started >= *m_options.units))
+            return;
+        ++m_started;
+        ++m_running;
+    }
+    const auto inserted = m_bench.insertNext(slot.value);
+    if (inserted && *inserted && m_start(slot, (*inserted)->label))
+        return;
+    const MutexLock lock(m_mutex);
+    --m_started;
+    --m_running;
+}
+
+} // namespace provost

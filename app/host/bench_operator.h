@@ -1,0 +1,61 @@
+// Stands at a virtual bench: inserts units, scans their labels, takes them out after the verdict.
+#pragma once
+
+#include "core/mutex.h"
+#include "engine/station_engine.h"
+#include "sim/bench.h"
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <thread>
+
+namespace provost {
+
+struct BenchOperatorOptions {
+    std::optional<int> units{};              ///< stop inserting after so many; nullopt: for ever
+    std::chrono::milliseconds lookAtVerdict{0}; ///< how long a verdict stays on the screen
+    std::vector<SlotId> slots{};             ///< empty: all of the bench
+};
+
+/// Thread-safe. Listens to the engine's events; acts on a thread of its own.
+class BenchOperator final : public EventSink {
+public:
+    using Start = std::function<Result<>(SlotId, const std::string& label)>;
+    BenchOperator(sim::Bench& bench, EventSink& events, const Clock& clock, Start start,
+                  BenchOperatorOptions options);
+    ~BenchOperator() override;
+
+    void post(StationEvent event) override;
+    /// Inserts the first units and begins.
+    void begin();
+    /// No further unit is inserted; what runs ends by itself.
+    void pause();
+    /// Waits until every started unit has its verdict and no further one is due.
+    void waitUntilDone();
+
+private:
+    struct Due {
+        SlotId slot;
+        Clock::Steady at;
+    };
+    void work(std::stop_token stop);
+    void serve(SlotId slot);
+
+    sim::Bench& m_bench;
+    EventSink& m_events;
+    const Clock& m_clock;
+    Start m_start;
+    BenchOperatorOptions m_options;
+    Mutex m_mutex;
+    std::condition_variable_any m_changed;
+    std::deque<Due> m_due PROVOST_GUARDED_BY(m_mutex);
+    int m_started PROVOST_GUARDED_BY(m_mutex) = 0;
+    int m_running PROVOST_GUARDED_BY(m_mutex) = 0;
+    bool m_paused PROVOST_GUARDED_BY(m_mutex) = false;
+    bool m_serving PROVOST_GUARDED_BY(m_mutex) = false;
+    std::jthread m_thread;
+};
+
+} // namespace provost

@@ -1,0 +1,252 @@
+#include "host/host.h"
+
+#include "cloud/http_provisioning_client.h"
+#include "cloud/local_handshake_server.h"
+#include "config/load_station.h"
+#include "core/text.h"
+#include "device/particle_unit.h"
+#include "steps/register_all_steps.h"
+#include "transport/libserialport_ports.h"
+#include "transport/libusb_bus.h"
+
+#include <QCoreApplication>
+#include <QDir>
+#include <algorithm>
+#include <system_error>
+
+namespace provost {
+
+namespace {
+
+Result<> makeFolder(const std::filesystem::path& folder)
+{
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error)
+        return Unexpected(Error{.code = Errc::Io,
+                                .blame = Blame::Station,
+                                .message = concat("make folder ", folder.string(), ": ",
+                                                  error.message()),
+                                .frames = {},
+                                .native = error.value(),
+                                .cause = "C050"});
+    return {};
+}
+
+} // namespace
+
+DataFolders dataFolders()
+{
+    const std::filesystem::path beside(QCoreApplication::applicationDirPath().toStdString());
+    const auto installed = beside.parent_path() / "share" / "provost";
+    std::error_code ignored;
+    if (std::filesystem::is_directory(installed / "plans", ignored))
+        return {.plans = installed / "plans",
+                .platforms = installed / "platforms",
+                .shipping = installed / "shipping",
+                .manifests = installed / "catalog",
+                .images = installed / "images",
+                .benches = installed / "benches"};
+    const std::filesystem::path source(PROVOST_SOURCE_DIR);
+    return {.plans = source / "stations/plans",
+            .platforms = source / "stations/platforms",
+            .shipping = source / "stations/shipping",
+            .manifests = source / "firmware-images/catalog",
+            .images = PROVOST_IMAGE_DIR,
+            .benches = source / "stations/benches"};
+}
+
+std::filesystem::path stateFolder()
+{
+    const QString given = qEnvironmentVariable("XDG_STATE_HOME");
+    const QString base = given.isEmpty() ? QDir::homePath() + "/.local/state" : given;
+    return std::filesystem::path(base.toStdString()) / "provost";
+}
+
+struct Host::Impl {
+    SystemClock clock{};
+    EventHub events{};
+    std::filesystem::path database{};
+    StationConfig station{};
+    StepRegistry registry{};
+    std::unique_ptr<Journal> journal{};
+    std::unique_ptr<ImageCatalog> images{};
+    std::shared_ptr<const TestPlan> plan{};
+    std::unique_ptr<sim::Bench> bench{};
+    std::unique_ptr<LibusbBus> usb{};
+    std::unique_ptr<LibserialportPorts> serial{};
+    std::map<SlotId, UsbPortPath> ports{};
+    std::unique_ptr<CloudService> cloud{};
+    std::unique_ptr<ProvisioningClient> client{};
+    std::unique_ptr<LocalHandshakeServer> handshakes{};
+    std::unique_ptr<StationEngine> engine{};
+
+    Result<> openRecords(const HostOptions& options);
+    Result<> openBench(const HostOptions& options, const DataFolders& folders);
+    Result<> openHardware();
+    Result<> openCloud();
+    void openEngine();
+    std::unique_ptr<UnitUnderTest> unitIn(SlotId slot);
+};
+
+Result<> Host::Impl::openRecords(const HostOptions& options)
+{
+    database = options.database.empty() ? stateFolder() / "provost.db" : options.database;
+    if (database.has_parent_path())
+        TRY(makeFolder(database.parent_path()));
+    journal = TRY(Journal::open(database, clock));
+    auto& backups = station.settings.backupFolder;
+    if (backups.empty())
+        backups = (database.parent_path() / "backups").string();
+    if (!station.settings.escrowCertificate.empty())
+        TRY(makeFolder(backups));
+    return {};
+}
+
+Result<> Host::Impl::openBench(const HostOptions& options, const DataFolders& folders)
+{
+    const bool isPath = options.bench.find('/') != std::string::npos ||
+                        options.bench.ends_with(".toml");
+    bench = TRY(sim::Bench::load(isPath ? std::filesystem::path(options.bench)
+                                        : folders.benches / (options.bench + ".toml"),
+                                 options.speed));
+    const auto& network = bench->network();
+    station.settings.network.ssid = network.ssid;
+    station.settings.network.password = network.password.clone();
+    station.settings.network.security = static_cast<WifiSecurity>(network.security);
+    station.cloudIsLocal = true;
+    for (const auto& slot : bench->slots())
+        ports.emplace(SlotId{slot.number}, slot.port);
+    return {};
+}
+
+Result<> Host::Impl::openHardware()
+{
+    usb = TRY(LibusbBus::create());
+    serial = std::make_unique<LibserialportPorts>();
+    // The controller's path is known only from a device on it: slots are matched by their text.
+    const auto present = TRY(usb->enumerate());
+    for (const auto& slot : station.slots) {
+        const auto found = std::ranges::find_if(present, [&](const UsbDeviceInfo& info) {
+            return toText(info.port) == "usb:" + slot.usb;
+        });
+        if (found == present.end())
+            return Unexpected(Error{.code = Errc::NotFound,
+                                    .blame = Blame::Fixture,
+                                    .message = concat("find slot ", slot.slot.value, " at usb:",
+                                                      slot.usb, ": no device is plugged in there"),
+                                    .frames = {},
+                                    .native = {},
+                                    .cause = "C010"});
+        ports.emplace(slot.slot, found->port);
+    }
+    return {};
+}
+
+Result<> Host::Impl::openCloud()
+{
+    CloudServiceConfig config;
+    config.folder = station.cloudFolder.empty()
+                        ? database.parent_path() / (database.stem().string() + "-cloud")
+                        : station.cloudFolder;
+    config.rest = station.cloudIsLocal;
+    config.handshakeHost = station.handshakeHost;
+    config.handshakePort = station.handshakePort;
+    TRY(makeFolder(config.folder));
+    auto started = CloudService::start(std::move(config), clock);
+    if (!started)
+        return Unexpected(withCause(std::move(started).error(), "C071"));
+    cloud = TRY(std::move(started));
+    handshakes = std::make_unique<LocalHandshakeServer>(*cloud);
+    client = std::make_unique<HttpProvisioningClient>(
+        HttpClientConfig{.baseUrl = station.cloudIsLocal ? cloud->baseUrl() : station.cloudUrl,
+                         .token = std::move(station.cloudToken)});
+    return {};
+}
+
+std::unique_ptr<UnitUnderTest> Host::Impl::unitIn(SlotId slot)
+{
+    const auto port = ports.find(slot);
+    auto holdMode = [this, slot](std::chrono::milliseconds span,
+                                 const OpContext&) -> Result<bool> {
+        return bench ? bench->holdMode(slot.value, span) : Result<bool>(false);
+    };
+    UsbBus& bus = bench ? bench->usb() : static_cast<UsbBus&>(*usb);
+    SerialPorts& lines = bench ? bench->serial() : static_cast<SerialPorts&>(*serial);
+    return std::make_unique<ParticleUnit>(
+        UnitConnection{.usb = bus,
+                       .serial = lines,
+                       .port = port == ports.end() ? UsbPortPath{} : port->second,
+                       .holdMode = std::move(holdMode)},
+        plan->platform);
+}
+
+void Host::Impl::openEngine()
+{
+    engine = std::make_unique<StationEngine>(
+        EngineEnvironment{.clock = clock,
+                          .journal = *journal,
+                          .images = *images,
+                          .cloud = *client,
+                          .handshakes = *handshakes,
+                          .steps = registry,
+                          .station = station.settings,
+                          .events = events,
+                          .unitIn = [this](SlotId slot) { return unitIn(slot); }});
+}
+
+Host::Host(std::unique_ptr<Impl> impl) : m_impl(std::move(impl)) {}
+Host::~Host() = default;
+
+Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
+{
+    if (options.bench.empty() && !options.station)
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    "start a station: name its file with --station or a virtual bench with "
+                    "--simulate");
+    const auto heap = setUpSecureHeap();
+    if (!heap)
+        return Unexpected(heap.error());
+    auto impl = std::make_unique<Impl>();
+    const auto folders = dataFolders();
+    if (options.station)
+        impl->station = TRY(loadStation(*options.station));
+    TRY(impl->openRecords(options));
+    impl->images = TRY(openCatalog(folders.manifests, folders.images));
+    registerAllSteps(impl->registry);
+    impl->plan = TRY(loadPlan(options.plan, folders, impl->registry, *impl->images));
+    if (!options.bench.empty())
+        TRY(impl->openBench(options, folders));
+    else
+        TRY(impl->openHardware());
+    TRY(impl->openCloud());
+    impl->openEngine();
+    return std::unique_ptr<Host>(new Host(std::move(impl)));
+}
+
+EventHub& Host::events() { return m_impl->events; }
+StationEngine& Host::engine() { return *m_impl->engine; }
+Journal& Host::journal() { return *m_impl->journal; }
+sim::Bench* Host::bench() { return m_impl->bench.get(); }
+const Clock& Host::clock() const { return m_impl->clock; }
+const StationSettings& Host::settings() const { return m_impl->station.settings; }
+std::shared_ptr<const TestPlan> Host::plan() const { return m_impl->plan; }
+std::filesystem::path Host::database() const { return m_impl->database; }
+
+std::vector<SlotId> Host::slots() const
+{
+    std::vector<SlotId> slots;
+    for (const auto& [slot, port] : m_impl->ports)
+        slots.push_back(slot);
+    return slots;
+}
+
+Result<> Host::start(SlotId slot, const std::string& label)
+{
+    if (!m_impl->ports.contains(slot))
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("start slot ", slot.value, ": the station has no such slot"));
+    return m_impl->engine->start(slot, label, m_impl->plan);
+}
+
+} // namespace provost

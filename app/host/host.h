@@ -1,0 +1,52 @@
+// The composition root: real or virtual hardware, cloud and engine are chosen here only.
+#pragma once
+
+#include "cloud/cloud_service.h"
+#include "config/load_plan.h"
+#include "engine/station_engine.h"
+#include "host/event_hub.h"
+#include "sim/bench.h"
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+namespace provost {
+
+struct HostOptions {
+    std::string plan{"photon-full"};
+    std::optional<std::filesystem::path> station{}; ///< station.toml of a real line
+    std::string bench{};                            ///< id or path; empty: real hardware
+    std::optional<sim::Speed> speed{};
+    std::filesystem::path database{};               ///< empty: the user's state folder
+};
+
+/// Plans, benches, images: beside the program where installed, else in the source tree.
+DataFolders dataFolders();
+/// ~/.local/state/provost, or $XDG_STATE_HOME/provost.
+std::filesystem::path stateFolder();
+
+class Host {
+public:
+    /// @returns every error that keeps the station from working, with its cause
+    static Result<std::unique_ptr<Host>> create(const HostOptions& options);
+    ~Host(); ///< stops every run and waits for its verdict
+
+    EventHub& events();
+    StationEngine& engine();
+    Journal& journal();
+    sim::Bench* bench();   ///< null on real hardware
+    const Clock& clock() const;
+    const StationSettings& settings() const;
+    std::shared_ptr<const TestPlan> plan() const;
+    std::filesystem::path database() const;
+    std::vector<SlotId> slots() const;
+    Result<> start(SlotId slot, const std::string& label);
+
+private:
+    struct Impl;
+    explicit Host(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> m_impl;
+};
+
+} // namespace provost

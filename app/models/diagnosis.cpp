@@ -1,0 +1,164 @@
+#include "models/diagnosis.h"
+
+#include "models/display_text.h"
+
+#include <QCoreApplication>
+#include <QLocale>
+#include <QRegularExpression>
+
+#include <algorithm>
+
+namespace provost {
+
+namespace {
+
+class Words {
+    Q_DECLARE_TR_FUNCTIONS(Diagnosis)
+
+public:
+    static QString heading(Verdict verdict)
+    {
+        switch (verdict) {
+        case Verdict::Pass:
+            return tr("What was proved");
+        case Verdict::Hold:
+            return tr("What it waits for");
+        case Verdict::Aborted:
+            return tr("Why it stopped");
+        case Verdict::Error:
+            return tr("What to check");
+        default:
+            return tr("What is wrong");
+        }
+    }
+
+    static QString steps(const RunState& run)
+    {
+        const auto passed = std::ranges::count_if(run.steps, [](const StepState& step) {
+            return step.stage == StepStage::Done && step.record.verdict == Verdict::Pass;
+        });
+        const auto repeated = std::ranges::count_if(
+            run.steps, [](const StepState& step) { return step.record.attempt > 1; });
+        QString line = tr("%n step(s) passed", nullptr, static_cast<int>(passed));
+        if (repeated > 0)
+            line += tr(", %n after another try", nullptr, static_cast<int>(repeated));
+        return line;
+    }
+
+    static QString measurements(int count)
+    {
+        return tr("%n measured value(s) within the limits", nullptr, count);
+    }
+
+    static QString identity(const UnitIdentity& unit)
+    {
+        return unit.serial.empty()
+                   ? tr("The unit itself gave its ID %1").arg(display::text(unit.deviceId))
+                   : tr("The unit itself gave its ID %1, label %2")
+                         .arg(display::text(unit.deviceId), display::text(unit.serial));
+    }
+
+    static QString handshake(const std::vector<HandshakeArrow>& arrows)
+    {
+        return tr("Live handshake: %n message(s), none refused, complete after %1 ms", nullptr,
+                  static_cast<int>(arrows.size()))
+            .arg(QLocale().toString(arrows.back().atMs, 'f', 0));
+    }
+
+    static QString record(RunId run)
+    {
+        return tr("Record %1 is on disk and was read back").arg(QLocale::c().toString(run.value));
+    }
+
+    static QString failedStep(const StepState& step)
+    {
+        if (step.record.attempt > 1)
+            return tr("Step \u201c%1\u201d, try %2")
+                .arg(display::text(step.name), QLocale().toString(step.record.attempt));
+        return tr("Step \u201c%1\u201d").arg(display::text(step.name));
+    }
+};
+
+bool limited(const Measurement& measurement)
+{
+    return measurement.limit.min || measurement.limit.max;
+}
+
+QStringList proofs(const RunState& run)
+{
+    QStringList lines{Words::steps(run)};
+    int within = 0;
+    for (const auto& step : run.steps)
+        within += static_cast<int>(
+            std::ranges::count_if(step.record.measurements, [](const Measurement& measurement) {
+                return limited(measurement) && measurement.verdict == Verdict::Pass;
+            }));
+    if (within > 0)
+        lines << Words::measurements(within);
+    if (!run.unit.deviceId.empty())
+        lines << Words::identity(run.unit);
+    if (!run.handshake.empty() &&
+        std::ranges::none_of(run.handshake, [](const auto& arrow) { return arrow.failed; }))
+        lines << Words::handshake(run.handshake);
+    if (run.id.value > 0)
+        lines << Words::record(run.id);
+    return lines;
+}
+
+/// The try that gave the run its verdict: the last of the worst.
+const StepState* decidingStep(const RunState& run)
+{
+    const StepState* worst = nullptr;
+    for (const auto& step : run.steps) {
+        if (step.stage == StepStage::Done && step.record.verdict > Verdict::Pass &&
+            (!worst || step.record.verdict >= worst->record.verdict))
+            worst = &step;
+    }
+    return worst;
+}
+
+QStringList evidenceOf(const RunState& run)
+{
+    QStringList lines;
+    const StepState* step = decidingStep(run);
+    const std::string& error = run.error.empty() && step ? step->record.error : run.error;
+    if (step) {
+        QString line = Words::failedStep(*step);
+        if (!step->record.note.empty())
+            line += QStringLiteral(": ") + display::text(step->record.note);
+        lines << line;
+        for (const auto& measurement : step->record.measurements) {
+            if (measurement.verdict == Verdict::Fail || (limited(measurement) && !measurement.value))
+                lines << display::measurement(measurement);
+        }
+    }
+    for (const auto& arrow : run.handshake) {
+        if (arrow.failed)
+            lines << QStringList{display::text(arrow.what), display::text(arrow.note)}
+                         .filter(QRegularExpression(QStringLiteral(".")))
+                         .join(QStringLiteral(": "));
+    }
+    if (!error.empty())
+        lines << display::text(error);
+    return lines;
+}
+
+} // namespace
+
+Diagnosis diagnose(const RunState& run)
+{
+    if (!run.finished)
+        return {};
+    Diagnosis diagnosis{.verdict = run.verdict, .heading = Words::heading(run.verdict)};
+    if (run.verdict == Verdict::Pass) {
+        diagnosis.evidence = proofs(run);
+        return diagnosis;
+    }
+    const std::string cause = run.cause.empty() ? std::string("C999") : run.cause;
+    diagnosis.title = display::causeTitle(cause);
+    diagnosis.advice = display::causeAction(cause);
+    diagnosis.evidence = evidenceOf(run);
+    return diagnosis;
+}
+
+} // namespace provost

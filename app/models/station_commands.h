@@ -1,0 +1,42 @@
+// What the screens may ask of the station. Commands flow inward, events outward.
+#pragma once
+
+#include "engine/events.h"
+#include "store/record.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace provost {
+
+/// What does not change while the program runs; shown in the header.
+struct StationIdentity {
+    std::string planTitle{};    ///< "Photon 2.3.1 — full provision"
+    std::string planLine{};     ///< "Plan photon-full · rev 1"
+    std::string stationName{};  ///< "Station A"
+    std::string operatorName{}; ///< empty: none signed in
+    bool simulated = false;
+    std::string databasePath{};
+    std::vector<SlotId> slots{};
+};
+
+/// Called from the GUI thread; every call returns at once, what happens arrives as events.
+class StationCommands {
+public:
+    virtual ~StationCommands() = default;
+    virtual StationIdentity identity() const = 0;
+    /// Starts the slot with the printed label as scanned; empty label: without one.
+    virtual void start(SlotId slot, const std::string& label) = 0;
+    virtual void startAll() = 0;
+    virtual void stop(SlotId slot) = 0;
+    virtual void stopAll() = 0;
+    virtual void answer(RunId run, const std::string& reply) = 0;
+    /// From the database, read-only and quick.
+    virtual std::optional<RunRecord> run(RunId run) = 0;
+    virtual std::vector<UnitRow> units() = 0;
+    virtual std::vector<RunRecord> runsOf(const std::string& deviceId) = 0;
+    virtual ShiftCounts counts() = 0;
+};
+
+} // namespace provost

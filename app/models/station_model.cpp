@@ -1,0 +1,76 @@
+#include "models/station_model.h"
+
+#include "models/display_text.h"
+
+#include <QFileInfo>
+
+namespace provost {
+
+StationModel::StationModel(StationIdentity identity, QObject* parent)
+    : QObject(parent), m_identity(std::move(identity))
+{
+}
+
+void StationModel::apply(const StationEvent& event)
+{
+    const auto* notice = std::get_if<StationNotice>(&event);
+    if (!notice)
+        return;
+    auto& known = m_notices[notice->subject];
+    if (known.subject == notice->subject && known.good == notice->good &&
+        known.text == notice->text)
+        return;
+    known = *notice;
+    Q_EMIT changed();
+}
+
+QString StationModel::planTitle() const
+{
+    return m_identity.planTitle.empty() ? tr("No plan") : display::text(m_identity.planTitle);
+}
+
+QString StationModel::planLine() const { return display::text(m_identity.planLine); }
+
+std::vector<StationModel::Pill> StationModel::pills() const
+{
+    std::vector<Pill> pills{cloudPill(), databasePill()};
+    if (!m_identity.stationName.empty())
+        pills.push_back({.text = display::text(m_identity.stationName)});
+    if (!m_identity.operatorName.empty())
+        pills.push_back({.text = display::text(m_identity.operatorName)});
+    return pills;
+}
+
+StationModel::Pill StationModel::cloudPill() const
+{
+    const auto notice = m_notices.find("cloud");
+    if (notice == m_notices.end())
+        return {.light = Light::Unknown, .text = tr("Cloud %1").arg(display::unknown())};
+    const QString said = display::text(notice->second.text);
+    // Whoever reports may name the subject or not.
+    const bool named = said.startsWith(QStringLiteral("cloud"), Qt::CaseInsensitive);
+    return {.light = notice->second.good ? Light::Good : Light::Attention,
+            .text = named ? said : tr("Cloud %1").arg(said)};
+}
+
+StationModel::Pill StationModel::databasePill() const
+{
+    const QString path = display::text(m_identity.databasePath);
+    const QString name = QFileInfo(path).fileName();
+    Pill pill{.light = Light::Good,
+              .text = name.isEmpty() ? tr("Database") : tr("Database %1").arg(name),
+              .full = path};
+    const auto notice = m_notices.find("outbox");
+    if (notice != m_notices.end() && !notice->second.text.empty()) {
+        pill.text += QStringLiteral(" \u00b7 ") + display::text(notice->second.text);
+        pill.light = notice->second.good ? Light::Good : Light::Attention;
+    }
+    const auto database = m_notices.find("database");
+    if (database != m_notices.end() && !database->second.good) {
+        pill.text = tr("Database \u00b7 %1").arg(display::text(database->second.text));
+        pill.light = Light::Attention;
+    }
+    return pill;
+}
+
+} // namespace provost

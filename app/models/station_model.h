@@ -1,0 +1,48 @@
+// What the header says: plan, station, and how cloud and database are doing.
+#pragma once
+
+#include "models/station_commands.h"
+
+#include <QObject>
+#include <QString>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace provost {
+
+class StationModel final : public QObject {
+    Q_OBJECT
+
+public:
+    enum class Light : std::uint8_t { None, Unknown, Good, Attention };
+    struct Pill {
+        Light light = Light::None;
+        QString text{};
+        QString full{}; ///< for whoever asks: the whole path
+        bool operator==(const Pill&) const = default;
+    };
+
+    explicit StationModel(StationIdentity identity, QObject* parent = nullptr);
+
+    void apply(const StationEvent& event);
+
+    QString planTitle() const;
+    QString planLine() const;
+    bool simulated() const { return m_identity.simulated; }
+    /// From left to right: cloud, database, station, operator.
+    std::vector<Pill> pills() const;
+
+Q_SIGNALS:
+    void changed();
+
+private:
+    Pill cloudPill() const;
+    Pill databasePill() const;
+
+    StationIdentity m_identity;
+    std::map<std::string, StationNotice> m_notices;
+};
+
+} // namespace provost

@@ -1,0 +1,177 @@
+#include "store/journal.h"
+
+#include "store/journal_p.h"
+#include "store/migrator.h"
+
+namespace provost {
+
+using sqlite::Access;
+using sqlite::Connection;
+using sqlite::Transaction;
+
+namespace {
+
+/// Row of stations/engine/causes for a run that a stop of the station cut off.
+constexpr std::string_view kStoppedCause = "C001";
+constexpr std::string_view kStoppedText = "station stopped during the run";
+
+/// The same file by any name has the same lock.
+std::filesystem::path canonicalName(const std::filesystem::path& file)
+{
+    std::error_code why;
+    auto name = std::filesystem::weakly_canonical(file, why);
+    return why ? file : name;
+}
+
+} // namespace
+
+Journal::Journal(std::unique_ptr<Impl> impl) : m_impl(std::move(impl)) {}
+Journal::~Journal() = default;
+
+std::filesystem::path Journal::path() const
+{
+    return m_impl->file;
+}
+
+Result<std::unique_ptr<Journal>> Journal::open(const std::filesystem::path& file,
+                                               const Clock& clock)
+{
+    const auto name = canonicalName(file);
+    auto lock = TRY(FileLock::take(name));
+    TRY(migrate(name));
+    auto impl = std::make_unique<Impl>(name, clock, std::optional(std::move(lock)));
+    TRY(impl->openWriter());
+    TRY(impl->recover());
+    return std::unique_ptr<Journal>(new Journal(std::move(impl)));
+}
+
+Result<std::unique_ptr<Journal>> Journal::openReadOnly(const std::filesystem::path& file,
+                                                       const Clock& clock)
+{
+    const auto name = canonicalName(file);
+    TRY(requireCurrentSchema(name));
+    return std::unique_ptr<Journal>(new Journal(std::make_unique<Impl>(name, clock, std::nullopt)));
+}
+
+Result<> Journal::Impl::openWriter()
+{
+    auto connection = TRY(Connection::open(file, Access::ReadWrite));
+    const MutexLock guard(mutex);
+    writer.emplace(std::move(connection));
+    return {};
+}
+
+Result<> Journal::Impl::write(const std::string& what,
+                              const std::function<Result<>(Connection&)>& body)
+{
+    const MutexLock guard(mutex);
+    if (!writer)
+        return fail(Errc::Denied, Blame::Software,
+                    concat(what, ": ", file.string(), " was opened for reading only"));
+    const auto attempt = [&]() PROVOST_REQUIRES(mutex) -> Result<> {
+        auto transaction = TRY(Transaction::begin(*writer));
+        TRY(body(*writer));
+        return transaction.commit();
+    };
+    auto done = attempt();
+    if (!done)
+        return Unexpected(inFrame(std::move(done).error(), what));
+    return {};
+}
+
+Result<Connection> Journal::Impl::reader() const
+{
+    auto connection = TRY(Connection::open(file, Access::ReadOnly));
+    TRY(connection.script("BEGIN"));
+    return connection;
+}
+
+Result<std::int64_t> Journal::Impl::append(Connection& db, RunId run, std::string_view kind,
+                                           std::string_view subject, std::string_view payload) const
+{
+    TRY(db.execute("INSERT INTO journal (run_id, at_utc, kind, subject, payload) "
+                   "VALUES (?, ?, ?, ?, ?)",
+                   {run.value, now(), kind, subject, payload}));
+    return db.lastRow();
+}
+
+// We hold the lock, so whoever began these runs is gone.
+Result<> Journal::Impl::recover()
+{
+    return write(concat("recover ", file.string()), [this](Connection& db) -> Result<> {
+        std::vector<RunId> unfinished;
+        auto rows = TRY(db.query("SELECT run_id FROM run WHERE verdict IS NULL ORDER BY run_id"));
+        while (TRY(rows.step()))
+            unfinished.push_back(RunId{rows.integer(0)});
+        for (const RunId run : unfinished) {
+            // It ran at least until its last journal row.
+            TRY(db.execute("UPDATE run SET verdict = 'aborted', cause = ?, error = ?, "
+                           "finished_utc = ?, seconds = (SELECT max(0, max(j.at_utc) - "
+                           "run.started_utc) / 1000.0 FROM journal AS j "
+                           "WHERE j.run_id = run.run_id) WHERE run_id = ?",
+                           {kStoppedCause, kStoppedText, now(), run.value}));
+            TRY(append(db, run, "finish", kStoppedCause, name(Verdict::Aborted)));
+        }
+        return db.execute("UPDATE unit SET state = 'inspect' WHERE unit_id IN "
+                          "(SELECT unit_id FROM unsettled_intent)");
+    });
+}
+
+namespace detail {
+
+Result<OpenRun> findRun(Connection& db, RunId run)
+{
+    auto row = TRY(db.query("SELECT r.unit_id, u.device_id, r.verdict IS NOT NULL, r.simulated "
+                            "FROM run AS r LEFT JOIN unit AS u USING (unit_id) WHERE run_id = ?",
+                            {run.value}));
+    const bool found = TRY(row.step());
+    if (!found)
+        return fail(Errc::NotFound, Blame::Software, concat("find run ", run.value, ": none"));
+    OpenRun open{.deviceId = row.text(1), .finished = row.flag(2), .simulated = row.flag(3)};
+    if (!row.isNull(0))
+        open.unit = row.integer(0);
+    return open;
+}
+
+Result<OpenRun> findOpenRun(Connection& db, RunId run)
+{
+    auto open = TRY(findRun(db, run));
+    if (open.finished)
+        return fail(Errc::InvalidArgument, Blame::Software,
+                    concat("write to run ", run.value, ": it has its verdict"));
+    return open;
+}
+
+Result<OpenRun> findIdentifiedRun(Connection& db, RunId run)
+{
+    auto open = TRY(findRun(db, run));
+    if (!open.unit)
+        return fail(Errc::InvalidArgument, Blame::Software,
+                    concat("find the unit of run ", run.value, ": its id was not read yet"));
+    return open;
+}
+
+Result<std::int64_t> findUnit(Connection& db, const std::string& deviceId)
+{
+    const auto unit = TRY(db.integer("SELECT unit_id FROM unit WHERE device_id = ?", {deviceId}));
+    if (unit == 0)
+        return fail(Errc::NotFound, Blame::Operator,
+                    concat("find unit ", deviceId, ": no record of it"));
+    return unit;
+}
+
+std::string utcText(std::int64_t milliseconds)
+{
+    return isoUtc(Clock::Utc{std::chrono::milliseconds{milliseconds}});
+}
+
+Result<Verdict> verdictIn(const sqlite::Statement& row, int column)
+{
+    if (row.isNull(column))
+        return Verdict::NotRun;
+    return parseVerdict(row.text(column));
+}
+
+} // namespace detail
+
+} // namespace provost

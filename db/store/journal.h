@@ -1,0 +1,122 @@
+// The station's memory: everything a run does is here before it counts.
+#pragma once
+
+#include "store/record.h"
+
+#include <filesystem>
+#include <memory>
+
+namespace provost {
+
+/// Thread-safe. One SQLite file: STRICT tables, WAL, synchronous=FULL; one writer connection behind
+/// a mutex, readers open their own.
+///
+/// What a function wrote is on disk when it returns. A run with its verdict is final: writing to it
+/// is InvalidArgument, except note(), setKeyState() and clearInspection().
+///
+/// Errors: Io (disk full, read-only, I/O; blame Station, native = SQLite code), Busy (another
+/// process holds it), Corrupt, InvalidData (newer schema), NotFound (no such run, unit, key, row),
+/// InvalidArgument (the record breaks a rule of the schema), Denied (opened read-only).
+class Journal {
+public:
+    /// Opens or creates, migrates (a copy of the old file is kept beside it), then recovers:
+    /// unfinished runs close as Aborted, units with an unsettled intent become `inspect`.
+    /// FILE.lock is held until destruction, so only one Journal can do this at a time.
+    ///
+    /// @returns Busy  another process has the file open as a Journal
+    static Result<std::unique_ptr<Journal>> open(const std::filesystem::path& file,
+                                                 const Clock& clock);
+    /// For commands that only look, also beside a running station: no lock, no migration, no
+    /// recovery; every function that writes returns Denied.
+    static Result<std::unique_ptr<Journal>> openReadOnly(const std::filesystem::path& file,
+                                                         const Clock& clock);
+    ~Journal();
+    std::filesystem::path path() const;
+
+    Result<RunId> beginRun(const RunStart& start);
+    /// The device id was read from the wire; binds unit and run. `route`: listening, serial, …
+    ///
+    /// @returns Mismatch  the run is already of another unit
+    Result<> identify(RunId run, const UnitIdentity& unit, std::string_view route);
+    Result<> recordAttempt(RunId run, const AttemptRecord& attempt);
+    /// Arrows whose positions follow on continue the session; others begin the next one.
+    Result<> recordHandshake(RunId run, const std::vector<HandshakeArrow>& arrows);
+    Result<> recordImage(RunId run, const ImageUse& image);
+    /// Anything else worth a row: kind `backup`, `note`, …; not one that the journal writes itself.
+    Result<> note(RunId run, std::string_view kind, std::string_view payload);
+
+    /// Announces an irreversible effect; on disk when it returns.
+    Result<> intend(RunId run, std::string_view effect, std::string_view payload = {});
+    /// @returns NotFound  no such intent is open in this run
+    Result<> settle(RunId run, std::string_view effect, Verdict verdict);
+
+    /// The public key, before it is burnt. Again for a key that the unit holds: keeps its state.
+    ///
+    /// @returns Mismatch  same key is on another unit; this unit's row says `refused`
+    Result<> journalKey(RunId run, const KeyRecord& key);
+    /// A key that becomes `proved` supersedes the unit's older ones and their waiting
+    /// registrations. `registered` stays when the same key is proved again.
+    Result<> setKeyState(RunId run, const std::string& fingerprint, std::string_view state);
+    /// The latest key of a unit that is not superseded.
+    Result<std::optional<KeyRecord>> keyOf(const std::string& deviceId);
+    /// All of a unit, newest first, with state `refused` where another unit owned the key.
+    Result<std::vector<KeyRecord>> keysOf(const std::string& deviceId);
+    /// Every unit that holds this key, its owner first.
+    Result<std::vector<std::string>> unitsWithKey(const std::string& fingerprint);
+
+    /// Verdict, outbox rows and the unit's state in one transaction, then read back on another
+    /// connection. Repeating it with the same verdict and cause only reads back.
+    ///
+    /// A unit with an unsettled intent becomes `inspect`, whatever the verdict; Pass is refused
+    /// while an intent of this run is open. Aborted and Error leave the unit's state: they did not
+    /// judge it. An idempotency key that is known already waits again if device and payload are
+    /// the same.
+    ///
+    /// @returns Mismatch  an idempotency key is known with another device or payload
+    ///          Corrupt   what was read back differs
+    Result<> finishRun(RunId run, Verdict verdict, std::string_view cause, std::string_view error,
+                       double seconds, const std::vector<OutboxEntry>& outbox = {});
+
+    Result<RunRecord> run(RunId id);
+    Result<std::vector<RunRecord>> runsOf(const std::string& deviceId); ///< newest first
+    Result<std::vector<RunRecord>> runsSince(Clock::Utc since);         ///< finished; oldest first
+    Result<std::vector<JournalRow>> journalOf(RunId id);                ///< in order
+    Result<std::vector<UnitRow>> units();                               ///< last seen first
+    /// By device id or label, or an unambiguous prefix of either.
+    ///
+    /// @returns NotFound         nothing fits
+    ///          InvalidArgument  several units fit
+    Result<UnitRow> unit(const std::string& idOrLabel);
+    /// True where an unsettled intent is on record: its memory must be read before it runs.
+    Result<bool> needsInspection(const std::string& deviceId);
+    /// The unit's memory was read back: its state becomes `new` until a run judges it.
+    Result<> clearInspection(RunId run, const std::string& deviceId);
+
+    Result<std::vector<OutboxEntry>> outbox(std::string_view state = {}); ///< oldest first
+    Result<> markSent(std::int64_t id);
+    Result<> markFailed(std::int64_t id, std::string_view error);
+
+    /// Of runs finished since then. `simulated`: only such runs, or only real ones.
+    Result<ShiftCounts> counts(Clock::Utc since, std::optional<bool> simulated = std::nullopt);
+    /// Median seconds of passed attempts of each named step in the plan's latest runs, in order;
+    /// for the remaining time.
+    Result<std::vector<std::pair<std::string, double>>>
+    typicalSteps(std::string_view planId, std::optional<bool> simulated = std::nullopt);
+
+private:
+    struct Impl;
+    explicit Journal(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> m_impl;
+};
+
+/// What `provost db verify` reports: integrity of the file, foreign keys, schema version, journal
+/// sequence without gaps, every verdict in agreement with journal, attempts and measurements.
+struct VerifyProblem {
+    std::string table{};  ///< "database" where it is not one table
+    std::int64_t row = 0; ///< 0 where it is not one row
+    std::string reason{};
+};
+/// The first problem; reads only, also beside a running station.
+Result<std::optional<VerifyProblem>> verifyDatabase(const std::filesystem::path& file);
+
+} // namespace provost

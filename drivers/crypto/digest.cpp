@@ -1,0 +1,99 @@
+#include "crypto/digest.h"
+
+#include "core/byte_io.h"
+#include "core/text.h"
+#include "crypto/openssl_p.h"
+
+#include <new>
+
+#include <openssl/rand.h>
+
+namespace provost {
+
+namespace {
+
+constexpr std::size_t kAesBlock = 16;
+
+Result<> checkAesParameters(ByteView key, ByteView iv)
+{
+    if (key.size() != kAesBlock || iv.size() != kAesBlock)
+        return fail(Errc::InvalidArgument, Blame::Software,
+                    concat("AES-128-CBC: key of ", key.size(), " and IV of ", iv.size(),
+                           " bytes, 16 each wanted"));
+    return {};
+}
+
+/// Direction as EVP counts it: 1 encrypts, 0 decrypts.
+Result<Bytes> runAes(int direction, ByteView key, ByteView iv, ByteView in)
+{
+    const CipherContext context(EVP_CIPHER_CTX_new());
+    Bytes out(in.size() + kAesBlock);
+    int body = 0;
+    int tail = 0;
+    const bool done =
+        context &&
+        EVP_CipherInit_ex2(context.get(), EVP_aes_128_cbc(), opensslBytes(key), opensslBytes(iv),
+                           direction, nullptr) == 1 &&
+        EVP_CipherUpdate(context.get(), opensslBytes(ByteSpan(out)), &body, opensslBytes(in),
+                         static_cast<int>(in.size())) == 1 &&
+        EVP_CipherFinal_ex(context.get(), opensslBytes(ByteSpan(out)) + body, &tail) == 1;
+    if (!done)
+        return opensslFailure(Errc::InvalidData, Blame::Unit,
+                              concat("AES-128-CBC over ", in.size(), " bytes"));
+    out.resize(static_cast<std::size_t>(body) + static_cast<std::size_t>(tail));
+    return out;
+}
+
+} // namespace
+
+Sha256 sha256(ByteView bytes)
+{
+    Sha256 digest{};
+    // Fails only where memory is exhausted.
+    if (EVP_Digest(bytes.data(), bytes.size(), opensslBytes(ByteSpan(digest)), nullptr,
+                   EVP_sha256(), nullptr) != 1)
+        throw std::bad_alloc();
+    return digest;
+}
+
+Bytes hmacSha1(ByteView key, ByteView data)
+{
+    Bytes mac(20);
+    std::size_t length = 0;
+    if (EVP_Q_mac(nullptr, "HMAC", nullptr, "SHA1", nullptr, key.data(), key.size(),
+                  opensslBytes(data), data.size(), opensslBytes(ByteSpan(mac)), mac.size(),
+                  &length) == nullptr)
+        throw std::bad_alloc();
+    return mac;
+}
+
+Result<Bytes> randomBytes(std::size_t count)
+{
+    Bytes bytes(count);
+    if (RAND_bytes(opensslBytes(ByteSpan(bytes)), static_cast<int>(count)) != 1)
+        return opensslFailure(Errc::Unavailable, Blame::Station,
+                              concat("draw ", count, " random bytes"));
+    return bytes;
+}
+
+Result<Bytes> aes128CbcEncrypt(ByteView key, ByteView iv, ByteView plain)
+{
+    TRY(checkAesParameters(key, iv));
+    return runAes(1, key, iv, plain);
+}
+
+Result<Bytes> aes128CbcDecrypt(ByteView key, ByteView iv, ByteView cipher)
+{
+    TRY(checkAesParameters(key, iv));
+    if (cipher.empty() || cipher.size() % kAesBlock != 0)
+        return fail(Errc::InvalidData, Blame::Unit,
+                    concat("AES-128-CBC: ", cipher.size(), " bytes are no whole blocks"));
+    return runAes(0, key, iv, cipher);
+}
+
+std::string sha256Hex(ByteView bytes)
+{
+    return toHex(sha256(bytes));
+}
+
+} // namespace provost

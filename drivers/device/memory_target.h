@@ -1,0 +1,35 @@
+// Memory that can be erased, programmed and read, whatever carries the bytes.
+#pragma once
+
+#include "core/memory.h"
+#include "core/op_context.h"
+
+#include <span>
+
+namespace provost {
+
+class MemoryTarget {
+public:
+    virtual ~MemoryTarget() = default;
+    virtual std::span<const MemoryRegion> regions() const = 0;
+    virtual Result<> erase(std::uint32_t address, std::uint32_t size, const OpContext& op) = 0;
+    virtual Result<> program(const MemoryBlock& block, const OpContext& op) = 0;
+    virtual Result<Bytes> read(std::uint32_t address, std::uint32_t size, const OpContext& op) = 0;
+};
+
+/// What a write did, for the record.
+struct ProgramOutcome {
+    std::uint32_t written = 0; ///< bytes
+    std::uint32_t skipped = 0; ///< bytes that were there already
+    int sectors = 0;           ///< erased and written
+    int sectorsSkipped = 0;
+};
+
+/// Writes a block sector by sector and reads each back. Sectors that already hold the wanted
+/// bytes are left alone.
+/// @returns Mismatch (cause F110)  a sector does not hold what was written; says where
+///          Protected              part of the block lies outside what may be written
+Result<ProgramOutcome> programAndVerify(MemoryTarget& target, const MemoryBlock& block,
+                                        const OpContext& op);
+
+} // namespace provost

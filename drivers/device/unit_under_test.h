@@ -1,0 +1,63 @@
+// The board in one slot across all its modes.
+#pragma once
+
+#include "device/dct.h"
+#include "device/memory_target.h"
+#include "device/platform_spec.h"
+#include "protocol/dfu_device.h"
+#include "transport/serial.h"
+
+#include <memory>
+#include <string>
+
+namespace provost {
+
+enum class UnitMode : std::uint8_t { Absent, BootRom, Dfu, Listening, Application };
+std::string_view name(UnitMode mode); ///< absent, boot-rom, dfu, listening, application
+
+struct UnitIdentification {
+    std::string deviceId{};          ///< 24 lower-case hex digits
+    std::string route{};             ///< listening, control-request, dfu-serial, cdc-serial
+    UnitMode arrivedIn = UnitMode::Absent; ///< before anything was asked of it
+};
+
+/// Knows how to get from any mode to any other. Owned and used by one slot's thread.
+class UnitUnderTest {
+public:
+    virtual ~UnitUnderTest() = default;
+    virtual const PlatformSpec& platform() const = 0;
+    /// A virtual bench stands behind it: demo images may be written.
+    virtual bool simulated() const = 0;
+    /// True where a device is on the port now; learns simulated().
+    virtual bool look() = 0;
+    /// The chip's id from the wire, never from a constant serial (particle-devices 1.2).
+    /// @returns NotFound (C010)  the slot is empty; Unsupported (C013)  another platform
+    ///          Unavailable (C012)  no route to the id in the mode it is in
+    virtual Result<UnitIdentification> identify(const OpContext& op) = 0;
+    virtual Result<UnitMode> mode(const OpContext& op) = 0;
+    /// @returns Timeout (C014)  it did not get there
+    virtual Result<> bringTo(UnitMode mode, const OpContext& op) = 0;
+    /// A fresh boot of the firmware; returns when its USB device is on the bus.
+    virtual Result<> reboot(const OpContext& op) = 0;
+    /// reboot(), then the mode that the unit chose by itself.
+    virtual Result<UnitMode> restart(const OpContext& op) = 0;
+    /// The present DFU session; brings the unit to DFU first. Valid until the mode changes.
+    virtual Result<DfuDevice*> dfu(const OpContext& op) = 0;
+    /// The console of the running firmware.
+    virtual Result<std::unique_ptr<ByteStream>> openConsole(const OpContext& op) = 0;
+    /// The running firmware's USB device, for control requests.
+    virtual Result<std::unique_ptr<UsbDevice>> openControl(const OpContext& op) = 0;
+    /// Holds the MODE button where the fixture can; false where it cannot.
+    virtual Result<bool> holdMode(std::chrono::milliseconds span, const OpContext& op) = 0;
+    /// Both physical DCT sectors, read by exact length.
+    virtual Result<DctSnapshot> readDct(const OpContext& op) = 0;
+    /// Waits until the firmware left its present bus position and is back, or came up anew.
+    virtual Result<> waitForFirmware(const OpContext& op) = 0;
+    /// The bus position of now; to see a re-enumeration that one asked for.
+    virtual std::uint32_t incarnation(const OpContext& op) = 0;
+    virtual Result<> waitForNewIncarnation(std::uint32_t old, const OpContext& op) = 0;
+    /// Closes everything that is open on the unit.
+    virtual void release() = 0;
+};
+
+} // namespace provost

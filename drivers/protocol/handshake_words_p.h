@@ -1,0 +1,97 @@
+// What a handshake says to people: names of messages, and one advice for each cause.
+#pragma once
+
+#include "core/byte_io.h"
+#include "core/text.h"
+#include "protocol/handshake_p.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+namespace provost::handshake {
+
+/// Text, TLS or a constant: what other programs and idle lines send, and RSA never does.
+inline bool looksForeign(ByteView bytes)
+{
+    if (bytes.size() < 4)
+        return false;
+    const ByteView head = bytes.first(std::min<std::size_t>(bytes.size(), 16));
+    const bool text = std::ranges::all_of(
+        head, [](std::byte b) { return std::isprint(u8(b)) != 0 || std::isspace(u8(b)) != 0; });
+    const bool tls = u8(bytes[0]) == 0x16 && u8(bytes[1]) == 0x03;
+    const bool constant = std::ranges::all_of(bytes, [&](std::byte b) { return b == bytes[0]; });
+    return text || tls || constant;
+}
+
+inline std::string printable(std::string_view text)
+{
+    std::string clean;
+    for (const char c : text.substr(0, 63)) // 5.5
+        clean.push_back(std::isprint(static_cast<unsigned char>(c)) != 0 ? c : '?');
+    return clean;
+}
+
+inline std::string wordsFor(const CoapMessage& message)
+{
+    if (message.isPing())
+        return "ping";
+    if (message.isReply())
+        return message.payload.empty() ? "acknowledgement" : "describe answer";
+    const std::string first = message.path.empty() ? std::string() : message.path.front();
+    if (message.code == kCoapPost && (first == "E" || first == "e"))
+        return concat("event ",
+                      printable(message.path.size() > 1 ? message.path[1] : "without name"));
+    if (message.code == kCoapGet && first == "t")
+        return "time request";
+    if (message.code == kCoapGet && first == "e")
+        return "subscription";
+    return "message";
+}
+
+struct Advice {
+    std::string_view cause{};
+    std::string_view words{};
+};
+
+// particle-devices 10
+inline constexpr std::array kAdvice{
+    Advice{"silent-unit", "Check network, firewall and port: the unit connected and said nothing."},
+    Advice{"not-a-unit", "Find out what else dials this port: what came is no unit's reply."},
+    Advice{"short-reply", "Check the network, then restart the unit: its reply came incomplete."},
+    Advice{"timeout", "Check the network: the peer stopped in the middle of a message."},
+    Advice{"wrong-server-key", "Burn this server's public key into the unit."},
+    Advice{"wrong-nonce", "Look for a relay or an old recording: the reply answers another nonce."},
+    Advice{"unknown-device", "Register the unit's public key for this device ID."},
+    Advice{"key-not-registered", "Register the unit's own RSA-1024 public key for this device ID."},
+    Advice{"locked-key",
+           "Send the unit's new public key to the cloud, which has locked the old one."},
+    Advice{"wrong-device-key", "Read the key that is in the unit and register its public half."},
+    Advice{"no-hello",
+           "Look at the flash of the unit: orange, re-encode its key; magenta, burn the "
+           "server key."},
+    Advice{"bad-hello", "Check the firmware of the unit: its first sealed message is no hello."},
+    Advice{"bad-message-counter",
+           "Update the firmware of the unit: it counts its messages wrongly."},
+    Advice{"bad-message", "Check network and firmware: a message in the session cannot be read."},
+    Advice{"no-further-message", "Restart the unit: it said hello and then nothing more."},
+    Advice{"cancelled", "Run it again: it was stopped."},
+    Advice{"server-failed", "Check server key and random generator of this station."},
+    Advice{"unreadable-device-key", "Write the key in the full-width form that the unit can read."},
+    Advice{"unusable-server-key", "Give the server's public key, RSA-2048 in DER."},
+    Advice{"silent-server", "Check address and port: nothing there speaks the handshake."},
+    Advice{"server-hung-up",
+           "Check server key and registration: the server read the reply and hung "
+           "up, as units see with -19."},
+    Advice{"wrong-server-signature", "Burn the public key of the very server that signs: magenta "
+                                     "flash, authentication error (8)."},
+    Advice{"no-ping-answer", "Check the server: it takes the hello and answers no ping."},
+};
+
+inline std::string_view adviceFor(std::string_view cause)
+{
+    const auto found = std::ranges::find(kAdvice, cause, &Advice::cause);
+    return found != kAdvice.end() ? found->words : std::string_view{};
+}
+
+} // namespace provost::handshake

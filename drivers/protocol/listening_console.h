@@ -1,0 +1,45 @@
+// The serial console of a unit in listening mode (particle-devices 7.1 to 7.5).
+#pragma once
+
+#include "crypto/secret_bytes.h"
+#include "protocol/module_report.h"
+#include "transport/serial.h"
+
+#include <string>
+
+namespace provost {
+
+enum class WifiSecurity : std::uint8_t { Open = 0, Wep = 1, Wpa = 2, Wpa2 = 3 };
+
+/// `line` must outlive it.
+class ListeningConsole {
+public:
+    explicit ListeningConsole(ByteStream& line);
+    /// 24 lower-case hex digits. @returns Timeout  nobody answers: not in listening mode
+    Result<std::string> deviceId(const OpContext& op);
+    Result<std::string> systemVersion(const OpContext& op); ///< "2.3.1"
+    Result<ModuleReport> modules(const OpContext& op);
+    Result<std::string> macAddress(const OpContext& op);
+    /// Walks the dialogue of `w` in every variant of 7.3.
+    /// @returns Denied  the unit could not save them
+    Result<> setWifi(std::string_view ssid, const SecretBytes& password, WifiSecurity security,
+                     const OpContext& op);
+    /// `f`, then one file by YModem, then the closing text.
+    /// @returns Denied  refused or validation failed; message has the unit's words
+    Result<> sendModule(std::string_view fileName, ByteView content, const OpContext& op);
+    /// `x`: leaves listening mode.
+    Result<> exit(const OpContext& op);
+
+private:
+    class Window;
+    class WifiDialogue;
+    /// Presses `key` and reads until `find` makes something of what was said.
+    template <class Find>
+    auto ask(char key, Find find, std::string_view what, const OpContext& op,
+             std::chrono::milliseconds limit)
+        -> Result<decltype(find(std::string_view()))>;
+    Result<> closing(Result<> sent, const OpContext& op);
+    ByteStream& m_line;
+};
+
+} // namespace provost

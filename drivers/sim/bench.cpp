@@ -1,0 +1,205 @@
+#include "sim/bench.h"
+
+#include "core/text.h"
+#include "sim/bench_file.h"
+#include "sim/unit_factory.h"
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+namespace provost::sim {
+
+namespace {
+
+struct Slot {
+    int number = 0;
+    std::vector<UnitSupply> supply{}; ///< counts go down; what is used up is removed
+    std::shared_ptr<VirtualPort> port{};
+    std::optional<InsertedUnit> unit{};
+    std::unique_ptr<VirtualPhoton> board{};
+};
+
+std::vector<Slot> makeSlots(const BenchFile& file)
+{
+    std::vector<Slot> slots;
+    for (const SlotFile& each : file.slots) {
+        UsbPortPath path{.controller = "sim:" + file.name,
+                         .ports = {static_cast<std::uint8_t>(each.number)}};
+        slots.push_back({.number = each.number,
+                         .supply = each.units,
+                         .port = std::make_shared<VirtualPort>(std::move(path))});
+    }
+    return slots;
+}
+
+VirtualPorts portsOf(const std::vector<Slot>& slots)
+{
+    VirtualPorts ports;
+    for (const Slot& slot : slots)
+        ports.push_back(slot.port);
+    return ports;
+}
+
+} // namespace
+
+struct Bench::Impl {
+    explicit Impl(BenchFile file)
+        : name(file.name), pace(file.pace), modeButton(file.modeButton), slots(makeSlots(file)),
+          network(std::make_shared<const BenchNetwork>(std::move(file.network))),
+          ports(portsOf(slots)), usb(ports, pace), serial(ports, pace), factory(network, pace)
+    {}
+
+    Result<Slot*> find(int number)
+    {
+        const auto found = std::find_if(slots.begin(), slots.end(), [number](const Slot& slot) {
+            return slot.number == number;
+        });
+        if (found == slots.end())
+            return fail(Errc::NotFound, Blame::Operator,
+                        concat("bench ", name, " has no slot ", number));
+        return &*found;
+    }
+
+    const std::string name;
+    const Pace pace;
+    const bool modeButton;
+    mutable Mutex mutex;
+    std::vector<Slot> slots PROVOST_GUARDED_BY(mutex);
+    const std::shared_ptr<const BenchNetwork> network;
+    const VirtualPorts ports;
+    VirtualUsbBus usb;
+    VirtualSerialPorts serial;
+    UnitFactory factory PROVOST_GUARDED_BY(mutex);
+};
+
+Bench::Bench(std::unique_ptr<Impl> impl) : m_impl(std::move(impl)) {}
+Bench::~Bench() = default;
+
+Result<std::unique_ptr<Bench>> Bench::load(const std::filesystem::path& file,
+                                           std::optional<Speed> speed)
+{
+    std::ifstream in(file, std::ios::binary);
+    std::ostringstream text;
+    if (!in || !(text << in.rdbuf()))
+        return fail(Errc::NotFound, Blame::Operator,
+                    concat("read the bench ", file.string(), ": not there or not readable"));
+    return parse(text.str(), file.string(), speed);
+}
+
+Result<std::unique_ptr<Bench>> Bench::parse(std::string_view toml, std::string_view name,
+                                            std::optional<Speed> speed)
+{
+    BenchFile file = TRY(parseBenchFile(toml, name));
+    file.pace.speed = speed.value_or(file.pace.speed);
+    return std::unique_ptr<Bench>(new Bench(std::make_unique<Impl>(std::move(file))));
+}
+
+UsbBus& Bench::usb()
+{
+    return m_impl->usb;
+}
+
+SerialPorts& Bench::serial()
+{
+    return m_impl->serial;
+}
+
+const BenchNetwork& Bench::network() const
+{
+    return *m_impl->network;
+}
+
+std::string Bench::name() const
+{
+    return m_impl->name;
+}
+
+Speed Bench::speed() const
+{
+    return m_impl->pace.speed;
+}
+
+std::vector<BenchSlot> Bench::slots() const
+{
+    const MutexLock lock(m_impl->mutex);
+    std::vector<BenchSlot> slots;
+    for (const Slot& slot : m_impl->slots)
+        slots.push_back({.number = slot.number, .port = slot.port->path()});
+    return slots;
+}
+
+const VirtualPorts& Bench::ports() const
+{
+    return m_impl->ports;
+}
+
+Result<std::optional<InsertedUnit>> Bench::insertNext(int slot)
+{
+    TRY(removeUnit(slot));
+    const MutexLock lock(m_impl->mutex);
+    Slot& place = *TRY(m_impl->find(slot));
+    if (place.supply.empty())
+        return std::optional<InsertedUnit>();
+    UnitSupply& supply = place.supply.front();
+    auto made = TRY(m_impl->factory.make(supply, place.port));
+    place.unit = made.unit;
+    place.board = std::move(made.board);
+    if (supply.count && --*supply.count == 0)
+        place.supply.erase(place.supply.begin());
+    return place.unit;
+}
+
+Result<> Bench::removeUnit(int slot)
+{
+    std::unique_ptr<VirtualPhoton> leaving; // its thread ends outside the lock
+    const MutexLock lock(m_impl->mutex);
+    Slot& place = *TRY(m_impl->find(slot));
+    place.unit.reset();
+    leaving = std::move(place.board);
+    return {};
+}
+
+std::optional<InsertedUnit> Bench::present(int slot) const
+{
+    const MutexLock lock(m_impl->mutex);
+    const auto place = m_impl->find(slot);
+    return place ? (*place)->unit : std::nullopt;
+}
+
+Result<bool> Bench::holdMode(int slot, std::chrono::milliseconds span)
+{
+    const MutexLock lock(m_impl->mutex);
+    const Slot& place = *TRY(m_impl->find(slot));
+    if (!m_impl->modeButton)
+        return false;
+    if (place.board)
+        place.board->holdMode(span);
+    return true;
+}
+
+Result<> Bench::setPower(int slot, bool on)
+{
+    const MutexLock lock(m_impl->mutex);
+    const Slot& place = *TRY(m_impl->find(slot));
+    if (place.board)
+        place.board->setPower(on);
+    return {};
+}
+
+Result<> Bench::failTransfer(int slot, std::uint32_t nth, FaultKind kind)
+{
+    const MutexLock lock(m_impl->mutex);
+    const Slot& place = *TRY(m_impl->find(slot));
+    place.port->failTransfer(nth, kind);
+    return {};
+}
+
+VirtualPhoton* Bench::board(int slot)
+{
+    const MutexLock lock(m_impl->mutex);
+    const auto place = m_impl->find(slot);
+    return place ? (*place)->board.get() : nullptr;
+}
+
+} // namespace provost::sim

@@ -1,0 +1,158 @@
+#include "sim/cdc_function.h"
+
+#include "core/byte_io.h"
+#include "core/text.h"
+
+#include <algorithm>
+
+namespace provost::sim {
+
+namespace {
+
+constexpr std::uint8_t kInterrupt = 0x82;
+constexpr std::uint8_t kDataIn = 0x81;
+constexpr std::uint8_t kDataOut = 0x01;
+constexpr unsigned k050 = 13;
+constexpr unsigned k060 = 102;
+constexpr unsigned k070 = 200;
+constexpr std::uint32_t kDfuBaud = 14400;
+constexpr std::uint32_t kListeningBaud = 28800;
+
+std::string serialOf(unsigned version, const std::string& id)
+{
+    if (version < k060)
+        return "00000000050B";
+    if (version >= k070)
+        return id;
+    std::string upper = id;
+    std::transform(upper.begin(), upper.end(), upper.begin(),
+                   [](char c) { return c >= 'a' && c <= 'f' ? static_cast<char>(c - 32) : c; });
+    return upper;
+}
+
+} // namespace
+
+CdcFunction::CdcFunction(std::shared_ptr<BoardState> board)
+    : m_board(std::move(board)), m_version(m_board->systemVersion),
+      m_serial(serialOf(m_version, m_board->idText())), m_channel(*m_board)
+{
+    ByteWriter(m_coding).le32(9600).u8(0).u8(0).u8(8);
+}
+
+Bytes CdcFunction::deviceDescriptor() const
+{
+    Bytes bytes;
+    ByteWriter(bytes)
+        .u8(18).u8(1).le16(0x0200).u8(2).u8(0).u8(0).u8(64)
+        .le16(0x2B04).le16(0xC006).le16(m_version >= k060 ? 0x0250 : 0x0200)
+        .u8(1).u8(2).u8(3).u8(1);
+    return bytes;
+}
+
+Bytes CdcFunction::configurationDescriptor() const
+{
+    Bytes body;
+    ByteWriter out(body);
+    out.u8(9).u8(4).u8(0).u8(0).u8(1).u8(2).u8(2).u8(1).u8(0);
+    out.u8(5).u8(0x24).u8(0).le16(0x0110);              // header
+    out.u8(5).u8(0x24).u8(1).u8(0).u8(1);               // call management
+    out.u8(4).u8(0x24).u8(2).u8(2);                     // line coding, control line state
+    out.u8(5).u8(0x24).u8(6).u8(0).u8(1);               // union
+    out.u8(7).u8(5).u8(kInterrupt).u8(3).le16(8).u8(16);
+    out.u8(9).u8(4).u8(1).u8(0).u8(2).u8(10).u8(0).u8(0).u8(0);
+    out.u8(7).u8(5).u8(kDataIn).u8(2).le16(64).u8(0);
+    out.u8(7).u8(5).u8(kDataOut).u8(2).le16(64).u8(0);
+    Bytes bytes;
+    ByteWriter(bytes).u8(9).u8(2).le16(static_cast<unsigned>(9 + body.size())).u8(2).u8(1).u8(0)
+        .u8(0xC0).u8(50).raw(body);
+    return bytes;
+}
+
+Bytes CdcFunction::stringDescriptor(std::uint8_t index) const
+{
+    switch (index) {
+    case 0:
+        return *fromHex("04030904");
+    case 1:
+        return stringDescriptorOf("Particle");
+    case 2:
+        return stringDescriptorOf(m_version >= k060 ? "Photon" : "Photon with WiFi");
+    case 3:
+        return stringDescriptorOf(m_serial);
+    default:
+        return {};
+    }
+}
+
+bool CdcFunction::alternateSelected(std::uint8_t interface, std::uint8_t alternate)
+{
+    return interface < 2 && alternate == 0;
+}
+
+UsbReply CdcFunction::classRequest(const UsbSetup& setup, ByteView data)
+{
+    const MutexLock lock(m_board->mutex);
+    switch (setup.request) {
+    case 0x20:
+        if (data.size() != 7)
+            return UsbReply::stall();
+        m_coding = toBytes(data);
+        lineCoding(readLe32(data));
+        return {};
+    case 0x21:
+        return UsbReply::with(m_coding);
+    case 0x22: // SET_CONTROL_LINE_STATE
+    case 0x23: // SEND_BREAK
+        return {};
+    default:
+        return UsbReply::stall();
+    }
+}
+
+void CdcFunction::lineCoding(std::uint32_t baud)
+{
+    if (baud == kDfuBaud) {
+        m_board->askRestart(BootTarget::Dfu);
+        return;
+    }
+    if (baud != kListeningBaud || m_board->listening)
+        return;
+    (m_version >= k050 ? m_board->listening : m_board->startReceiver) = true;
+    m_board->notify();
+}
+
+UsbReply CdcFunction::vendorRequest(const UsbSetup& setup, ByteView data)
+{
+    const MutexLock lock(m_board->mutex);
+    return m_channel.request(setup, data);
+}
+
+UsbReply CdcFunction::bulkOut(std::uint8_t endpoint, ByteView data)
+{
+    if (endpoint != kDataOut)
+        return UsbReply::stall();
+    const MutexLock lock(m_board->mutex);
+    m_board->received.insert(m_board->received.end(), data.begin(), data.end());
+    m_board->notify();
+    return {};
+}
+
+UsbReply CdcFunction::bulkIn(std::uint8_t endpoint, std::size_t most)
+{
+    if (endpoint == kInterrupt)
+        return UsbReply::nak();
+    if (endpoint != kDataIn)
+        return UsbReply::stall();
+    const MutexLock lock(m_board->mutex);
+    Bytes& waiting = m_board->toHost;
+    if (waiting.empty())
+        return UsbReply::nak();
+    const auto count = static_cast<std::ptrdiff_t>(std::min(most, waiting.size()));
+    Bytes data(waiting.begin(), waiting.begin() + count);
+    waiting.erase(waiting.begin(), waiting.begin() + count);
+    if (waiting.empty())
+        m_board->notify();
+    return UsbReply::with(std::move(data));
+}
+
+} // namespace provost::sim

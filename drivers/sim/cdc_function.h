@@ -1,0 +1,35 @@
+// A Photon's running firmware on USB: CDC-ACM and vendor control requests (particle-devices 1.2,
+// 1.3, 7.2).
+#pragma once
+
+#include "sim/board_state.h"
+#include "sim/control_channel.h"
+
+namespace provost::sim {
+
+class CdcFunction final : public Chapter9Function {
+public:
+    /// Precondition: the caller holds board->mutex, and board->systemVersion is set.
+    explicit CdcFunction(std::shared_ptr<BoardState> board);
+    Bytes deviceDescriptor() const override;
+    Bytes configurationDescriptor() const override;
+    Bytes stringDescriptor(std::uint8_t index) const override;
+    UsbReply bulkOut(std::uint8_t endpoint, ByteView data) override;
+    UsbReply bulkIn(std::uint8_t endpoint, std::size_t most) override;
+
+protected:
+    UsbReply classRequest(const UsbSetup& setup, ByteView data) override;
+    UsbReply vendorRequest(const UsbSetup& setup, ByteView data) override;
+    bool alternateSelected(std::uint8_t interface, std::uint8_t alternate) override;
+
+private:
+    void lineCoding(std::uint32_t baud);
+
+    const std::shared_ptr<BoardState> m_board;
+    const unsigned m_version;
+    const std::string m_serial;
+    Bytes m_coding;            ///< guarded by m_board->mutex, as the channel
+    ControlChannel m_channel;
+};
+
+} // namespace provost::sim

@@ -1,0 +1,406 @@
+#include "sim/dfu_function.h"
+
+#include "core/byte_io.h"
+#include "core/text.h"
+
+#include <algorithm>
+
+namespace provost::sim {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+enum State : std::uint8_t {
+    Idle = 2,
+    DownloadSync = 3,
+    DownloadBusy = 4,
+    DownloadIdle = 5,
+    ManifestSync = 6,
+    UploadIdle = 9,
+    ErrorState = 10,
+};
+enum Status : std::uint8_t { Ok = 0x00, ErrUnknown = 0x0E, ErrStalledPacket = 0x0F };
+
+constexpr std::uint32_t kTransferSize = 4096;
+constexpr std::uint32_t kFirstWritable = 0x08020000;
+constexpr std::uint32_t kDctSpace = 0x4000;
+constexpr std::uint8_t kMicrosoftCode = 0xEE;
+constexpr std::uint8_t kFunctional = 0x21;
+
+constexpr std::uint8_t kManufacturerString = 1;
+constexpr std::uint8_t kProductString = 2;
+constexpr std::uint8_t kSerialString = 3;
+constexpr std::uint8_t kFirstAlternateString = 4;
+
+constexpr std::string_view kFlashLayout =
+    "@Internal Flash   /0x08000000/03*016Ka,01*016Kg,01*064Kg,07*128Kg";
+constexpr std::string_view kDctLayout = "@DCT Flash   /0x00000000/01*016Kg";
+
+std::string serialOf(unsigned version, const std::string& id)
+{
+    if (version < 11)
+        return "00000000010B";
+    if (version >= 100)
+        return id;
+    std::string upper = id;
+    std::transform(upper.begin(), upper.end(), upper.begin(),
+                   [](char c) { return c >= 'a' && c <= 'f' ? static_cast<char>(c - 32) : c; });
+    return upper;
+}
+
+unsigned bootloaderVersion(const BoardState& board)
+{
+    const auto module = moduleIn(board.flash, region::kBootloader);
+    return module ? module->version : 0;
+}
+
+/// 3.4: part 2 from 200 on, and part 1 at the version that part 2 asks for.
+bool partsLendDct(const FlashMemory& flash)
+{
+    const auto part1 = runnable(flash, region::kPart1);
+    const auto part2 = runnable(flash, region::kPart2);
+    if (!part1 || !part2 || part2->version < 200)
+        return false;
+    return std::all_of(part2->dependencies.begin(), part2->dependencies.end(),
+                       [&](const ModuleDependency& each) {
+                           const bool onPart1 =
+                               each.function ==
+                                   static_cast<std::uint8_t>(ModuleFunction::SystemPart) &&
+                               each.index == 1;
+                           return !onPart1 || part1->version >= each.version;
+                       });
+}
+
+Bytes functionalDescriptor()
+{
+    Bytes bytes;
+    ByteWriter(bytes).u8(9).u8(kFunctional).u8(0x0B).le16(255).le16(kTransferSize).le16(0x011A);
+    return bytes;
+}
+
+} // namespace
+
+DfuFunction::DfuFunction(std::shared_ptr<BoardState> board)
+    : m_board(std::move(board)), m_version(bootloaderVersion(*m_board)),
+      m_serial(serialOf(m_version, m_board->idText())), m_borrowsDct(m_version >= 100),
+      m_dctWorks(!m_borrowsDct || partsLendDct(m_board->flash)), m_buffer(kTransferSize)
+{}
+
+Bytes DfuFunction::deviceDescriptor() const
+{
+    Bytes bytes;
+    ByteWriter(bytes)
+        .u8(18).u8(1).le16(0x0200).u8(0).u8(0).u8(0).u8(64)
+        .le16(0x2B04).le16(0xD006).le16(m_version >= 11 ? 0x0250 : 0x0200)
+        .u8(kManufacturerString).u8(kProductString).u8(kSerialString).u8(1);
+    return bytes;
+}
+
+Bytes DfuFunction::configurationDescriptor() const
+{
+    Bytes bytes;
+    ByteWriter out(bytes);
+    out.u8(9).u8(2).le16(36).u8(1).u8(1).u8(0).u8(0xC0).u8(50);
+    for (unsigned alternate = 0; alternate < 2; ++alternate)
+        out.u8(9).u8(4).u8(0).u8(alternate).u8(0).u8(0xFE).u8(1).u8(2).u8(kFirstAlternateString +
+                                                                         alternate);
+    out.raw(functionalDescriptor());
+    return bytes;
+}
+
+Bytes DfuFunction::stringDescriptor(std::uint8_t index) const
+{
+    switch (index) {
+    case 0:
+        return *fromHex("04030904");
+    case kManufacturerString:
+        return stringDescriptorOf("Particle");
+    case kProductString:
+        return stringDescriptorOf("Photon DFU Mode");
+    case kSerialString:
+        return stringDescriptorOf(m_serial);
+    case kFirstAlternateString:
+        return stringDescriptorOf(kFlashLayout);
+    case kFirstAlternateString + 1:
+        return stringDescriptorOf(kDctLayout);
+    case 0xEE: {
+        if (m_version < 11)
+            return {};
+        Bytes bytes = stringDescriptorOf("MSFT100");
+        bytes[0] = std::byte{0x12};
+        ByteWriter(bytes).u8(kMicrosoftCode).u8(0);
+        return bytes;
+    }
+    default:
+        return {};
+    }
+}
+
+Bytes DfuFunction::otherDescriptor(std::uint8_t type, std::uint8_t) const
+{
+    return type == kFunctional ? functionalDescriptor() : Bytes{};
+}
+
+bool DfuFunction::alternateSelected(std::uint8_t interface, std::uint8_t alternate)
+{
+    return interface == 0 && alternate < 2;
+}
+
+void DfuFunction::busReset()
+{
+    Chapter9Function::busReset();
+    const MutexLock lock(m_board->mutex);
+    plugInState();
+}
+
+void DfuFunction::plugInState()
+{
+    m_state = Idle;
+    m_status = Ok;
+    m_pointer = kFirstWritable;
+    m_pending.reset();
+    m_failed = false;
+}
+
+std::optional<SteadyTime> DfuFunction::busyUntil() const
+{
+    const MutexLock lock(m_board->mutex);
+    return m_busyUntil;
+}
+
+UsbReply DfuFunction::vendorRequest(const UsbSetup& setup, ByteView)
+{
+    // Microsoft OS descriptors (1.3): WinUSB without a driver package.
+    if (m_version < 11 || setup.request != kMicrosoftCode || !setup.isIn())
+        return UsbReply::stall();
+    Bytes bytes;
+    ByteWriter out(bytes);
+    if (setup.index == 4) {
+        out.le32(40).le16(0x0100).le16(4).u8(1).fill(7, std::byte{0});
+        out.u8(0).u8(1).text("WINUSB").fill(16, std::byte{0});
+        return UsbReply::with(std::move(bytes));
+    }
+    if (setup.index == 5) {
+        const auto wide = [&out](std::string_view text) {
+            for (const char c : text)
+                out.le16(static_cast<unsigned char>(c));
+            out.le16(0);
+        };
+        out.le32(142).le16(0x0100).le16(5).le16(1).le32(132).le32(1).le16(40);
+        wide("DeviceInterfaceGUID");
+        out.le32(78);
+        wide("{37fb5f90-1a34-4929-933b-8a27e1850033}");
+        return UsbReply::with(std::move(bytes));
+    }
+    return UsbReply::stall();
+}
+
+UsbReply DfuFunction::classRequest(const UsbSetup& setup, ByteView data)
+{
+    const MutexLock lock(m_board->mutex);
+    switch (setup.request) {
+    case 0: // DETACH: disconnects and reconnects at once, whatever was asked (1.7)
+        m_board->replug = true;
+        m_board->notify();
+        return {};
+    case 1:
+        return download(setup, data);
+    case 2:
+        return upload(setup);
+    case 3:
+        return getStatus();
+    case 4:
+        return clearStatus();
+    case 5:
+        return UsbReply::with(Bytes{std::byte{m_state}});
+    case 6:
+        return abort();
+    default:
+        return UsbReply::stall();
+    }
+}
+
+UsbReply DfuFunction::fault(std::uint8_t status)
+{
+    m_state = ErrorState;
+    m_status = status;
+    m_pending.reset();
+    return UsbReply::stall();
+}
+
+UsbReply DfuFunction::download(const UsbSetup& setup, ByteView data)
+{
+    const bool ready = m_state == Idle || m_state == DownloadIdle;
+    if (!ready || data.size() != setup.length || data.size() > kTransferSize)
+        return fault(ErrStalledPacket);
+    if (data.empty()) {
+        m_state = ManifestSync; // leave
+        return {};
+    }
+    m_pending = Pending{.block = setup.value, .data = toBytes(data)};
+    std::copy(data.begin(), data.end(), m_buffer.begin());
+    m_state = DownloadSync;
+    return {};
+}
+
+UsbReply DfuFunction::upload(const UsbSetup& setup)
+{
+    if ((m_state != Idle && m_state != UploadIdle) || setup.length > kTransferSize)
+        return fault(ErrStalledPacket);
+    if (setup.length == 0) {
+        m_state = Idle;
+        return {};
+    }
+    if (setup.value == 0) {
+        m_state = setup.length > 3 ? Idle : UploadIdle;
+        return UsbReply::with(*fromHex("002141"));
+    }
+    if (setup.value == 1)
+        return fault(ErrStalledPacket);
+    m_state = UploadIdle;
+    const auto block = static_cast<std::uint32_t>(setup.value - 2);
+    return UsbReply::with(readMemory(m_pointer + block * kTransferSize, setup.length));
+}
+
+Bytes DfuFunction::readMemory(std::uint32_t address, std::size_t size)
+{
+    ByteView found;
+    if (onDct()) {
+        // Offset 0 is the application DCT; what follows it in the sector follows it here.
+        if (m_dctWorks && address < kDctSpace)
+            found = m_board->store.read(address, size);
+    } else if (FlashMemory::contains(address, size)) {
+        found = m_board->flash.view(address, size);
+    }
+    if (!found.empty())
+        std::copy(found.begin(), found.end(), m_buffer.begin());
+    else if (m_borrowsDct) // 0.7.0 and later clear the buffer, older ones send what was in it
+        std::fill(m_buffer.begin(), m_buffer.end(), std::byte{0});
+    return toBytes(ByteView(m_buffer).first(size));
+}
+
+UsbReply DfuFunction::getStatus()
+{
+    const auto now = std::chrono::steady_clock::now();
+    if (now < m_pollDue) {
+        m_board->violations.push_back(
+            concat("GETSTATUS in dfuDNBUSY before the announced ", m_poll, " ms had passed"));
+        m_pollDue = {};
+    }
+    if (m_failed) { // the error hook stalled both halves of endpoint 0
+        m_failed = false;
+        return UsbReply::stall();
+    }
+    if (m_state == DownloadSync && m_pending) {
+        announcePoll();
+        const UsbReply answer = statusBlock(DownloadBusy);
+        const Pending work = *std::exchange(m_pending, std::nullopt);
+        m_failed = !execute(work);
+        m_pollDue = now + std::chrono::milliseconds(m_poll);
+        return answer; // the state reads dfuDNLOAD-SYNC again once the work is done
+    }
+    if (m_state == DownloadSync)
+        m_state = DownloadIdle;
+    else if (m_state == ManifestSync) {
+        m_state = Idle;
+        m_board->askRestart(BootTarget::Normal);
+        return statusBlock(DownloadIdle); // 5, not 7 (1.5)
+    }
+    return statusBlock(m_state);
+}
+
+UsbReply DfuFunction::statusBlock(std::uint8_t shownState) const
+{
+    Bytes bytes;
+    ByteWriter(bytes).u8(m_status).le16(m_poll & 0xFFFF).u8(m_poll >> 16).u8(shownState).u8(0);
+    return UsbReply::with(std::move(bytes));
+}
+
+void DfuFunction::announcePoll()
+{
+    const bool erase = m_pending->block == 0 && u8(m_pending->data[0]) == 0x41;
+    std::chrono::milliseconds real{m_version >= 100 ? 0 : 50};
+    if (onDct())
+        real = erase ? 500ms : 1ms; // the fields are swapped (1.5)
+    m_poll = static_cast<std::uint32_t>(
+        std::chrono::ceil<std::chrono::milliseconds>(m_board->pace.work(real)).count());
+}
+
+UsbReply DfuFunction::clearStatus()
+{
+    const bool wasError = m_state == ErrorState;
+    m_state = wasError ? Idle : ErrorState;
+    m_status = wasError ? Ok : ErrUnknown;
+    return {};
+}
+
+UsbReply DfuFunction::abort()
+{
+    if (m_state != ErrorState) {
+        m_state = Idle;
+        m_status = Ok;
+        m_pending.reset();
+        m_failed = false;
+    }
+    return {};
+}
+
+bool DfuFunction::execute(const Pending& work)
+{
+    if (work.block == 1)
+        return true;
+    if (work.block > 1) {
+        const std::uint32_t address = m_pointer + (work.block - 2U) * kTransferSize;
+        Bytes data = work.data;
+        data.resize((data.size() + 3) / 4 * 4, std::byte{0xFF});
+        return onDct() ? writeDct(address, work.data) : writeFlash(address, data);
+    }
+    if (work.data.size() != 5)
+        return true; // mass erase and unknown commands: accepted, ignored
+    const std::uint32_t address = readLe32(work.data, 1);
+    switch (u8(work.data[0])) {
+    case 0x21:
+        m_pointer = address;
+        return true;
+    case 0x41:
+        m_pointer = address;
+        return onDct() || eraseFlash(address);
+    default:
+        return true;
+    }
+}
+
+bool DfuFunction::eraseFlash(std::uint32_t address)
+{
+    const auto sector = FlashMemory::sectorAt(address);
+    if (!sector || address < kFirstWritable || !m_board->flash.erase(address))
+        return false;
+    workFor(sector->eraseTime);
+    return true;
+}
+
+bool DfuFunction::writeFlash(std::uint32_t address, ByteView data)
+{
+    if (address < kFirstWritable || !m_board->flash.program(address, data))
+        return false;
+    workFor(FlashMemory::programTime(data.size()));
+    // Version 7 and older write blindly; newer ones read back, up to three times.
+    return m_version < 11 || equalBytes(m_board->flash.view(address, data.size()), data);
+}
+
+bool DfuFunction::writeDct(std::uint32_t offset, ByteView data)
+{
+    const std::uint32_t limit = m_borrowsDct ? dct::kUsable : dct::kUsableOld;
+    if (!m_dctWorks || !m_board->store.write(offset, data, limit))
+        return false;
+    workFor(250ms + FlashMemory::programTime(kDctSpace));
+    return true;
+}
+
+void DfuFunction::workFor(std::chrono::microseconds real)
+{
+    m_busyUntil = std::chrono::steady_clock::now() + m_board->pace.work(real);
+}
+
+} // namespace provost::sim

@@ -1,0 +1,50 @@
+// The main loop of a Photon: bootloader, system firmware, listening, network and cloud. Runs on the
+// board's own thread.
+#pragma once
+
+#include "sim/board_state.h"
+#include "sim/cloud_client.h"
+#include "sim/network_address.h"
+
+namespace provost::sim {
+
+class Firmware {
+public:
+    explicit Firmware(std::shared_ptr<BoardState> board) : m_board(std::move(board)) {}
+    /// Returns when stop is requested.
+    void run(std::stop_token stop);
+
+private:
+    enum class Boot : std::uint8_t { Dead, Dfu, System };
+
+    void waitForPower();
+    Boot bootloader(BootTarget target);
+    void runDfu();
+    /// The system's own start-up; false: it restarts at once.
+    bool startSystem(BootTarget target);
+    void runSystem();
+    void listen();
+    void serveConsole(bool receiverOnly);
+    void goOnline();
+    bool joinNetwork();
+    void prepareKeys();
+    void connectCloud();
+    std::optional<std::uint32_t> route(ServerRecord& record);
+    std::optional<std::uint32_t> resolve(const ServerRecord& record);
+    CloudIdentity identity() const;
+    int talk(std::uint32_t ip, std::uint16_t port);
+    void showFailure(int error);
+    void backOff();
+
+    /// False: interrupted by a restart, power or (outside listening) a wish to listen.
+    bool pause(std::chrono::microseconds span);
+    bool interrupted() const;   ///< takes the mutex
+    bool mustLeave() const;     ///< caller holds the mutex: restart, no power, stop
+    void setLed(LedColour colour, LedPattern pattern, int periodMs);
+
+    const std::shared_ptr<BoardState> m_board;
+    std::stop_token m_stop{};
+    int m_failures = 0;
+};
+
+} // namespace provost::sim

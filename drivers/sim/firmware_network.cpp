@@ -1,0 +1,234 @@
+#include "core/byte_io.h"
+#include "core/text.h"
+#include "sim/firmware.h"
+#include "sim/tcp_line.h"
+#include "sim/unit_rsa.h"
+
+#include <algorithm>
+
+namespace provost::sim {
+
+namespace {
+
+using namespace std::chrono_literals;
+namespace e = cloud_error;
+
+constexpr auto kJoin = 3000ms;
+constexpr auto kRetryJoin = 10000ms;
+constexpr auto kDialLatency = 120ms;
+constexpr auto kKeyArithmetic = 350ms; ///< one private RSA operation of the unit
+constexpr auto kKeyGeneration = 4000ms;
+constexpr auto kConnectWatchdog = 8000ms; ///< 5.6
+constexpr auto kBurst = 250ms;
+constexpr auto kLeastBackOff = 20ms;
+constexpr unsigned k070 = 200;
+constexpr std::uint16_t kDefaultPort = 5683;
+constexpr std::string_view kPublicCloud = "device.spark.io";
+
+} // namespace
+
+void Firmware::goOnline()
+{
+    {
+        const MutexLock lock(m_board->mutex);
+        m_board->received.clear(); // belongs to the application, which does not care
+        if (m_board->safeMode)
+            m_board->show({LedColour::Magenta, LedPattern::Breathe, 4000});
+    }
+    if (!joinNetwork())
+        return;
+    prepareKeys();
+    if (!interrupted())
+        connectCloud();
+}
+
+bool Firmware::joinNetwork()
+{
+    bool joins = false;
+    {
+        const MutexLock lock(m_board->mutex);
+        if (!m_board->joinedNetwork.empty())
+            return true;
+        const auto known = m_board->credentials();
+        const BenchNetwork& around = *m_board->network;
+        joins = known && known->ssid == around.ssid &&
+                (around.security == 0 ||
+                 equalBytes(known->password.reveal(), around.password.reveal()));
+        m_board->show({LedColour::Green, LedPattern::Blink, 200});
+    }
+    if (!pause(m_board->pace.work(kJoin)))
+        return false;
+    if (!joins) {
+        pause(m_board->pace.patience(kRetryJoin, 100ms));
+        return false;
+    }
+    const MutexLock lock(m_board->mutex);
+    m_board->joinedNetwork = m_board->network->ssid;
+    m_board->say(concat("net: joined ", m_board->joinedNetwork));
+    m_board->show({LedColour::Green, LedPattern::Breathe, 4000});
+    return true;
+}
+
+void Firmware::prepareKeys()
+{
+    bool blank = false;
+    {
+        const MutexLock lock(m_board->mutex);
+        blank = u8(m_board->store.read(dct::kPrivateKey, 1)[0]) == 0xFF;
+    }
+    if (blank) {
+        setLed(LedColour::White, LedPattern::Blink, 200);
+        const auto key = generateOnDevice();
+        if (!key || !pause(m_board->pace.work(kKeyGeneration)))
+            return;
+        const MutexLock lock(m_board->mutex);
+        m_board->writeDct(dct::kPrivateKey, key->reveal());
+        m_board->say("system: made a device key");
+    }
+    // The public slot follows the private one whenever the server key is read (3.6).
+    const MutexLock lock(m_board->mutex);
+    const Bytes derived = pastedPublicKey(m_board->store.read(dct::kPrivateKey, 612));
+    if (!equalBytes(m_board->store.read(dct::kPublicKey, derived.size()), derived))
+        m_board->writeDct(dct::kPublicKey, derived);
+}
+
+void Firmware::connectCloud()
+{
+    setLed(LedColour::Cyan, LedPattern::Blink, 200);
+    ServerRecord record;
+    const auto ip = route(record);
+    int error = -20;
+    if (ip && pause(m_board->pace.work(kDialLatency)))
+        error = talk(*ip, record.port);
+    if (error == e::kInterrupted || interrupted())
+        return;
+    {
+        const MutexLock lock(m_board->mutex);
+        m_board->lastCloudError = error;
+        m_board->say(concat("[system] WARN: Cloud handshake failed, code=", error));
+    }
+    showFailure(error);
+    backOff();
+}
+
+std::optional<std::uint32_t> Firmware::route(ServerRecord& record)
+{
+    const MutexLock lock(m_board->mutex);
+    record = readServerRecord(
+        m_board->store.read(dct::kServerAddress, dct::kServerAddressSize), kDefaultPort);
+    const bool noKey = u8(m_board->store.read(dct::kServerKey, 1)[0]) == 0xFF;
+    const bool noAddress = record.kind == ServerRecord::Kind::None;
+    if (m_board->systemVersion >= k070 && (noKey || noAddress)) {
+        // It falls back on a built-in copy of the public cloud's key and address (3.6).
+        if (noKey)
+            m_board->say("Public Server Key was blank, restoring.");
+        if (noAddress)
+            m_board->say("Public Server Address was blank, restoring.");
+        m_board->escapes.push_back(
+            concat("dialled the public cloud (", kPublicCloud, ":", kDefaultPort, "): server ",
+                   noKey ? "key" : "address", " blank"));
+        return std::nullopt;
+    }
+    if (noAddress) {
+        m_board->say(concat("Read Server Address = type:", unsigned{record.type},
+                            ",defaulting to ", kPublicCloud));
+        record.kind = ServerRecord::Kind::Domain;
+        record.domain = kPublicCloud;
+        record.port = kDefaultPort;
+    }
+    return resolve(record);
+}
+
+std::optional<std::uint32_t> Firmware::resolve(const ServerRecord& record)
+{
+    std::string where = ipv4Text(record.ip);
+    std::optional<std::uint32_t> ip = record.ip;
+    if (record.kind == ServerRecord::Kind::Domain) {
+        where = record.domain;
+        if (const auto at = where.find("$id"); at != std::string::npos)
+            where.replace(at, 3, m_board->idText());
+        const auto& hosts = m_board->network->hosts;
+        const auto found = hosts.find(where);
+        ip = found == hosts.end() ? parseIpv4(where) : parseIpv4(found->second);
+    }
+    if (ip && *ip >> 24 == 127)
+        return ip;
+    m_board->say(concat("net: no route to ", where));
+    m_board->escapes.push_back(concat("dialled ", where, ":", record.port));
+    return std::nullopt;
+}
+
+CloudIdentity Firmware::identity() const
+{
+    const MutexLock lock(m_board->mutex);
+    const DctStore& store = m_board->store;
+    CloudIdentity who{.deviceId = m_board->deviceId,
+                      .privateSlot = SecretBytes(store.read(dct::kPrivateKey, 612)),
+                      .serverSlot = toBytes(store.read(dct::kServerKey, 384)),
+                      .systemVersion = m_board->systemVersion,
+                      .safeMode = m_board->safeMode,
+                      .moduleReport = moduleReport(m_board->flash)};
+    const ByteView code = store.read(dct::kClaimCode, dct::kClaimCodeSize);
+    const bool claimed = u8(store.read(dct::kClaimed, 1)[0]) == '1';
+    if (!claimed && u8(code[0]) != 0xFF && u8(code[0]) != 0)
+        who.claimCode = toText(code);
+    return who;
+}
+
+int Firmware::talk(std::uint32_t ip, std::uint16_t port)
+{
+    {
+        const MutexLock lock(m_board->mutex);
+        ++m_board->cloudAttempts;
+    }
+    TcpLine line([this] { return interrupted(); });
+    if (const int error =
+            line.connect(ip, port, m_board->pace.patience(kConnectWatchdog, 2000ms))) {
+        const MutexLock lock(m_board->mutex);
+        m_board->say(concat("connection to ", ipv4Text(ip), ":", port, " failed: ", error));
+        return error;
+    }
+    setLed(LedColour::Cyan, LedPattern::Blink, 100);
+    if (!pause(m_board->pace.work(kKeyArithmetic)))
+        return e::kInterrupted;
+    CloudClient client(line, identity(), m_board->pace, [this](const std::string& text) {
+        const MutexLock lock(m_board->mutex);
+        m_board->say(text);
+    });
+    if (const int error = client.handshake())
+        return error;
+    return client.session([this] {
+        const MutexLock lock(m_board->mutex);
+        ++m_board->cloudSessions;
+        m_board->lastCloudError = 0;
+        m_board->show({m_board->safeMode ? LedColour::Magenta : LedColour::Cyan,
+                       LedPattern::Breathe, 4000});
+        m_failures = 0;
+    });
+}
+
+void Firmware::showFailure(int error)
+{
+    if (error == e::kDecryption)
+        setLed(LedColour::Orange, LedPattern::Solid, 0);
+    else if (error == e::kAuthentication)
+        setLed(LedColour::Magenta, LedPattern::Solid, 0);
+    else if (error == -20) // nothing answered; a bench has no internet either, so two blinks
+        setLed(LedColour::Orange, LedPattern::Blink, 500);
+    else
+        setLed(LedColour::Red, LedPattern::Solid, 0);
+    pause(m_board->pace.work(kBurst));
+}
+
+void Firmware::backOff()
+{
+    // 1 s for failures 1-5, 2 s for 6-10, doubling every 5, at most 128 s (5.6).
+    const int doublings = std::min(m_failures / 5, 7);
+    ++m_failures;
+    const std::chrono::milliseconds real(1000LL << doublings);
+    const bool instant = m_board->pace.speed == Speed::Instant;
+    pause(instant ? std::chrono::microseconds(kLeastBackOff * (1 << doublings))
+                  : std::max<std::chrono::microseconds>(m_board->pace.work(real), kLeastBackOff));
+}
+
+} // namespace provost::sim

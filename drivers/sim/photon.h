@@ -1,0 +1,59 @@
+// A virtual Photon: flash, configuration table, bootloader and firmware behind one USB port.
+#pragma once
+
+#include "sim/board_state.h"
+
+#include <thread>
+
+namespace provost::sim {
+
+/// Thread-safe. Lives on a thread of its own; leaves the port when destroyed.
+class VirtualPhoton {
+public:
+    struct Setup {
+        FlashMemory flash{};   ///< as delivered
+        Bytes deviceId{};      ///< 12 bytes
+        std::shared_ptr<const BenchNetwork> network{};
+        Pace pace{};
+        std::shared_ptr<VirtualPort> port{};
+    };
+    explicit VirtualPhoton(Setup setup);
+    ~VirtualPhoton();
+    VirtualPhoton(const VirtualPhoton&) = delete;
+    VirtualPhoton& operator=(const VirtualPhoton&) = delete;
+
+    std::string deviceId() const; ///< 24 lower-case hex digits
+    PhotonMode mode() const;
+    Led led() const;
+    std::vector<Led> ledHistory() const;
+    std::vector<std::string> log() const;
+    /// What the host did against DFU 1.1: GETSTATUS before the announced poll time.
+    std::vector<std::string> violations() const;
+    /// Attempts of the unit to reach anything outside the bench.
+    std::vector<std::string> escapes() const;
+    int cloudSessions() const;
+    int cloudAttempts() const;
+    int lastCloudError() const; ///< particle-devices 5.8; 0: none, or the last one came through
+    std::string joinedNetwork() const; ///< empty: not on a network
+    bool hasCredentials() const;
+    std::string systemVersion() const; ///< release of the installed system part 2, "" without one
+
+    Bytes readFlash(std::uint32_t address, std::size_t size) const;
+    Bytes physicalDct(int copy) const; ///< 16 KB of copy 0 or 1
+    int currentDct() const;
+    /// Changes bytes of the current configuration table in place.
+    void pokeDct(std::uint32_t applicationOffset, ByteView bytes);
+    void pokeFlash(std::uint32_t address, ByteView bytes);
+
+    /// MODE (SETUP), held for `span` while firmware runs: 3 s listening, 10 s clears credentials.
+    void holdMode(std::chrono::milliseconds span);
+    void setPower(bool on);
+    /// The RESET button.
+    void reset();
+
+private:
+    const std::shared_ptr<BoardState> m_state;
+    std::jthread m_thread;
+};
+
+} // namespace provost::sim

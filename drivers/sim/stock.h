@@ -1,0 +1,43 @@
+// What a virtual unit is delivered with: modules at realistic places and sizes, made here, and the
+// factory's configuration table.
+#pragma once
+
+#include "sim/dct_store.h"
+#include "sim/modules.h"
+#include "core/result.h"
+
+#include <string_view>
+
+namespace provost::sim {
+
+struct ModuleSpec {
+    std::uint32_t start = 0;
+    std::uint32_t length = 0; ///< start to CRC
+    std::uint16_t version = 0;
+    ModuleFunction function{};
+    std::uint8_t index = 0;
+    std::array<ModuleDependency, 2> dependencies{};
+    std::uint16_t platform = 6;
+};
+/// A complete module file: header, suffix, SHA-256 and CRC are right, the code in it is filler.
+/// Precondition: length at least 1024.
+Bytes buildModule(const ModuleSpec& spec);
+
+/// Modules of one release as they leave the works.
+struct StockRelease {
+    std::string_view name{};
+    std::uint16_t bootloader = 0;
+    std::uint16_t system = 0; ///< 0: no modules behind the bootloader
+    std::uint16_t demandedBootloader = 0;
+    std::uint16_t demandedByPart1 = 0; ///< minimum version of part 2
+    std::uint32_t part1Length = 0;
+    std::uint32_t part2Length = 0;
+};
+/// "0.4.9", "0.6.3", "1.5.2", "2.3.1" and "empty". @returns InvalidArgument  another name
+Result<StockRelease> stockRelease(std::string_view name);
+/// Modules and a factory configuration table, both copies.
+FlashMemory buildStock(const StockRelease& release);
+/// The bootloader that system parts 0.6.3 and 0.6.4 carry (6.5).
+Bytes embeddedBootloader();
+
+} // namespace provost::sim

@@ -1,0 +1,37 @@
+// Makes the units of a bench's supply.
+#pragma once
+
+#include "sim/bench.h"
+#include "sim/bench_file.h"
+
+#include <map>
+#include <random>
+#include <set>
+
+namespace provost::sim {
+
+/// Not thread-safe.
+class UnitFactory {
+public:
+    UnitFactory(std::shared_ptr<const BenchNetwork> network, Pace pace)
+        : m_network(std::move(network)), m_pace(pace)
+    {}
+
+    struct Made {
+        InsertedUnit unit{};
+        std::unique_ptr<VirtualPhoton> board{};
+    };
+    Result<Made> make(const UnitSupply& supply, std::shared_ptr<VirtualPort> port);
+
+private:
+    Bytes newDeviceId();
+    Result<> equip(FlashMemory& flash, const UnitSupply& supply, ByteView deviceId);
+
+    const std::shared_ptr<const BenchNetwork> m_network;
+    const Pace m_pace;
+    std::map<std::string, FlashMemory> m_stock{};
+    std::set<Bytes> m_used{};
+    std::random_device m_random{};
+};
+
+} // namespace provost::sim

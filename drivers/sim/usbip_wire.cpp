@@ -1,0 +1,106 @@
+#include "core/byte_io.h"
+#include "core/text.h"
+#include "sim/usbip_wire_p.h"
+
+#include <algorithm>
+
+namespace provost::sim::usbip {
+
+namespace {
+
+constexpr std::size_t kPathBytes = 256;
+constexpr std::uint32_t kBusNumber = 1;
+constexpr std::uint32_t kFullSpeed = 2;
+constexpr std::uint8_t kInterfaceDescriptor = 4;
+
+std::uint32_t asUnsigned(std::int32_t value) { return static_cast<std::uint32_t>(value); }
+
+void appendText(Bytes& to, const std::string& text, std::size_t width)
+{
+    const std::string cut = text.substr(0, width - 1);
+    ByteWriter(to).text(cut).fill(width - cut.size(), std::byte{0});
+}
+
+UsbSetup readSetup(ByteView bytes)
+{
+    return {.requestType = u8(bytes[0]),
+            .request = u8(bytes[1]),
+            .value = readLe16(bytes, 2),
+            .index = readLe16(bytes, 4),
+            .length = readLe16(bytes, 6)};
+}
+
+} // namespace
+
+Command readCommand(ByteView header)
+{
+    return {.code = readBe32(header, 0),
+            .sequence = readBe32(header, 4),
+            .in = readBe32(header, 12) != 0,
+            .endpoint = static_cast<std::uint8_t>(readBe32(header, 16) & 0x0F),
+            .flags = readBe32(header, 20),
+            .length = readBe32(header, 24),
+            .packets = readBe32(header, 32),
+            .setup = readSetup(header.subspan(40, 8))};
+}
+
+void appendSubmitted(Bytes& to, std::uint32_t sequence, std::int32_t status,
+                     std::uint32_t actualLength, ByteView data)
+{
+    ByteWriter(to)
+        .be32(kSubmitted)
+        .be32(sequence)
+        .fill(12, std::byte{0})
+        .be32(asUnsigned(status))
+        .be32(actualLength)
+        .be32(0)
+        .be32(0xFFFFFFFF) // not isochronous
+        .fill(12, std::byte{0})
+        .raw(data);
+}
+
+void appendUnlinked(Bytes& to, std::uint32_t sequence, std::int32_t status)
+{
+    ByteWriter(to)
+        .be32(kUnlinked)
+        .be32(sequence)
+        .fill(12, std::byte{0})
+        .be32(asUnsigned(status))
+        .fill(24, std::byte{0});
+}
+
+void appendOperation(Bytes& to, std::uint16_t code, std::uint32_t status)
+{
+    ByteWriter(to).be16(kVersion).be16(code).be32(status);
+}
+
+void appendRecord(Bytes& to, const Record& record)
+{
+    appendText(to, concat("/sys/devices/bench/usb1/", record.busId), kPathBytes);
+    appendText(to, record.busId, kBusIdBytes);
+    const ByteView device = record.device;
+    ByteWriter(to)
+        .be32(kBusNumber)
+        .be32(record.deviceNumber)
+        .be32(kFullSpeed)
+        .be16(readLe16(device, 8))
+        .be16(readLe16(device, 10))
+        .be16(readLe16(device, 12))
+        .raw(device.subspan(4, 3))            // class, subclass, protocol
+        .u8(u8(record.configuration[5]))      // the configuration it will have
+        .u8(u8(device[17]))                   // number of configurations
+        .u8(u8(record.configuration[4]));     // number of interfaces
+}
+
+void appendInterfaces(Bytes& to, const Record& record)
+{
+    const ByteView bytes = record.configuration;
+    for (std::size_t at = 0; at + 1 < bytes.size() && u8(bytes[at]) != 0; at += u8(bytes[at])) {
+        const bool first = u8(bytes[at + 1]) == kInterfaceDescriptor && at + 9 <= bytes.size() &&
+                           u8(bytes[at + 3]) == 0;
+        if (first)
+            ByteWriter(to).raw(bytes.subspan(at + 5, 3)).u8(0);
+    }
+}
+
+} // namespace provost::sim::usbip

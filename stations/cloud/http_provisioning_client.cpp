@@ -1,0 +1,282 @@
+#include "cloud/http_provisioning_client.h"
+
+#include "cloud/registry.h"
+#include "core/byte_io.h"
+#include "core/text.h"
+
+#include <QEventLoop>
+#include <QJsonDocument>
+#include <QJsonObject>
+#include <QNetworkAccessManager>
+#include <QNetworkReply>
+#include <QNetworkRequest>
+#include <QTimer>
+#include <QUrl>
+#include <memory>
+
+namespace provost {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// How often stop and deadline are looked at.
+constexpr auto kCheckEvery = 20ms;
+/// An answer of the cloud is a few hundred bytes; a page of some portal may be anything.
+constexpr qint64 kLargestAnswer = 64LL * 1024;
+constexpr std::size_t kQuotedBytes = 120;
+
+QByteArray toQt(std::string_view text)
+{
+    return {text.data(), static_cast<qsizetype>(text.size())};
+}
+
+/// What of an answer goes into a message: one line, printable, short.
+std::string quoted(const QByteArray& body)
+{
+    std::string text;
+    for (const char c : body.left(static_cast<qsizetype>(kQuotedBytes)))
+        text.push_back(c >= 0x20 && c < 0x7F ? c : ' ');
+    return std::string(trimmed(text));
+}
+
+bool isLoopbackHost(const QString& host)
+{
+    return host == QLatin1String("localhost") || host == QLatin1String("::1") ||
+           host.startsWith(QLatin1String("127."));
+}
+
+bool isPage(const QByteArray& body)
+{
+    return body.trimmed().startsWith('<');
+}
+
+bool saysError(const QByteArray& body)
+{
+    const auto object = QJsonDocument::fromJson(body).object();
+    return object.contains(QLatin1String("error")) ||
+           object.value(QLatin1String("ok")) == QJsonValue(false);
+}
+
+bool saysDenied(const QByteArray& body)
+{
+    return body.toLower().contains("permission denied");
+}
+
+std::string formBody(const std::string& deviceId, const std::string& pem, Clock::Utc now)
+{
+    const auto encoded = [](std::string_view text) {
+        return QUrl::toPercentEncoding(
+                   QString::fromUtf8(text.data(), static_cast<qsizetype>(text.size())))
+            .toStdString();
+    };
+    const auto epochMs = now.time_since_epoch().count();
+    return concat("deviceID=", deviceId, "&publicKey=", encoded(pem), "&order=manual_", epochMs,
+                  "&filename=cli&algorithm=rsa");
+}
+
+} // namespace
+
+struct HttpProvisioningClient::Request {
+    std::string attempt{}; ///< for messages
+    std::string path{};
+    std::optional<std::string> form{};
+    std::string idempotencyKey{};
+};
+
+struct HttpProvisioningClient::Answer {
+    int status = 0;
+    QByteArray body{};
+    std::chrono::milliseconds took{};
+};
+
+namespace {
+
+/// One request in the calling thread: runs a local event loop until the answer is whole, the
+/// operation ends, or too much comes.
+class Exchange {
+public:
+    explicit Exchange(const OpContext& op) : m_op(op)
+    {
+        m_manager.setAutoDeleteReplies(false);
+        QObject::connect(&m_check, &QTimer::timeout, &m_loop, [this] { check(); });
+    }
+
+    /// The reply, finished; the error is that of the operation.
+    Result<QNetworkReply*> run(const QNetworkRequest& request,
+                               const std::optional<QByteArray>& form)
+    {
+        TRY(m_op.checkpoint());
+        m_reply.reset(form ? m_manager.post(request, *form) : m_manager.get(request));
+        QObject::connect(m_reply.get(), &QNetworkReply::finished, &m_loop, &QEventLoop::quit);
+        m_check.start(kCheckEvery);
+        if (!m_reply->isFinished())
+            m_loop.exec();
+        m_check.stop();
+        if (!m_ended)
+            return Unexpected(std::move(m_ended).error());
+        return m_reply.get();
+    }
+
+private:
+    void check()
+    {
+        m_ended = m_op.checkpoint();
+        if (!m_ended || m_reply->bytesAvailable() > kLargestAnswer)
+            m_reply->abort(); // emits finished
+    }
+
+    const OpContext& m_op;
+    QEventLoop m_loop{};
+    QTimer m_check{};
+    QNetworkAccessManager m_manager{};
+    Result<> m_ended{};
+    std::unique_ptr<QNetworkReply> m_reply{};
+};
+
+Unexpected unavailable(const std::string& attempt, std::string_view why, int status)
+{
+    return fail(Errc::Unavailable, Blame::Cloud, concat(attempt, ": ", why), status);
+}
+
+/// A refusal in the terms of ProvisioningClient.
+Unexpected refusal(const std::string& attempt, int status, const QByteArray& body)
+{
+    const std::string text = concat(attempt, ": HTTP ", status, " ", quoted(body));
+    if (status == 401 || status == 403 || saysDenied(body))
+        return fail(Errc::Denied, Blame::Cloud, text, status);
+    if (status == 429 || status == 408 || status >= 500 || status < 400)
+        return fail(Errc::Unavailable, Blame::Cloud, text, status);
+    return fail(Errc::InvalidData, Blame::Cloud, text, status);
+}
+
+} // namespace
+
+HttpProvisioningClient::HttpProvisioningClient(HttpClientConfig config)
+    : m_config(std::move(config))
+{
+    while (m_config.baseUrl.ends_with('/'))
+        m_config.baseUrl.pop_back();
+}
+
+Result<> HttpProvisioningClient::checkTransport(const std::string& attempt) const
+{
+    const QUrl url(QString::fromStdString(m_config.baseUrl), QUrl::StrictMode);
+    const bool plain = url.scheme() == QLatin1String("http");
+    if (!url.isValid() || url.host().isEmpty() ||
+        (!plain && url.scheme() != QLatin1String("https")))
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat(attempt, ": ", m_config.baseUrl, " is no http or https address"));
+    if (plain && !m_config.token.empty() && !m_config.allowPlainHttp && !isLoopbackHost(url.host()))
+        return fail(
+            Errc::InvalidArgument, Blame::Operator,
+            concat(attempt, ": the token would go to ", url.host().toStdString(), " unencrypted"));
+    return {};
+}
+
+Result<HttpProvisioningClient::Answer> HttpProvisioningClient::exchange(const Request& request,
+                                                                        const OpContext& op) const
+{
+    TRY(checkTransport(request.attempt));
+    QNetworkRequest message(QUrl(QString::fromStdString(concat(m_config.baseUrl, request.path))));
+    // A redirect would carry the token to whoever sent it.
+    message.setAttribute(QNetworkRequest::RedirectPolicyAttribute,
+                         QNetworkRequest::ManualRedirectPolicy);
+    message.setRawHeader("Accept", "application/json");
+    std::optional<QByteArray> form;
+    if (request.form) {
+        form = toQt(*request.form);
+        message.setHeader(QNetworkRequest::ContentTypeHeader,
+                          QByteArray("application/x-www-form-urlencoded"));
+    }
+    if (!request.idempotencyKey.empty())
+        message.setRawHeader("Idempotency-Key", toQt(request.idempotencyKey));
+    if (!m_config.token.empty())
+        message.setRawHeader("Authorization",
+                             toQt(concat("Bearer ", toText(m_config.token.reveal()))));
+
+    const OpContext inner = op.within(m_config.answerWithin);
+    const auto from = op.clock.now();
+    Exchange exchange(inner);
+    const auto reply = exchange.run(message, form);
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(op.clock.now() - from);
+    if (!reply && reply.error().code == Errc::Timeout)
+        return unavailable(request.attempt, concat("no answer within ", took.count(), " ms"), 0);
+    if (!reply)
+        return Unexpected(inFrame(reply.error(), request.attempt));
+    const QVariant status = (*reply)->attribute(QNetworkRequest::HttpStatusCodeAttribute);
+    if (!status.isValid())
+        return unavailable(request.attempt, (*reply)->errorString().toStdString(), 0);
+    const QByteArray body = (*reply)->read(kLargestAnswer);
+    // A connection that broke inside the answer leaves the status of its first line.
+    const bool whole = (*reply)->error() == QNetworkReply::NoError || status.toInt() >= 400;
+    if (!whole)
+        return unavailable(request.attempt, (*reply)->errorString().toStdString(), 0);
+    if (isPage(body))
+        return unavailable(
+            request.attempt,
+            concat("a web page came instead of the cloud's answer, HTTP ", status.toInt()),
+            status.toInt());
+    return Answer{.status = status.toInt(), .body = body, .took = took};
+}
+
+Result<Registration> HttpProvisioningClient::registerUnit(const UnitIdentity& unit,
+                                                          ByteView publicKeyDer,
+                                                          std::string_view idempotencyKey,
+                                                          const OpContext& op)
+{
+    const std::string id = TRY(checkedDeviceId(unit.deviceId));
+    const RsaPublicKey key = TRY(RsaPublicKey::fromDer(publicKeyDer));
+    const std::string attempt = concat("register ", id, " at ", m_config.baseUrl);
+    const Request request{.attempt = attempt,
+                          .path = concat("/v1/provisioning/", id),
+                          .form = formBody(id, key.toPem(), op.clock.utcNow()),
+                          .idempotencyKey = std::string(idempotencyKey)};
+    const Answer answer = TRY(exchange(request, op));
+    if (answer.status < 200 || answer.status > 299)
+        return refusal(attempt, answer.status, answer.body);
+    // Seen in the field: success reported although the body said "Permission Denied" (4.5).
+    if (saysDenied(answer.body))
+        return fail(Errc::Denied, Blame::Cloud, concat(attempt, ": ", quoted(answer.body)),
+                    answer.status);
+    if (saysError(answer.body))
+        return fail(Errc::InvalidData, Blame::Cloud, concat(attempt, ": ", quoted(answer.body)),
+                    answer.status);
+    return Registration{.cloudId = id, .httpStatus = answer.status};
+}
+
+Result<std::optional<RsaPublicKey>> HttpProvisioningClient::registeredKey(const UnitIdentity& unit,
+                                                                          const OpContext& op)
+{
+    const std::string id = TRY(checkedDeviceId(unit.deviceId));
+    const std::string attempt = concat("read the key of ", id, " at ", m_config.baseUrl);
+    const Request request{.attempt = attempt, .path = concat("/v1/provisioning/", id)};
+    const Answer answer = TRY(exchange(request, op));
+    // The public cloud has no such call: whatever it says instead, it cannot say the key.
+    if (answer.status == 400 || answer.status == 404 || answer.status == 405 ||
+        answer.status == 501)
+        return std::optional<RsaPublicKey>{};
+    if (answer.status != 200)
+        return refusal(attempt, answer.status, answer.body);
+    const auto text =
+        QJsonDocument::fromJson(answer.body).object().value(QLatin1String("publicKey")).toString();
+    if (text.isEmpty())
+        return std::optional<RsaPublicKey>{};
+    auto key = RsaPublicKey::fromText(viewOf(text.toStdString()));
+    if (!key)
+        return fail(Errc::InvalidData, Blame::Cloud,
+                    concat(attempt, ": the answer holds no RSA public key"), answer.status);
+    return std::optional<RsaPublicKey>(*std::move(key));
+}
+
+Result<std::chrono::milliseconds> HttpProvisioningClient::probe(const OpContext& op)
+{
+    const std::string attempt = concat("reach ", m_config.baseUrl);
+    const Answer answer = TRY(exchange({.attempt = attempt, .path = "/v1/devices/none"}, op));
+    if (answer.status == 401 || answer.status == 403 || answer.status == 429 ||
+        answer.status >= 500)
+        return refusal(attempt, answer.status, answer.body);
+    return answer.took;
+}
+
+} // namespace provost

@@ -1,0 +1,153 @@
+#include "cloud/registry.h"
+
+#include "cloud/durable_file_p.h"
+#include "core/byte_io.h"
+#include "core/text.h"
+
+#include <algorithm>
+#include <system_error>
+
+namespace provost {
+
+namespace {
+
+constexpr std::size_t kIdDigits = 24;
+constexpr std::size_t kLargestKeyFile = 16 * 1024;
+constexpr mode_t kPublicMode = 0644;
+constexpr std::string_view kKeySuffix = ".pub.pem";
+constexpr std::string_view kOfferSuffix = "_handshake.pub.pem";
+constexpr std::size_t kMostOffers = 1000;
+
+bool isHexDigit(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+} // namespace
+
+Result<std::string> checkedDeviceId(std::string_view text)
+{
+    if (text.size() != kIdDigits || !std::ranges::all_of(text, isHexDigit))
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("a device id has 24 hexadecimal digits, this text has ", text.size(),
+                           " characters"));
+    return lowerCase(text);
+}
+
+Result<std::unique_ptr<Registry>> Registry::open(const std::filesystem::path& folder)
+{
+    TRY(makeFolder(folder));
+    return std::unique_ptr<Registry>(new Registry(folder));
+}
+
+std::filesystem::path Registry::keyFile(const std::string& id) const
+{
+    return m_folder / concat(id, kKeySuffix);
+}
+
+std::filesystem::path Registry::lockFile(const std::string& id) const
+{
+    return m_folder / concat(id, ".locked");
+}
+
+Result<Registry::Outcome> Registry::put(std::string_view deviceId, const RsaPublicKey& key,
+                                        WhenLocked whenLocked)
+{
+    const std::string id = TRY(checkedDeviceId(deviceId));
+    const MutexLock lock(m_mutex);
+    auto before = read(id);
+    // A damaged file is replaced: the offered key is good, and nobody could connect with the other.
+    if (!before && before.error().code != Errc::InvalidData)
+        return Unexpected(std::move(before).error());
+    const bool known = before && before->has_value();
+    if (known && (*before)->fingerprint() == key.fingerprint())
+        return Outcome::Unchanged;
+    if (known && whenLocked == WhenLocked::Refuse && TRY(lockedTo(id, **before)))
+        return fail(Errc::Denied, Blame::Cloud,
+                    concat("put a key for ", id, ": another key is locked"));
+    TRY(writeDurably(keyFile(id), viewOf(key.toPem()), kPublicMode));
+    TRY(removeDurably(lockFile(id)));
+    return known ? Outcome::Replaced : Outcome::Stored;
+}
+
+Result<std::optional<RsaPublicKey>> Registry::find(std::string_view deviceId) const
+{
+    return read(TRY(checkedDeviceId(deviceId)));
+}
+
+Result<std::optional<RsaPublicKey>> Registry::read(const std::string& id) const
+{
+    const auto content = TRY(readSmallFile(keyFile(id), kLargestKeyFile));
+    if (!content)
+        return std::optional<RsaPublicKey>{};
+    auto key = RsaPublicKey::fromText(*content);
+    if (!key)
+        return fail(Errc::InvalidData, Blame::Cloud,
+                    concat("read the key on file of ", id, ": no RSA public key"));
+    return std::optional<RsaPublicKey>(*std::move(key));
+}
+
+Result<> Registry::lock(std::string_view deviceId)
+{
+    const std::string id = TRY(checkedDeviceId(deviceId));
+    const MutexLock lock(m_mutex);
+    const auto key = TRY(read(id));
+    if (!key)
+        return fail(Errc::NotFound, Blame::Cloud, concat("lock the key of ", id, ": none on file"));
+    if (TRY(lockedTo(id, *key)))
+        return {};
+    return writeDurably(lockFile(id), viewOf(concat(key->fingerprint(), "\n")), kPublicMode);
+}
+
+Result<bool> Registry::isLocked(std::string_view deviceId) const
+{
+    const std::string id = TRY(checkedDeviceId(deviceId));
+    const auto key = TRY(read(id));
+    return key.has_value() && TRY(lockedTo(id, *key));
+}
+
+// The lock names its key: power lost between a new key and the removal of the old lock leaves a
+// lock that fits nothing, not a new key that nobody proved.
+Result<bool> Registry::lockedTo(const std::string& id, const RsaPublicKey& key) const
+{
+    const auto content = TRY(readSmallFile(lockFile(id), kLargestKeyFile));
+    return content.has_value() && trimmed(toText(*content)) == key.fingerprint();
+}
+
+Result<> Registry::keepOffer(std::string_view deviceId, const RsaPublicKey& offered)
+{
+    const std::string id = TRY(checkedDeviceId(deviceId));
+    const MutexLock lock(m_mutex);
+    const auto kept = TRY(idsOf(kOfferSuffix));
+    if (kept.size() >= kMostOffers && !std::ranges::binary_search(kept, id))
+        return {};
+    return writeDurably(m_folder / concat(id, kOfferSuffix), viewOf(offered.toPem()), kPublicMode);
+}
+
+Result<std::vector<std::string>> Registry::list() const
+{
+    return idsOf(kKeySuffix);
+}
+
+/// Every id of which there is a file with this suffix, sorted.
+Result<std::vector<std::string>> Registry::idsOf(std::string_view suffix) const
+{
+    std::vector<std::string> ids;
+    std::error_code error;
+    std::filesystem::directory_iterator entry(m_folder, error);
+    for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+        const std::string name = entry->path().filename().string();
+        if (name.size() != kIdDigits + suffix.size() || !name.ends_with(suffix))
+            continue;
+        const auto id = checkedDeviceId(std::string_view(name).substr(0, kIdDigits));
+        if (id && name.starts_with(*id))
+            ids.push_back(*id);
+    }
+    if (error)
+        return fail(Errc::Io, Blame::Station,
+                    concat("list ", m_folder.string(), ": ", error.message()), error.value());
+    std::ranges::sort(ids);
+    return ids;
+}
+
+} // namespace provost

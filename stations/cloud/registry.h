@@ -1,0 +1,64 @@
+// Who may connect: the public keys that a cloud has on file, in a folder people can read.
+#pragma once
+
+#include "core/mutex.h"
+#include "core/result.h"
+#include "crypto/rsa_key.h"
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace provost {
+
+/// The id in lower case. Nothing else than 24 hexadecimal digits is an id (particle-devices 1.2):
+/// ids become file names.
+/// @returns InvalidArgument  anything else
+Result<std::string> checkedDeviceId(std::string_view text);
+
+/// `DIR/<id>.pub.pem` holds a key (PEM SubjectPublicKeyInfo, particle-devices 5.9),
+/// `DIR/<id>.locked` the fingerprint of the key that the first successful connection bound (9,
+/// key-lock rule). The files are the truth: what somebody copies into the folder counts from the
+/// next look-up on.
+///
+/// Thread-safe. Errors: InvalidArgument (no id), Io, InvalidData (file is no RSA public key).
+class Registry {
+public:
+    enum class WhenLocked : std::uint8_t { Replace, Refuse };
+    enum class Outcome : std::uint8_t { Stored, Unchanged, Replaced };
+
+    /// Makes the folder where it is missing.
+    static Result<std::unique_ptr<Registry>> open(const std::filesystem::path& folder);
+
+    const std::filesystem::path& folder() const { return m_folder; }
+    /// Puts a key on file; on disk when it returns. Another key than the one on file replaces it
+    /// and is not locked; the same key again changes nothing.
+    /// @returns Denied  another key is locked, and `whenLocked` says Refuse
+    Result<Outcome> put(std::string_view deviceId, const RsaPublicKey& key,
+                        WhenLocked whenLocked = WhenLocked::Replace);
+    Result<std::optional<RsaPublicKey>> find(std::string_view deviceId) const;
+    /// Binds the key on file. @returns NotFound  there is none
+    Result<> lock(std::string_view deviceId);
+    Result<bool> isLocked(std::string_view deviceId) const;
+    /// Keeps the key that an unknown unit offered as `DIR/<id>_handshake.pub.pem`: renaming it to
+    /// `<id>.pub.pem` accepts it (particle-devices 5.9). Anybody who reaches the device port can
+    /// offer keys: beyond 1000 files nothing more is kept.
+    Result<> keepOffer(std::string_view deviceId, const RsaPublicKey& offered);
+    /// The ids that have a key, sorted.
+    Result<std::vector<std::string>> list() const;
+
+private:
+    explicit Registry(std::filesystem::path folder) : m_folder(std::move(folder)) {}
+    std::filesystem::path keyFile(const std::string& id) const;
+    std::filesystem::path lockFile(const std::string& id) const;
+    Result<std::vector<std::string>> idsOf(std::string_view suffix) const;
+    Result<std::optional<RsaPublicKey>> read(const std::string& id) const;
+    Result<bool> lockedTo(const std::string& id, const RsaPublicKey& key) const;
+
+    std::filesystem::path m_folder;
+    mutable Mutex m_mutex; ///< one writer at a time; readers see whole files by rename
+};
+
+} // namespace provost

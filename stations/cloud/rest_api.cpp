@@ -1,0 +1,269 @@
+#include "cloud/rest_api_p.h"
+
+#include "core/byte_io.h"
+#include "core/text.h"
+#include "crypto/digest.h"
+
+#include <QByteArray>
+#include <QJsonArray>
+#include <QJsonDocument>
+#include <QJsonObject>
+#include <QUrlQuery>
+
+namespace provost {
+
+namespace {
+
+constexpr int kUnitKeyBits = 1024; // particle-devices 4.1
+constexpr std::size_t kTokenBytes = 20;
+constexpr int kTokenLifeSeconds = 7776000; // 90 days, as the public cloud says
+
+QString toQt(std::string_view text)
+{
+    return QString::fromUtf8(text.data(), static_cast<qsizetype>(text.size()));
+}
+
+HttpAnswer json(int status, const QJsonObject& object)
+{
+    return {.status = status,
+            .body = QJsonDocument(object).toJson(QJsonDocument::Compact).toStdString()};
+}
+
+/// A JSON document that is one text; the texts in use hold nothing to be escaped.
+HttpAnswer jsonText(int status, std::string_view text)
+{
+    return {.status = status, .body = concat("\"", text, "\"")};
+}
+
+HttpAnswer error(int status, std::string_view word, std::string_view description = {})
+{
+    QJsonObject object{{"error", toQt(word)}};
+    if (!description.empty())
+        object.insert("error_description", toQt(description));
+    return json(status, object);
+}
+
+HttpAnswer notAllowed(std::string_view allowed)
+{
+    HttpAnswer answer = error(405, "method_not_allowed", concat("allowed: ", allowed));
+    answer.headers.emplace_back("Allow", std::string(allowed));
+    return answer;
+}
+
+/// What of our own went wrong is for the log of this side, not for the client.
+HttpAnswer failed(const Error& why)
+{
+    return error(why.code == Errc::Denied ? 403 : 500,
+                 why.code == Errc::Denied ? "Permission Denied" : "server_error");
+}
+
+void takeForm(std::string_view text, std::map<std::string, std::string>& fields)
+{
+    // application/x-www-form-urlencoded: `+` is a space (QUrlQuery leaves it alone).
+    const QUrlQuery query(toQt(text).replace(QLatin1Char('+'), QLatin1String("%20")));
+    for (const auto& [key, value] : query.queryItems(QUrl::FullyDecoded))
+        fields[key.toStdString()] = value.toStdString();
+}
+
+/// Query first, then the body, whose fields count where both have one. False: not readable.
+bool takeFields(const HttpRequest& request, std::map<std::string, std::string>& fields)
+{
+    takeForm(request.query, fields);
+    if (lowerCase(request.contentType).starts_with("application/json")) {
+        const auto document = QJsonDocument::fromJson(QByteArray::fromStdString(request.body));
+        if (!document.isObject())
+            return request.body.empty();
+        const QJsonObject object = document.object();
+        for (auto item = object.begin(); item != object.end(); ++item) {
+            if (item->isString())
+                fields[item.key().toStdString()] = item->toString().toStdString();
+        }
+        return true;
+    }
+    takeForm(request.body, fields);
+    return true;
+}
+
+std::string fieldOf(const std::map<std::string, std::string>& fields, const std::string& name)
+{
+    const auto found = fields.find(name);
+    return found == fields.end() ? std::string{} : found->second;
+}
+
+Result<RsaPublicKey> unitKeyOf(const std::string& pem)
+{
+    // By content alone the reader would take DER as well; the call is for PEM text.
+    if (trimmed(pem).find("-----BEGIN PUBLIC KEY-----") != 0)
+        return fail(Errc::InvalidData, Blame::Cloud, "not a PEM public key");
+    auto key = RsaPublicKey::fromText(viewOf(pem));
+    if (!key)
+        return fail(Errc::InvalidData, Blame::Cloud, "not an RSA public key");
+    if (key->bits() != kUnitKeyBits)
+        return fail(Errc::InvalidData, Blame::Cloud,
+                    concat("a unit's key has ", kUnitKeyBits, " bits, this one ", key->bits()));
+    return key;
+}
+
+/// The id behind `prefix`; nullopt where the path is another one.
+std::optional<std::string> idBehind(std::string_view path, std::string_view prefix)
+{
+    if (!path.starts_with(prefix))
+        return std::nullopt;
+    path.remove_prefix(prefix.size());
+    if (path.ends_with('/'))
+        path.remove_suffix(1);
+    return path.empty() || path.find('/') != std::string_view::npos
+               ? std::nullopt
+               : std::optional<std::string>(path);
+}
+
+} // namespace
+
+RestApi::RestApi(Registry& registry, SecretBytes token, Registry::WhenLocked whenLocked,
+                 PresenceOf presenceOf)
+    : m_registry(registry), m_token(std::move(token)), m_whenLocked(whenLocked),
+      m_presenceOf(std::move(presenceOf))
+{
+}
+
+HttpAnswer RestApi::handle(const HttpRequest& request)
+{
+    Fields fields;
+    const bool readable = takeFields(request, fields);
+    if (request.path.starts_with("/v1/") && !authorized(request, fields)) {
+        HttpAnswer answer =
+            error(401, "invalid_token", "The access token provided is invalid or missing.");
+        answer.headers.emplace_back("WWW-Authenticate", "Bearer");
+        return answer;
+    }
+    if (!readable)
+        return error(400, "invalid_request", "the body is no JSON object");
+    return route(request, fields);
+}
+
+HttpAnswer RestApi::route(const HttpRequest& request, const Fields& fields)
+{
+    const bool reads = request.method == "GET" || request.method == "HEAD";
+    if (const auto id = idBehind(request.path, "/v1/provisioning/")) {
+        if (request.method == "POST")
+            return provision(*id, fields);
+        return reads ? keyOnFile(*id) : notAllowed("GET, POST");
+    }
+    if (const auto id = idBehind(request.path, "/v1/devices/"))
+        return reads ? device(*id) : notAllowed("GET");
+    if (request.path == "/oauth/token")
+        return request.method == "POST" ? issueToken(fields) : notAllowed("POST");
+    return error(404, "not_found", "no such address");
+}
+
+// The answers of spark-server, word for word (particle-devices 9), in the order of its checks.
+HttpAnswer RestApi::provision(const std::string& pathId, const Fields& fields)
+{
+    const std::string bodyId = fieldOf(fields, "deviceID");
+    if (bodyId.empty())
+        return error(400, "No deviceID provided");
+    const auto id = checkedDeviceId(bodyId);
+    const auto addressed = checkedDeviceId(pathId);
+    if (!id || !addressed)
+        return error(400, "Invalid deviceID", "a device id has 24 hexadecimal digits");
+    if (*id != *addressed)
+        return error(400, "Invalid deviceID", "address and body name different devices");
+    const std::string pem = fieldOf(fields, "publicKey");
+    if (pem.empty())
+        return error(400, "No key provided");
+    const std::string algorithm = fieldOf(fields, "algorithm");
+    if (!algorithm.empty() && algorithm != "rsa")
+        return error(400, "Key error Error: only rsa keys can be used here");
+    const auto key = unitKeyOf(pem);
+    if (!key)
+        return error(400, concat("Key error Error: ", key.error().message));
+    const auto stored = m_registry.put(*id, *key, m_whenLocked);
+    return stored ? jsonText(200, "Success!") : failed(stored.error());
+}
+
+HttpAnswer RestApi::keyOnFile(const std::string& pathId)
+{
+    const auto id = checkedDeviceId(pathId);
+    if (!id)
+        return error(400, "Invalid deviceID", "a device id has 24 hexadecimal digits");
+    const auto key = m_registry.find(*id);
+    const auto locked = m_registry.isLocked(*id);
+    if (!key || !locked)
+        return failed(key ? locked.error() : key.error());
+    if (!*key)
+        return error(404, "not_found", "no key on file");
+    return json(200, {{"deviceID", toQt(*id)},
+                      {"publicKey", toQt((*key)->toPem())},
+                      {"algorithm", "rsa"},
+                      {"fingerprint", toQt((*key)->fingerprint())},
+                      {"locked", *locked}});
+}
+
+HttpAnswer RestApi::device(const std::string& pathId)
+{
+    constexpr std::string_view kUnknown = "Oops, I couldn't find that core";
+    const auto id = checkedDeviceId(pathId);
+    if (!id)
+        return jsonText(404, kUnknown);
+    const auto key = m_registry.find(*id);
+    if (!key)
+        return failed(key.error());
+    const UnitPresence presence = m_presenceOf(*id);
+    if (!*key && !presence.lastHandshake)
+        return jsonText(404, kUnknown);
+    const auto number = [](const std::optional<int>& value) {
+        return value ? QJsonValue(*value) : QJsonValue();
+    };
+    const QJsonValue handshakeAt =
+        presence.lastHandshake ? QJsonValue(toQt(isoUtc(*presence.lastHandshake))) : QJsonValue();
+    return json(200, {{"id", toQt(*id)},
+                      {"name", QJsonValue()},
+                      {"last_app", QJsonValue()},
+                      {"last_heard", handshakeAt},
+                      {"last_handshake_at", handshakeAt},
+                      {"online", presence.connected},
+                      {"connected", presence.connected},
+                      {"platform_id", number(presence.platformId)},
+                      {"product_id", number(presence.productId)},
+                      {"functions", QJsonArray()},
+                      {"variables", QJsonObject()}});
+}
+
+// There are no accounts: whoever knows the token of this site may ask for it in the way the tools
+// do.
+HttpAnswer RestApi::issueToken(const Fields& fields)
+{
+    if (fieldOf(fields, "grant_type") != "password")
+        return error(400, "unsupported_grant_type", "only the password grant is offered");
+    std::string token = fieldOf(fields, "password");
+    if (!m_token.empty() && !isToken(token))
+        return error(400, "invalid_grant", "user name or password is wrong");
+    if (m_token.empty()) {
+        const auto random = randomBytes(kTokenBytes);
+        if (!random)
+            return failed(random.error());
+        token = toHex(*random);
+    }
+    return json(200, {{"access_token", toQt(token)},
+                      {"token_type", "bearer"},
+                      {"expires_in", kTokenLifeSeconds},
+                      {"refresh_token", QJsonValue()}});
+}
+
+bool RestApi::authorized(const HttpRequest& request, const Fields& fields) const
+{
+    if (m_token.empty())
+        return true;
+    const std::string_view header = request.authorization;
+    if (lowerCase(header.substr(0, 7)) == "bearer ")
+        return isToken(trimmed(header.substr(7)));
+    return isToken(fieldOf(fields, "access_token"));
+}
+
+bool RestApi::isToken(std::string_view offered) const
+{
+    // Digests are compared: how long it takes says nothing about the token.
+    return !m_token.empty() && sha256(viewOf(offered)) == sha256(m_token.reveal());
+}
+
+} // namespace provost

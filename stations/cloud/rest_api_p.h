@@ -1,0 +1,50 @@
+// The REST calls of particle-devices 9 that a closed site needs, as a function from request to
+// answer.
+#pragma once
+
+#include "cloud/http_message.h"
+#include "cloud/registry.h"
+#include "core/clock.h"
+#include "crypto/secret_bytes.h"
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace provost {
+
+/// What the handshake listener knows of a unit.
+struct UnitPresence {
+    bool connected = false;
+    std::optional<Clock::Utc> lastHandshake{};
+    std::optional<int> platformId{};
+    std::optional<int> productId{};
+};
+
+/// Thread-safe.
+class RestApi {
+public:
+    using PresenceOf = std::function<UnitPresence(const std::string& deviceId)>;
+    /// @param token  empty: none is asked for
+    RestApi(Registry& registry, SecretBytes token, Registry::WhenLocked whenLocked,
+            PresenceOf presenceOf);
+    HttpAnswer handle(const HttpRequest& request);
+
+private:
+    using Fields = std::map<std::string, std::string>;
+    HttpAnswer route(const HttpRequest& request, const Fields& fields);
+    HttpAnswer provision(const std::string& pathId, const Fields& fields);
+    HttpAnswer keyOnFile(const std::string& pathId);
+    HttpAnswer device(const std::string& pathId);
+    HttpAnswer issueToken(const Fields& fields);
+    bool authorized(const HttpRequest& request, const Fields& fields) const;
+    bool isToken(std::string_view offered) const;
+
+    Registry& m_registry;
+    SecretBytes m_token;
+    Registry::WhenLocked m_whenLocked;
+    PresenceOf m_presenceOf;
+};
+
+} // namespace provost

@@ -1,0 +1,54 @@
+#include "cloud/server_key_p.h"
+
+#include "cloud/durable_file_p.h"
+#include "core/byte_io.h"
+#include "core/text.h"
+
+#include <sys/stat.h>
+
+namespace provost {
+
+namespace {
+
+constexpr int kServerKeyBits = 2048; // particle-devices 4.1
+constexpr std::size_t kLargestKeyFile = 16 * 1024;
+constexpr mode_t kPrivateMode = 0600;
+constexpr mode_t kPublicMode = 0644;
+
+} // namespace
+
+Result<RsaPrivateKey> readServerKey(const std::filesystem::path& file)
+{
+    auto content = TRY(readSmallFile(file, kLargestKeyFile));
+    if (!content)
+        return fail(Errc::NotFound, Blame::Station,
+                    concat("read the server key ", file.string(), ": no such file"));
+    auto key = RsaPrivateKey::fromBytes(*content);
+    wipe(*content);
+    if (!key)
+        return fail(
+            Errc::InvalidData, Blame::Station,
+            concat("read the server key ", file.string(), ": no RSA private key in the clear"));
+    if (const int bits = key->publicKey().bits(); bits != kServerKeyBits)
+        return fail(Errc::InvalidData, Blame::Station,
+                    concat("read the server key ", file.string(), ": ", bits,
+                           " bits, units expect ", kServerKeyBits));
+    return key;
+}
+
+Result<RsaPrivateKey> readOrMakeServerKey(const std::filesystem::path& folder)
+{
+    const auto file = folder / "server-key.pem";
+    auto kept = readServerKey(file);
+    if (kept)
+        ::chmod(file.c_str(), kPrivateMode); // a copy made by hand may be open to all
+    if (kept || kept.error().code != Errc::NotFound)
+        return kept;
+    RsaPrivateKey made = TRY(RsaPrivateKey::generate(kServerKeyBits));
+    // Public part first: a folder with it alone makes a new key at the next start.
+    TRY(writeDurably(folder / "server-key.pub.pem", viewOf(made.publicKey().toPem()), kPublicMode));
+    TRY(writeDurably(file, made.toClearPem().reveal(), kPrivateMode));
+    return made;
+}
+
+} // namespace provost

@@ -1,0 +1,226 @@
+#include "config/load_plan.h"
+
+#include "config/toml_document.h"
+#include "core/byte_io.h"
+#include "core/file_io.h"
+#include "core/text.h"
+#include "crypto/digest.h"
+
+#include <algorithm>
+#include <array>
+
+namespace provost {
+
+namespace {
+
+Result<UsbId> usbId(const TomlTable& table, std::string_view key)
+{
+    const auto pair = TRY(table.text(key));
+    const auto bytes = pair.size() == 9 && pair[4] == ':'
+                           ? fromHex(pair.substr(0, 4) + pair.substr(5))
+                           : Result<Bytes>(fail(Errc::InvalidData, Blame::Operator, "no USB id"));
+    if (!bytes)
+        return fail(Errc::InvalidData, Blame::Operator,
+                    concat(table.where(key), ": \"", key, "\" must be like \"2b04:d006\""));
+    return UsbId{.vendor = readBe16(*bytes), .product = readBe16(*bytes, 2)};
+}
+
+Result<DctField> dctField(const TomlTable& dct, std::string_view key)
+{
+    const auto table = TRY(dct.table(key));
+    DctField field;
+    field.offset = TRY(table.number32("offset"));
+    field.size = TRY(table.number32("size"));
+    TRY(table.finish());
+    return field;
+}
+
+Result<DctLayout> dctLayout(const TomlTable& table)
+{
+    DctLayout layout;
+    layout.copies[0] = TRY(table.number32("copy_1"));
+    layout.copies[1] = TRY(table.number32("copy_2"));
+    layout.sectorSize = TRY(table.number32("sector_size"));
+    layout.applicationOffset = TRY(table.number32("application_offset"));
+    layout.applicationSize = TRY(table.number32("application_size"));
+    layout.alternate = static_cast<std::uint8_t>(TRY(table.number32("alternate")));
+    layout.addressRecord = TRY(table.number32("address_record"));
+    const std::array<std::pair<std::string_view, DctField*>, 10> fields{{
+        {"wifi", &layout.wifi},
+        {"private_key", &layout.privateKey},
+        {"public_key", &layout.publicKey},
+        {"server_key", &layout.serverKey},
+        {"claim_code", &layout.claimCode},
+        {"claimed", &layout.claimed},
+        {"update_flag", &layout.updateFlag},
+        {"pending_modules", &layout.pendingModules},
+        {"static_address", &layout.staticAddress},
+        {"name_servers", &layout.nameServers},
+    }};
+    for (const auto& [key, field] : fields)
+        *field = TRY(dctField(table, key));
+    TRY(table.finish());
+    return layout;
+}
+
+Result<Limit> limitOf(const TomlTable& measures, const std::string& name)
+{
+    const auto table = TRY(measures.table(name));
+    Limit limit;
+    if (table.has("min"))
+        limit.min = TRY(table.realOr("min", 0));
+    if (table.has("max"))
+        limit.max = TRY(table.realOr("max", 0));
+    limit.unit = TRY(table.text("unit"));
+    if (!limit.min && !limit.max)
+        return fail(Errc::InvalidData, Blame::Operator,
+                    concat(table.where(), ": a limit needs \"min\" or \"max\""));
+    TRY(table.finish());
+    return limit;
+}
+
+Result<StepSpec> stepSpec(const TomlTable& table, const StepRegistry& registry)
+{
+    StepSpec spec;
+    spec.where = table.where();
+    spec.use = TRY(table.text("use"));
+    spec.name = TRY(table.textOr("name", spec.use));
+    spec.timeout = TRY(table.spanOr("timeout", std::chrono::seconds(60)));
+    spec.retries = static_cast<int>(TRY(table.integerOr("retries", 0)));
+    spec.typicalSeconds = TRY(table.realOr("typical", 1.0));
+    if (table.has("measure")) {
+        const auto measures = TRY(table.table("measure"));
+        for (const auto& name : measures.keys())
+            spec.limits.emplace(name, TRY(limitOf(measures, name)));
+        TRY(measures.finish());
+    }
+    spec.parameters = table.remainingScalars();
+    TRY(table.finish());
+    TRY(registry.make(spec));
+    return spec;
+}
+
+Result<std::vector<StepSpec>> stepSpecs(const TomlTable& document, std::string_view key,
+                                        const StepRegistry& registry)
+{
+    std::vector<StepSpec> specs;
+    const auto tables = TRY(document.tables(key));
+    for (const auto& table : tables)
+        specs.push_back(TRY(stepSpec(table, registry)));
+    return specs;
+}
+
+/// Every image that the plan and its shipping state name, as one set.
+Result<> checkImages(const TestPlan& plan, ImageCatalog& images)
+{
+    std::vector<std::shared_ptr<const FlashImage>> set;
+    const auto add = [&](std::string_view role, std::string_view version) -> Result<> {
+        auto image = TRY(images.find(plan.platform.name, role, version));
+        if (std::ranges::find(set, image) == set.end())
+            set.push_back(std::move(image));
+        return {};
+    };
+    for (const auto& step : plan.steps) {
+        if (const auto version = step.text("version"))
+            TRY(add(step.textOr("role", "bootloader"), *version));
+    }
+    for (const auto& module : plan.shipping->modules)
+        TRY(add(module.role, module.version));
+    return checkSet(plan.platform.id, set);
+}
+
+} // namespace
+
+Result<PlatformSpec> loadPlatform(const std::filesystem::path& file)
+{
+    const auto document = TRY(TomlTable::load(file));
+    const auto table = TRY(document.table("platform"));
+    PlatformSpec spec;
+    spec.name = TRY(table.text("name"));
+    spec.id = static_cast<std::uint16_t>(TRY(table.number32("id")));
+    spec.dfu = TRY(usbId(table, "dfu"));
+    spec.firmware = TRY(usbId(table, "firmware"));
+    spec.constantSerials = TRY(table.textsOr("constant_serials"));
+    spec.entry = TRY(table.number32("entry"));
+    TRY(table.finish());
+    const auto segments = TRY(document.tables("segment"));
+    for (const auto& entry : segments) {
+        Segment segment;
+        segment.name = TRY(entry.text("name"));
+        segment.alternate = static_cast<std::uint8_t>(TRY(entry.number32("alternate")));
+        segment.address = TRY(entry.number32("address"));
+        segment.size = TRY(entry.number32("size"));
+        TRY(entry.finish());
+        spec.segments.push_back(std::move(segment));
+    }
+    const auto dct = TRY(document.table("dct"));
+    spec.dct = TRY(dctLayout(dct));
+    TRY(document.finish());
+    return spec;
+}
+
+Result<ShippingState> loadShippingState(const std::filesystem::path& file)
+{
+    const auto document = TRY(TomlTable::load(file));
+    const auto table = TRY(document.table("shipping"));
+    ShippingState state;
+    state.id = TRY(table.text("id"));
+    state.mode = TRY(table.text("mode"));
+    const auto keyFile = TRY(table.text("server_key"));
+    const Bytes pem = TRY(readFile(file.parent_path() / keyFile));
+    state.serverKeyDer = TRY(RsaPublicKey::fromText(pem)).toDer();
+    state.address.host = TRY(table.text("server_host"));
+    state.address.port = static_cast<std::uint16_t>(TRY(table.integerOr("server_port", 0)));
+    state.claimCodeBlank = TRY(table.booleanOr("claim_code_blank", true));
+    state.unclaimed = TRY(table.booleanOr("unclaimed", true));
+    state.updateFlagClear = TRY(table.booleanOr("update_flag_clear", true));
+    state.noPendingModules = TRY(table.booleanOr("no_pending_modules", true));
+    state.staticAddressBlank = TRY(table.booleanOr("static_address_blank", true));
+    state.nameServersBlank = TRY(table.booleanOr("name_servers_blank", true));
+    TRY(table.finish());
+    const auto modules = TRY(document.tables("module"));
+    for (const auto& entry : modules) {
+        ShippedModule module;
+        module.role = TRY(entry.text("role"));
+        module.version = TRY(entry.text("version"));
+        TRY(entry.finish());
+        state.modules.push_back(std::move(module));
+    }
+    TRY(document.finish());
+    state.digest = sha256Hex(viewOf(document.source() + toText(pem)));
+    return state;
+}
+
+Result<std::shared_ptr<const TestPlan>> loadPlan(const std::string& idOrPath,
+                                                 const DataFolders& folders,
+                                                 const StepRegistry& steps, ImageCatalog& images)
+{
+    const bool isPath = idOrPath.find('/') != std::string::npos || idOrPath.ends_with(".toml");
+    const auto file = isPath ? std::filesystem::path(idOrPath)
+                             : folders.plans / (idOrPath + ".toml");
+    const auto document = TRY(TomlTable::load(file));
+    const auto table = TRY(document.table("plan"));
+    auto plan = std::make_shared<TestPlan>();
+    plan->id = TRY(table.text("id"));
+    plan->revision = static_cast<int>(TRY(table.integer("revision")));
+    plan->title = TRY(table.textOr("title", plan->id));
+    plan->release = TRY(table.textOr("release", ""));
+    const auto platform = folders.platforms / (TRY(table.text("platform")) + ".toml");
+    const auto shipping = folders.shipping / (TRY(table.text("shipping")) + ".toml");
+    TRY(table.finish());
+    plan->platform = TRY(loadPlatform(platform));
+    plan->shipping = std::make_shared<ShippingState>(TRY(loadShippingState(shipping)));
+    plan->steps = TRY(stepSpecs(document, "step", steps));
+    plan->teardown = TRY(stepSpecs(document, "teardown", steps));
+    TRY(document.finish());
+    if (plan->steps.empty() || plan->steps.back().use != "shipping-state")
+        return fail(Errc::InvalidData, Blame::Operator,
+                    concat(document.where(), ": the last step must prove the shipping state "
+                                             "(use = \"shipping-state\")"));
+    TRY(checkImages(*plan, images));
+    plan->digest = sha256Hex(
+        viewOf(concat(document.source(), toText(TRY(readFile(platform))), plan->shipping->digest)));
+    return std::shared_ptr<const TestPlan>(std::move(plan));
+}
+
+} // namespace provost

@@ -1,0 +1,98 @@
+#include "config/load_station.h"
+
+#include "config/toml_document.h"
+#include "core/byte_io.h"
+#include "core/file_io.h"
+#include "core/text.h"
+
+namespace provost {
+
+namespace {
+
+/// The first line of a file, into wiped memory.
+Result<SecretBytes> secretLine(const std::filesystem::path& file)
+{
+    constexpr std::size_t kLongest = 4096;
+    Bytes bytes = TRY(readFile(file, kLongest));
+    std::size_t length = 0;
+    while (length < bytes.size() && bytes[length] != std::byte{'\n'} &&
+           bytes[length] != std::byte{'\r'})
+        ++length;
+    SecretBytes secret(ByteView(bytes).first(length));
+    wipe(bytes);
+    return secret;
+}
+
+Result<> readNetwork(const TomlTable& table, const std::filesystem::path& folder,
+                     TestNetwork& network)
+{
+    network.ssid = TRY(table.text("ssid"));
+    if (table.has("password_file"))
+        network.password = TRY(secretLine(folder / TRY(table.text("password_file"))));
+    network.joinLimit = TRY(table.spanOr("join_limit", network.joinLimit));
+    const auto security = TRY(table.integerOr("security", 3));
+    if (security < 0 || security > 3)
+        return fail(Errc::InvalidData, Blame::Operator,
+                    concat(table.where("security"),
+                           ": \"security\" must be 0 open, 1 WEP, 2 WPA or 3 WPA2"));
+    network.security = static_cast<WifiSecurity>(security);
+    return table.finish();
+}
+
+Result<> readSlots(const TomlTable& document, StationConfig& config)
+{
+    const auto tables = TRY(document.tables("slot"));
+    for (const auto& table : tables) {
+        StationSlot slot;
+        slot.slot.value = static_cast<int>(TRY(table.integer("number")));
+        slot.usb = TRY(table.text("usb"));
+        TRY(table.finish());
+        for (const auto& other : config.slots) {
+            if (other.slot == slot.slot || other.usb == slot.usb)
+                return fail(Errc::InvalidData, Blame::Operator,
+                            concat(table.where(), ": slot ", slot.slot.value, " at ", slot.usb,
+                                   " is there twice"));
+        }
+        config.slots.push_back(std::move(slot));
+    }
+    if (config.slots.empty())
+        return fail(Errc::InvalidData, Blame::Operator,
+                    concat(document.where(), ": a station needs at least one [[slot]]"));
+    return {};
+}
+
+} // namespace
+
+Result<StationConfig> loadStation(const std::filesystem::path& file)
+{
+    const auto document = TRY(TomlTable::load(file));
+    const auto folder = file.parent_path();
+    StationConfig config;
+    const auto station = TRY(document.table("station"));
+    config.settings.name = TRY(station.text("name"));
+    if (station.has("escrow_certificate"))
+        config.settings.escrowCertificate =
+            TRY(readFile(folder / TRY(station.text("escrow_certificate"))));
+    config.settings.backupFolder = TRY(station.textOr("backup_folder", ""));
+    TRY(station.finish());
+    TRY(readSlots(document, config));
+    const auto network = TRY(document.table("network"));
+    TRY(readNetwork(network, folder, config.settings.network));
+    const auto handshake = TRY(document.table("handshake"));
+    config.handshakeHost = TRY(handshake.text("host"));
+    config.handshakePort = static_cast<std::uint16_t>(TRY(handshake.integerOr("port", 5683)));
+    config.cloudFolder = TRY(handshake.textOr("folder", ""));
+    TRY(handshake.finish());
+    config.cloudIsLocal = !document.has("cloud");
+    if (!config.cloudIsLocal) {
+        const auto cloud = TRY(document.table("cloud"));
+        config.cloudUrl = TRY(cloud.text("url"));
+        if (cloud.has("token_file"))
+            config.cloudToken = TRY(secretLine(folder / TRY(cloud.text("token_file"))));
+        TRY(cloud.finish());
+    }
+    TRY(document.finish());
+    return config;
+}
+
+} // namespace provost

@@ -1,0 +1,31 @@
+// station.toml: slots, network, cloud and custody of one real station.
+#pragma once
+
+#include "engine/plan.h"
+#include "engine/ports.h"
+
+#include <filesystem>
+
+namespace provost {
+
+struct StationSlot {
+    SlotId slot;
+    std::string usb{}; ///< "1-2.3": bus and physical port, as in usb:1-2.3
+};
+
+struct StationConfig {
+    StationSettings settings{};
+    std::vector<StationSlot> slots{};
+    std::string cloudUrl{};
+    SecretBytes cloudToken{};
+    bool cloudIsLocal = false;            ///< no [cloud]: the station serves its own
+    std::filesystem::path cloudFolder{};  ///< registry and server key of a local cloud
+    std::string handshakeHost{"127.0.0.1"};
+    std::uint16_t handshakePort = 0;
+};
+
+/// Secrets are never in the file: it names files that hold them.
+/// @returns InvalidData  file:line:column; NotFound
+Result<StationConfig> loadStation(const std::filesystem::path& file);
+
+} // namespace provost

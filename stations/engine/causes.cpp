@@ -1,0 +1,111 @@
+#include "engine/causes.h"
+
+#include <algorithm>
+#include <array>
+
+namespace provost {
+
+namespace {
+
+using enum Verdict;
+
+// Sorted by id. The text is read at arm's length: a title is a fact, an action is one thing to do.
+constexpr std::array kCauses{
+    Cause{"C001", Error, "Station stopped during the run", "Run the unit again"},
+    Cause{"C010", Error, "No unit in the slot", "Insert a unit, close the fixture"},
+    Cause{"C011", Error, "Unit unplugged during the work", "Insert the unit again, run it again"},
+    Cause{"C012", Error, "Unit does not say its id", "Hold SETUP until blue blinks, run again"},
+    Cause{"C013", Error, "Not the board of this plan", "Take the unit out, check the order"},
+    Cause{"C014", Error, "Unit does not reach the wanted mode",
+          "Hold SETUP, tap RESET, release at yellow"},
+    Cause{"C015", Error, "Unit does not answer", "Tap RESET, run the unit again"},
+    Cause{"C016", Error, "Another unit appeared in the slot", "Take the unit out, run it alone"},
+    Cause{"C017", Error, "Unit was stopped while it was written", "Run the unit again to inspect it"},
+    Cause{"C030", Error, "USB transfer failed", "Check cable and contacts, run again"},
+    Cause{"C031", Error, "Port is in use or not permitted", "Close other programs, run again"},
+    Cause{"C040", Error, "Firmware image is not usable", "Call the engineer: catalogue"},
+    Cause{"C041", Error, "Demo image on a real unit refused", "Choose a plan for real units"},
+    Cause{"C042", Error, "Plan does not fit this station", "Call the engineer: plan"},
+    Cause{"C050", Error, "Record cannot be written", "Free disk space, run the unit again"},
+    Cause{"C051", Error, "Another program holds the database", "Close the other program"},
+    Cause{"C060", Error, "Old credentials cannot be cleared here",
+          "Hold SETUP 10 s until blue flickers"},
+    Cause{"C061", Error, "Unit without firmware holds credentials", "Put in the rework tray"},
+    Cause{"C070", Error, "Unit cannot join the test network", "Check the access point"},
+    Cause{"C071", Error, "Handshake endpoint is not running", "Call the line lead"},
+    Cause{"C080", Error, "Cloud refuses this station", "Call the line lead: token"},
+    Cause{"C090", Error, "Waiting for the operator took too long", "Run the unit again"},
+    Cause{"C998", Error, "Station program failed", "Call the engineer, keep the record"},
+    Cause{"C999", Error, "Something unknown went wrong", "Call the line lead"},
+    Cause{"F101", Fail, "Label is not of this unit", "Red bin, reprint the label"},
+    Cause{"F110", Fail, "Flash does not hold what was written", "Put in the red bin"},
+    Cause{"F111", Fail, "Unit refuses to be written", "Put in the red bin"},
+    Cause{"F120", Fail, "Module report shows the wrong version", "Put in the red bin"},
+    Cause{"F121", Fail, "Bootloader did not take the update", "Put in the red bin"},
+    Cause{"F122", Fail, "Configuration memory cannot be read", "Put in the red bin"},
+    Cause{"F201", Fail, "Key that the unit cannot read", "Put in the red bin"},
+    Cause{"F210", Fail, "Key of this unit is on another unit", "Put in the red bin, call the lead"},
+    Cause{"F214", Fail, "Device key did not read back", "Put in the red bin"},
+    Cause{"F215", Fail, "Server key did not read back", "Put in the red bin"},
+    Cause{"F220", Fail, "Cloud refused the key", "Put in the red bin, call the lead"},
+    Cause{"F221", Fail, "Cloud holds another key than the unit", "Red bin, scan the rework tag"},
+    Cause{"F230", Fail, "Unit did not save the credentials", "Put in the red bin"},
+    Cause{"F301", Fail, "Shipping state not reached", "Put in the red bin"},
+    Cause{"F302", Fail, "Test password is still on the unit", "Put in the red bin"},
+    Cause{"F303", Fail, "Old key is still on the unit", "Put in the red bin"},
+    Cause{"F304", Fail, "Test server key is still on the unit", "Put in the red bin"},
+    Cause{"F305", Fail, "Unit is not in its shipping mode", "Put in the red bin"},
+    Cause{"F401", Fail, "Unit holds the wrong server key", "Red bin, scan the rework tag"},
+    Cause{"F402", Fail, "Unit offers a key that is not registered", "Red bin, scan the rework tag"},
+    Cause{"F403", Fail, "Handshake was broken off", "Red bin, scan the rework tag"},
+    Cause{"F404", Fail, "No handshake was seen", "Red bin, scan the rework tag"},
+    Cause{"F405", Fail, "Unit cannot open the session key", "Red bin, scan the rework tag"},
+    Cause{"F410", Fail, "Unit counts its messages wrongly", "Red bin, scan the rework tag"},
+    Cause{"F501", Fail, "A measured value is out of its limits", "Put in the red bin"},
+    Cause{"F999", Fail, "Unit reports a failure", "Put in the red bin"},
+    Cause{"H310", Hold, "Cloud away, registration waits", "Put in the HOLD tray"},
+    Cause{"H311", Hold, "Cloud is busy, registration waits", "Put in the HOLD tray"},
+    Cause{"S001", Aborted, "Stopped by the operator", "Remove unit"},
+};
+
+std::string_view idByBlame(const struct Error& error)
+{
+    switch (error.blame) {
+    case Blame::Unit:
+        return error.code == Errc::Timeout ? "C015" : "F999";
+    case Blame::Fixture:
+        if (error.code == Errc::Disconnected)
+            return "C011";
+        return error.code == Errc::Denied || error.code == Errc::Busy ? "C031" : "C030";
+    case Blame::Station:
+        return error.code == Errc::Busy ? "C051" : "C050";
+    case Blame::Cloud:
+        return error.code == Errc::Denied ? "C080" : "H310";
+    case Blame::Operator:
+        return "C042";
+    case Blame::Software:
+        return "C998";
+    }
+    return "C999";
+}
+
+} // namespace
+
+std::span<const Cause> allCauses() { return kCauses; }
+
+const Cause& causeById(std::string_view id)
+{
+    const auto found = std::ranges::find(kCauses, id, &Cause::id);
+    return found != kCauses.end() ? *found : *std::ranges::find(kCauses, "C999", &Cause::id);
+}
+
+const Cause& causeOf(const struct Error& error)
+{
+    if (error.code == Errc::Cancelled)
+        return causeById("S001");
+    if (!error.cause.empty())
+        return causeById(error.cause);
+    return causeById(idByBlame(error));
+}
+
+} // namespace provost

@@ -1,0 +1,88 @@
+// A plan as data: the recipe of one run.
+#pragma once
+
+#include "device/dct.h"
+#include "protocol/listening_console.h"
+#include "store/record.h"
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace provost {
+
+using ParameterValue = std::variant<std::string, std::int64_t, double, bool>;
+
+/// One line of the recipe.
+struct StepSpec {
+    std::string use{};   ///< id of the step's code
+    std::string name{};  ///< what the operator reads
+    std::chrono::milliseconds timeout{60000};
+    int retries = 0;
+    double typicalSeconds = 1; ///< before there are records of earlier runs
+    std::map<std::string, ParameterValue> parameters{};
+    std::map<std::string, Limit> limits{};
+    std::string where{}; ///< file:line:column
+
+    /// @returns InvalidArgument  missing or of another type; names file, line and column
+    Result<std::string> text(std::string_view key) const;
+    std::string textOr(std::string_view key, std::string_view fallback) const;
+    std::int64_t integerOr(std::string_view key, std::int64_t fallback) const;
+};
+
+struct ShippedModule {
+    std::string role{};    ///< as in the catalogue
+    std::string version{}; ///< release
+};
+
+/// What a unit must hold, field by field, when it leaves: a reviewed file per product.
+struct ShippingState {
+    std::string id{};
+    std::string digest{};                 ///< hex SHA-256 of the file and the key file
+    std::string mode{"listening"};
+    Bytes serverKeyDer{};
+    ServerAddress address{};
+    bool claimCodeBlank = true;
+    bool unclaimed = true;
+    bool updateFlagClear = true;
+    bool noPendingModules = true;
+    bool noCredentials = true;
+    bool staticAddressBlank = true;
+    bool nameServersBlank = true;
+    std::vector<ShippedModule> modules{};
+};
+
+struct TestPlan {
+    std::string id{};
+    int revision = 0;
+    std::string title{};
+    std::string release{};                ///< of the images it installs
+    std::string digest{};                 ///< hex SHA-256 of plan, platform and shipping state
+    PlatformSpec platform{};
+    std::shared_ptr<const ShippingState> shipping{};
+    std::vector<StepSpec> steps{};
+    std::vector<StepSpec> teardown{};     ///< always runs, shielded, in order
+};
+
+/// Network that units join for the handshake.
+struct TestNetwork {
+    std::string ssid{};
+    SecretBytes password{};
+    WifiSecurity security = WifiSecurity::Wpa2;
+    std::chrono::milliseconds joinLimit{30000}; ///< from the restart to an address
+};
+
+/// What the station knows that no plan says.
+struct StationSettings {
+    std::string name{"Station A"};
+    TestNetwork network{};
+    Bytes escrowCertificate{};            ///< PEM; empty: backups keep fingerprints only
+    std::string backupFolder{};
+};
+
+} // namespace provost

@@ -1,0 +1,75 @@
+// What the engine needs from the world: owned here, implemented elsewhere, real or virtual.
+#pragma once
+
+#include "crypto/rsa_key.h"
+#include "protocol/handshake_session.h"
+#include "store/record.h"
+
+#include <chrono>
+#include <compare>
+#include <functional>
+#include <memory>
+
+namespace provost {
+
+struct SlotId {
+    int value = 0;
+    auto operator<=>(const SlotId&) const = default;
+};
+
+/// The mechanics of all nests. Thread-safe.
+class Fixture {
+public:
+    virtual ~Fixture() = default;
+    virtual Result<> setPower(SlotId slot, bool on, const OpContext& op) = 0;
+    virtual Result<bool> isClosed(SlotId slot, const OpContext& op) = 0;
+    /// Holds the unit's MODE button. False where the fixture has no such actuator.
+    virtual Result<bool> holdMode(SlotId slot, std::chrono::milliseconds span,
+                                  const OpContext& op) = 0;
+};
+
+struct Registration {
+    std::string cloudId{};
+    int httpStatus = 0;
+};
+
+/// Thread-safe.
+class ProvisioningClient {
+public:
+    virtual ~ProvisioningClient() = default;
+    /// POST /v1/provisioning/:id, 2xx demanded.
+    /// @returns Unavailable  no answer, 5xx or 429: may be sent later (native = HTTP status, 0: none)
+    ///          Denied       401 or 403: the token is at fault; or the key is locked
+    ///          InvalidData  any other 4xx: the cloud refuses this key
+    virtual Result<Registration> registerUnit(const UnitIdentity& unit, ByteView publicKeyDer,
+                                              std::string_view idempotencyKey,
+                                              const OpContext& op) = 0;
+    /// The key that the cloud holds for the unit; nullopt where it holds none or cannot say.
+    virtual Result<std::optional<RsaPublicKey>> registeredKey(const UnitIdentity& unit,
+                                                              const OpContext& op) = 0;
+};
+
+/// One listener for all slots: announce whom to expect, restart the unit, wait. Thread-safe.
+class HandshakeServer {
+public:
+    class Expectation {
+    public:
+        virtual ~Expectation() = default;
+        /// The first connection of this unit since expect() that passed; else, when the deadline
+        /// comes, the report of the last one that failed, or NotFound where none came.
+        virtual Result<HandshakeReport> wait(const OpContext& op) = 0;
+    };
+    virtual ~HandshakeServer() = default;
+    /// Where units must dial.
+    virtual std::string host() const = 0;
+    virtual std::uint16_t port() const = 0;
+    virtual RsaPublicKey serverKey() const = 0;
+    /// @param publicKeyDer  the key that was read back from the unit; accepted although no
+    ///                      registry holds one yet, never instead of a registered one
+    /// @param onMessage     called from the listener's thread as messages come
+    virtual Result<std::unique_ptr<Expectation>>
+    expect(const UnitIdentity& unit, Bytes publicKeyDer,
+           std::function<void(const HandshakeMessage&)> onMessage) = 0;
+};
+
+} // namespace provost

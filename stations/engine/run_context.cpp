@@ -1,0 +1,190 @@
+#include "engine/run_context.h"
+
+#include "core/text.h"
+#include "engine/causes.h"
+
+#include <algorithm>
+
+namespace provost {
+
+using namespace std::chrono_literals;
+
+void PromptBox::answer(std::string reply)
+{
+    const MutexLock lock(m_mutex);
+    m_reply = std::move(reply);
+    m_changed.notify_all();
+}
+
+Result<std::string> PromptBox::wait(const OpContext& op)
+{
+    while (true) {
+        {
+            const MutexLock lock(m_mutex);
+            if (m_reply) {
+                std::string reply = std::move(*m_reply);
+                m_reply.reset();
+                return reply;
+            }
+        }
+        auto slept = op.sleepFor(50ms);
+        if (!slept)
+            return Unexpected(withCause(
+                inFrame(std::move(slept).error(), "wait for the operator's answer"), "C090"));
+    }
+}
+
+RunProgress::RunProgress(EventSink& events, RunId run, SlotId slot, std::vector<PlannedStep> steps)
+    : m_events(events), m_run(run), m_slot(slot), m_steps(std::move(steps))
+{
+    for (const auto& step : m_steps)
+        m_total += std::max(step.typicalSeconds, 0.01);
+}
+
+void RunProgress::enter(std::size_t step)
+{
+    m_before = 0;
+    for (std::size_t i = 0; i < step && i < m_steps.size(); ++i)
+        m_before += std::max(m_steps[i].typicalSeconds, 0.01) / m_total;
+    m_share = step < m_steps.size() ? std::max(m_steps[step].typicalSeconds, 0.01) / m_total : 0;
+    report(step < m_steps.size() ? m_steps[step].name : std::string{}, 0);
+}
+
+void RunProgress::report(std::string_view phase, double fraction)
+{
+    m_shown = std::max(m_shown, m_before + m_share * std::clamp(fraction, 0.0, 1.0));
+    m_events.post(ProgressMoved{.run = m_run,
+                                .slot = m_slot,
+                                .phase = std::string(phase),
+                                .fraction = std::min(m_shown, 1.0)});
+}
+
+RunContext::RunContext(const EngineEnvironment& environment, const TestPlan& plan, RunId run,
+                       SlotId slot, UnitUnderTest& unit, PromptBox& prompts)
+    : m_environment(environment), m_plan(plan), m_run(run), m_slot(slot), m_unit(unit),
+      m_prompts(prompts)
+{
+}
+
+void RunContext::beginAttempt(const StepSpec& spec, int attempt, OpContext op)
+{
+    m_spec = &spec;
+    m_op.emplace(op);
+    m_attempt = {.step = spec.use, .name = spec.name, .attempt = attempt};
+}
+
+AttemptRecord RunContext::endAttempt(const Result<>& outcome, double seconds)
+{
+    critical(false, {});
+    m_attempt.seconds = seconds;
+    measure("seconds", seconds);
+    for (const auto& [name, limit] : m_spec->limits) {
+        if (std::ranges::find(m_attempt.measurements, name, &Measurement::name) ==
+            m_attempt.measurements.end())
+            notMeasured(name);
+    }
+    m_attempt.verdict = Verdict::Pass;
+    if (!outcome) {
+        const Cause& cause = causeOf(outcome.error());
+        m_attempt.verdict = cause.verdict;
+        m_attempt.cause = cause.id;
+        m_attempt.error = describe(outcome.error());
+        return m_attempt;
+    }
+    for (const auto& measurement : m_attempt.measurements) {
+        const bool missing = !measurement.value && (measurement.limit.min || measurement.limit.max);
+        if (measurement.verdict != Verdict::Fail && !missing)
+            continue;
+        m_attempt.verdict = Verdict::Fail;
+        m_attempt.cause = "F501";
+        m_attempt.error =
+            concat("measure ", measurement.name, missing ? ": not measured" : ": out of limits");
+    }
+    return m_attempt;
+}
+
+Result<> RunContext::identified(const UnitIdentity& unit, std::string_view route)
+{
+    m_identity = unit;
+    TRY(journal().identify(m_run, unit, route));
+    m_environment.events.post(
+        UnitIdentified{.run = m_run, .slot = m_slot, .unit = unit, .route = std::string(route)});
+    return {};
+}
+
+void RunContext::add(Measurement measurement)
+{
+    const auto limit = m_spec->limits.find(measurement.name);
+    if (limit != m_spec->limits.end())
+        measurement.limit = limit->second;
+    measurement.verdict = judge(measurement);
+    m_environment.events.post(Measured{.run = m_run, .slot = m_slot, .measurement = measurement});
+    m_attempt.measurements.push_back(std::move(measurement));
+}
+
+void RunContext::measure(std::string_view name, double value)
+{
+    Measurement measurement;
+    measurement.name = name;
+    measurement.value = value;
+    add(std::move(measurement));
+}
+
+void RunContext::measure(std::string_view name, std::string value)
+{
+    Measurement measurement;
+    measurement.name = name;
+    measurement.value = std::move(value);
+    add(std::move(measurement));
+}
+
+void RunContext::notMeasured(std::string_view name)
+{
+    Measurement measurement;
+    measurement.name = name;
+    add(std::move(measurement));
+}
+
+void RunContext::handshakeArrow(const HandshakeMessage& message)
+{
+    HandshakeArrow arrow;
+    arrow.position = static_cast<int>(m_arrows.size());
+    arrow.fromDevice = message.fromDevice;
+    arrow.what = message.what;
+    arrow.note = message.note;
+    arrow.bytes = static_cast<std::int64_t>(message.bytes);
+    arrow.atMs = message.atMs;
+    arrow.failed = message.failed;
+    m_arrows.push_back(arrow);
+    m_environment.events.post(HandshakeSeen{.run = m_run, .slot = m_slot, .arrow = arrow});
+}
+
+Result<> RunContext::intend(std::string_view effect, std::string_view payload)
+{
+    TRY(journal().intend(m_run, effect, payload));
+    critical(true, effect);
+    return {};
+}
+
+Result<> RunContext::settle(std::string_view effect, Verdict verdict)
+{
+    critical(false, {});
+    return journal().settle(m_run, effect, verdict);
+}
+
+void RunContext::critical(bool on, std::string_view what)
+{
+    m_environment.events.post(
+        CriticalWrite{.run = m_run, .slot = m_slot, .on = on, .what = std::string(what)});
+}
+
+Result<std::string> RunContext::ask(std::string_view promptId, std::string_view text)
+{
+    m_environment.events.post(PromptRaised{.run = m_run,
+                                           .slot = m_slot,
+                                           .promptId = std::string(promptId),
+                                           .text = std::string(text)});
+    return m_prompts.wait(op());
+}
+
+} // namespace provost

@@ -1,0 +1,99 @@
+// A step: one act on one unit. It knows only its parameters and its context.
+#pragma once
+
+#include "device/unit_under_test.h"
+#include "engine/plan.h"
+#include "engine/ports.h"
+#include "image/image_catalog.h"
+#include "store/journal.h"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace provost {
+
+/// What the steps of one run learn about its unit and hand on to each other.
+struct UnitFacts {
+    UnitIdentification id{};
+    std::string label{};
+    Bytes publicKeyDer{};                 ///< derived from what is ON the unit
+    bool keyKept = false;
+    bool registered = false;              ///< 2xx seen in this run
+    bool credentialsGiven = false;        ///< test credentials may be on the unit
+    bool needsShippingCleanUp = false;
+    std::vector<OutboxEntry> outbox{};    ///< inserted with the verdict
+};
+
+/// All a step may touch. Owned and used by one slot's thread.
+class StepContext {
+public:
+    virtual ~StepContext() = default;
+    virtual const OpContext& op() const = 0;
+    virtual RunId run() const = 0;
+    virtual SlotId slot() const = 0;
+    virtual const TestPlan& plan() const = 0;
+    virtual const StationSettings& station() const = 0;
+    virtual UnitFacts& facts() = 0;
+    virtual UnitUnderTest& unit() = 0;
+    virtual ImageCatalog& images() = 0;
+    virtual Journal& journal() = 0;
+    virtual ProvisioningClient& cloud() = 0;
+    virtual HandshakeServer& handshakes() = 0;
+
+    /// Binds unit and run in the journal and tells the screens.
+    virtual Result<> identified(const UnitIdentity& unit, std::string_view route) = 0;
+    /// Limit: from the plan. A limit named there and never measured makes the step fail.
+    virtual void measure(std::string_view name, double value) = 0;
+    virtual void measure(std::string_view name, std::string value) = 0;
+    /// Was to be measured and the unit does not report it: no value, never 0.
+    virtual void notMeasured(std::string_view name) = 0;
+    /// What people read beside the step: "502 → 1006 by YModem".
+    virtual void note(std::string text) = 0;
+    virtual void handshakeArrow(const HandshakeMessage& message) = 0;
+
+    /// Announces an irreversible effect (on disk when it returns) and lights DO NOT UNPLUG.
+    virtual Result<> intend(std::string_view effect, std::string_view payload) = 0;
+    virtual Result<> settle(std::string_view effect, Verdict verdict) = 0;
+    /// Lights DO NOT UNPLUG without an intent: the DCT is written.
+    virtual void critical(bool on, std::string_view what) = 0;
+    /// Waits for the operator's answer.
+    virtual Result<std::string> ask(std::string_view promptId, std::string_view text) = 0;
+};
+
+class Step {
+public:
+    virtual ~Step() = default;
+    virtual Result<> run(StepContext& context) = 0;
+};
+
+class StepRegistry {
+public:
+    using Factory = std::function<Result<std::unique_ptr<Step>>(const StepSpec&)>;
+    void add(std::string id, Factory factory);
+    bool has(std::string_view id) const;
+    /// @returns InvalidArgument  no such step, or its parameters are wrong (file:line:column)
+    Result<std::unique_ptr<Step>> make(const StepSpec& spec) const;
+
+private:
+    std::map<std::string, Factory, std::less<>> m_factories;
+};
+
+/// DO NOT UNPLUG for a scope.
+class CriticalScope {
+public:
+    CriticalScope(StepContext& context, std::string_view what) : m_context(context)
+    {
+        m_context.critical(true, what);
+    }
+    ~CriticalScope() { m_context.critical(false, {}); }
+    CriticalScope(const CriticalScope&) = delete;
+    CriticalScope& operator=(const CriticalScope&) = delete;
+
+private:
+    StepContext& m_context;
+};
+
+} // namespace provost

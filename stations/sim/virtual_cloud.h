@@ -1,0 +1,74 @@
+// A cloud service that misbehaves on demand.
+#pragma once
+
+#include "cloud/cloud_service.h"
+#include "core/clock.h"
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+
+namespace provost {
+
+/// What happens to a REST request.
+enum class RequestFault : std::uint8_t {
+    Answer429,     ///< too many requests; nothing is done
+    Answer500,     ///< nothing is done
+    Answer503,     ///< nothing is done
+    Refuse,        ///< 400 `Key error …`; nothing is done
+    Deny,          ///< 403 `Permission Denied`; nothing is done
+    TimeOutBefore, ///< nothing is done, nothing is answered
+    TimeOutAfter,  ///< it is done, nothing is answered
+    Duplicate,     ///< it is done twice, as when something on the way repeats it
+    Page,          ///< 200 with a web page, as a captive portal gives; nothing is done
+};
+
+/// What happens to a connection of the device port.
+enum class ConnectionFault : std::uint8_t {
+    Silent,      ///< accepted, then not a byte
+    Drop,        ///< hung up at a stage
+    OtherSigner, ///< message 3 is signed with a key that is not the server's
+};
+
+struct VirtualCloudConfig {
+    /// `folder` empty: a temporary one, removed at the end.
+    CloudServiceConfig service{};
+    /// How long a request that times out is held before it is hung up on.
+    std::chrono::milliseconds holdFor{20000};
+};
+
+/// CloudService plus faults, nothing else: what works here works there. Thread-safe.
+class VirtualCloud {
+public:
+    /// The errors of CloudService::start().
+    static Result<std::unique_ptr<VirtualCloud>>
+    start(VirtualCloudConfig config, const Clock& clock,
+          std::shared_ptr<CloudObserver> observer = nullptr);
+    ~VirtualCloud();
+
+    CloudService& service();
+    std::filesystem::path folder() const;
+
+    static constexpr int kUntilCleared = -1;
+    /// The next `count` requests, in place of an earlier order.
+    void failRequests(RequestFault fault, int count = kUntilCleared);
+    /// The next `count` connections, in place of an earlier order.
+    /// @param at  for Drop: hung up on instead of the first byte of (Nonce), behind the reply of
+    /// the
+    ///            unit (DeviceReply), behind message 3 (Credentials), behind the unit's Hello
+    ///            (Hello), or behind the server's (Session)
+    void failConnections(ConnectionFault fault, int count = kUntilCleared,
+                         HandshakeStage at = HandshakeStage::DeviceReply);
+    /// Back to normal; requests that are held are hung up on at once.
+    void clearFaults();
+    /// Requests and connections since the start, faulty ones included.
+    int requests() const;
+    int connections() const;
+
+private:
+    struct Impl;
+    explicit VirtualCloud(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> m_impl;
+};
+
+} // namespace provost

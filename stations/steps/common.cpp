@@ -1,0 +1,109 @@
+#include "steps/steps_p.h"
+
+#include "core/byte_io.h"
+#include "core/text.h"
+#include "protocol/control_requests.h"
+
+#include <algorithm>
+
+namespace provost {
+
+using namespace std::chrono_literals;
+
+namespace {
+constexpr auto kRequestBudget = 10s;
+constexpr auto kClearByButton = 10500ms; // particle-devices 8: MODE 10 s
+constexpr auto kSlotBudget = 20s;
+} // namespace
+
+Error unitError(Errc code, std::string message, std::string_view cause)
+{
+    return Error{.code = code,
+                 .blame = Blame::Unit,
+                 .message = std::move(message),
+                 .frames = {},
+                 .native = {},
+                 .cause = std::string(cause)};
+}
+
+std::string shortFingerprint(std::string_view fingerprint)
+{
+    if (fingerprint.size() < 6)
+        return std::string(fingerprint);
+    return concat(fingerprint.substr(0, 2), ":", fingerprint.substr(2, 2), ":…:",
+                  fingerprint.substr(fingerprint.size() - 2));
+}
+
+Result<std::shared_ptr<const FlashImage>> imageFor(StepContext& context, std::string_view role,
+                                                   std::string_view version)
+{
+    auto image = context.images().find(context.plan().platform.name, role, version);
+    if (!image)
+        return Unexpected(withCause(std::move(image).error(), "C040"));
+    const std::shared_ptr<const FlashImage> found = TRY(std::move(image));
+    if (found->module.demo && !context.unit().simulated())
+        return Unexpected(Error{.code = Errc::Denied,
+                                .blame = Blame::Operator,
+                                .message = concat("write ", found->fileName,
+                                                  ": it is a demo image and this unit is real"),
+                                .frames = {},
+                                .native = {},
+                                .cause = "C041"});
+    return found;
+}
+
+Result<DfuDevice*> openDct(StepContext& context, const OpContext& op)
+{
+    const auto& layout = context.plan().platform.dct;
+    auto* device = TRY(context.unit().dfu(op));
+    TRY(device->select(layout.alternate, op));
+    const auto head = TRY(device->uploadSecret(0, layout.privateKey.offset, op));
+    if (std::ranges::all_of(head.reveal(), [](std::byte b) { return b == std::byte{0}; }))
+        return Unexpected(unitError(Errc::InvalidData,
+                                    "read the application DCT: all zeros, so the bootloader found "
+                                    "no DCT code in the system parts",
+                                    "F122"));
+    return device;
+}
+
+Result<> writeSlot(StepContext& context, DfuDevice& device, std::uint32_t offset, ByteView bytes,
+                   std::string_view what, std::string_view cause)
+{
+    const CriticalScope critical(context, what);
+    // Cut off half-way, the stale copy still counts; but a cancelled write proves nothing.
+    const auto op = context.op().shielded(kSlotBudget).withSecrets();
+    TRY(device.downloadSecret(offset, SecretBytes(bytes), op));
+    const auto readBack =
+        TRY(device.uploadSecret(offset, static_cast<std::uint32_t>(bytes.size()), op));
+    if (!equalBytes(readBack.reveal(), bytes))
+        return Unexpected(unitError(Errc::Mismatch,
+                                    concat("write ", what, " (", bytes.size(),
+                                           " bytes at DCT offset ", offset,
+                                           "): the unit reads back something else"),
+                                    cause));
+    return {};
+}
+
+Result<std::string> clearCredentials(StepContext& context, const OpContext& op)
+{
+    auto& unit = context.unit();
+    {
+        auto usb = TRY(unit.openControl(op));
+        const auto cleared = ControlRequests(*usb).clearWifiCredentials(op.within(kRequestBudget));
+        if (cleared)
+            return std::string("USB request");
+        if (cleared.error().code != Errc::Unsupported)
+            return Unexpected(inFrame(cleared.error(), "clear Wi-Fi credentials by USB request"));
+    }
+    if (TRY(unit.holdMode(kClearByButton, op)))
+        return std::string("MODE button");
+    return Unexpected(Error{.code = Errc::Unsupported,
+                            .blame = Blame::Operator,
+                            .message = "clear Wi-Fi credentials: this firmware has no USB request "
+                                       "for it and the fixture no actuator for MODE",
+                            .frames = {},
+                            .native = {},
+                            .cause = "C060"});
+}
+
+} // namespace provost

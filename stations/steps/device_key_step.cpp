@@ -1,0 +1,111 @@
+// Keeps the unit's own key where it is readable and ours, else burns a new one (guide 12).
+#include "core/byte_io.h"
+#include "core/text.h"
+#include "crypto/unit_key.h"
+#include "steps/steps_p.h"
+
+namespace provost {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::string_view kEffect = "burn-device-key";
+constexpr auto kBurnBudget = 30s;
+
+class DeviceKeyStep final : public Step {
+public:
+    Result<> run(StepContext& context) override
+    {
+        const auto& layout = context.plan().platform.dct;
+        const auto op = context.op().withSecrets();
+        auto* device = TRY(openDct(context, op));
+        const auto slot =
+            TRY(device->uploadSecret(layout.privateKey.offset, layout.privateKey.size, op));
+        const auto reading = readAsUnit(slot.reveal());
+        if (reading.readable && TRY(ours(context, *reading.publicKey))) {
+            context.facts().keyKept = true;
+            context.note(concat("kept · ", shortFingerprint(reading.publicKey->fingerprint()),
+                                " is readable and ours by record"));
+            return completePublicSlot(context, *device, *reading.publicKey);
+        }
+        return burn(context, *device, reading.readable ? "not ours by record" : reading.reason);
+    }
+
+private:
+    static Result<bool> ours(StepContext& context, const RsaPublicKey& key)
+    {
+        const auto& deviceId = context.facts().id.deviceId;
+        const auto onRecord = TRY(context.journal().keyOf(deviceId));
+        const auto holders = TRY(context.journal().unitsWithKey(key.fingerprint()));
+        return onRecord && onRecord->fingerprint == key.fingerprint() && holders.size() == 1 &&
+               holders.front() == deviceId;
+    }
+
+    /// The public slot may lag behind the private one (3.6); a kept key is completed, not changed.
+    static Result<> completePublicSlot(StepContext& context, DfuDevice& device,
+                                       const RsaPublicKey& key)
+    {
+        const auto& layout = context.plan().platform.dct;
+        Bytes wanted = key.toDer();
+        wanted.resize(layout.publicKey.size, std::byte{0xFF});
+        const Bytes present =
+            TRY(device.upload(layout.publicKey.offset, layout.publicKey.size, context.op()));
+        if (present == wanted)
+            return {};
+        return writeSlot(context, device, layout.publicKey.offset, wanted, "public key slot",
+                         "F214");
+    }
+
+    static Result<> burn(StepContext& context, DfuDevice& device, const std::string& why)
+    {
+        const auto& layout = context.plan().platform.dct;
+        const auto key = TRY(generateUnitKey()); // read through the unit's own reader already
+        const Bytes publicDer = key.publicKey.toDer();
+        const std::string fingerprint = key.publicKey.fingerprint();
+        auto journalled = context.journal().journalKey(context.run(),
+                                                       {.fingerprint = fingerprint,
+                                                        .deviceId = context.facts().id.deviceId,
+                                                        .publicDer = publicDer,
+                                                        .state = "journalled",
+                                                        .origin = "generated",
+                                                        .run = context.run()});
+        if (!journalled && journalled.error().code == Errc::Mismatch)
+            return Unexpected(withCause(std::move(journalled).error(), "F210"));
+        TRY(std::move(journalled));
+        const auto slots = TRY(buildKeySlots(layout, key.privateDer, publicDer));
+
+        TRY(context.op().checkpoint());
+        TRY(context.intend(kEffect, fingerprint));
+        // Between intent and settlement a unit can time out but not be cancelled: half-done, the
+        // stale DCT copy still counts and the next run finds the intent and inspects the unit.
+        const auto op = context.op().shielded(kBurnBudget).withSecrets();
+        const auto burnt = burnAndRead(device, layout.privateKey.offset, slots, op);
+        TRY(context.settle(kEffect, burnt ? Verdict::Pass : Verdict::Fail));
+        TRY(Result<>(burnt));
+        TRY(context.journal().setKeyState(context.run(), fingerprint, "burnt"));
+        context.note(concat("new key ", shortFingerprint(fingerprint), " burnt · before: ", why));
+        return {};
+    }
+
+    static Result<> burnAndRead(DfuDevice& device, std::uint32_t offset, const SecretBytes& slots,
+                                const OpContext& op)
+    {
+        TRY(device.downloadSecret(offset, slots, op));
+        const auto readBack =
+            TRY(device.uploadSecret(offset, static_cast<std::uint32_t>(slots.size()), op));
+        if (!equalBytes(readBack.reveal(), slots.reveal()))
+            return Unexpected(unitError(Errc::Mismatch,
+                                        concat("burn the device key (", slots.size(),
+                                               " bytes at DCT offset ", offset,
+                                               "): the unit reads back something else"),
+                                        "F214"));
+        return {};
+    }
+};
+
+} // namespace
+
+MadeStep makeDeviceKeyStep(const StepSpec&) { return std::make_unique<DeviceKeyStep>(); }
+
+} // namespace provost

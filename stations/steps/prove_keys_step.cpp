@@ -1,0 +1,58 @@
+// Derives the public key from what is ON the unit, in a read of its own, and compares it with the
+// record and with the public slot.
+#include "core/byte_io.h"
+#include "core/text.h"
+#include "crypto/unit_key.h"
+#include "steps/steps_p.h"
+
+namespace provost {
+
+namespace {
+
+class ProveKeysStep final : public Step {
+public:
+    Result<> run(StepContext& context) override
+    {
+        const auto& layout = context.plan().platform.dct;
+        const auto op = context.op().withSecrets();
+        auto& facts = context.facts();
+        auto* device = TRY(openDct(context, op));
+        const auto slot =
+            TRY(device->uploadSecret(layout.privateKey.offset, layout.privateKey.size, op));
+        const auto reading = readAsUnit(slot.reveal());
+        if (!reading.readable)
+            return Unexpected(unitError(Errc::InvalidData,
+                                        concat("read the device key as the unit reads it: ",
+                                               reading.reason),
+                                        "F201"));
+        const std::string fingerprint = reading.publicKey->fingerprint();
+        const auto record = TRY(context.journal().keyOf(facts.id.deviceId));
+        if (!record || record->fingerprint != fingerprint)
+            return Unexpected(unitError(
+                Errc::Mismatch,
+                concat("compare the key on the unit (", shortFingerprint(fingerprint),
+                       ") with our record (", record ? shortFingerprint(record->fingerprint) : "none",
+                       ")"),
+                "F214"));
+        facts.publicKeyDer = reading.publicKey->toDer();
+        const Bytes publicSlot =
+            TRY(device->upload(layout.publicKey.offset, layout.publicKey.size, op));
+        if (!equalBytes(ByteView(publicSlot).first(facts.publicKeyDer.size()),
+                        facts.publicKeyDer))
+            return Unexpected(unitError(Errc::Mismatch,
+                                        "compare the public key slot with the private one: they "
+                                        "are no pair",
+                                        "F214"));
+        TRY(context.journal().setKeyState(context.run(), fingerprint, "proved"));
+        context.measure("key_fingerprint", fingerprint);
+        context.note(concat("unit, record and public slot agree · ",
+                            shortFingerprint(fingerprint)));
+        return {};
+    }
+};
+
+} // namespace
+
+MadeStep makeProveKeysStep(const StepSpec&) { return std::make_unique<ProveKeysStep>(); }
+
+} // namespace provost

@@ -1,0 +1,25 @@
+#include "steps/register_all_steps.h"
+
+#include "steps/steps_p.h"
+
+namespace provost {
+
+void registerAllSteps(StepRegistry& registry)
+{
+    registry.add("identify", makeIdentifyStep);
+    registry.add("clear-credentials", makeClearCredentialsStep);
+    registry.add("backup-dct", makeBackupDctStep);
+    registry.add("flash-image", makeFlashImageStep);
+    registry.add("restart", makeRestartStep);
+    registry.add("update-bootloader", makeUpdateBootloaderStep);
+    registry.add("device-key", makeDeviceKeyStep);
+    registry.add("server-key", makeServerKeyStep);
+    registry.add("prove-keys", makeProveKeysStep);
+    registry.add("register", makeRegisterStep);
+    registry.add("give-credentials", makeGiveCredentialsStep);
+    registry.add("live-handshake", makeLiveHandshakeStep);
+    registry.add("shipping-state", makeShippingStateStep);
+    registry.add("leave-unit-safe", makeLeaveUnitSafeStep);
+}
+
+} // namespace provost

@@ -1,0 +1,77 @@
+// Tells the cloud about unit and public key; 2xx demanded. A cloud that is away or busy leaves the
+// unit on HOLD: the registration is queued with the verdict, every local proof goes on.
+#include "core/byte_io.h"
+#include "core/text.h"
+#include "steps/steps_p.h"
+
+namespace provost {
+
+namespace {
+
+class RegisterStep final : public Step {
+public:
+    Result<> run(StepContext& context) override
+    {
+        auto& facts = context.facts();
+        const auto key = TRY(RsaPublicKey::fromDer(facts.publicKeyDer));
+        const UnitIdentity identity{.serial = facts.label, .deviceId = facts.id.deviceId};
+        const std::string idempotencyKey =
+            concat("registration:", identity.deviceId, ":", key.fingerprint());
+        auto answer = context.cloud().registerUnit(identity, facts.publicKeyDer, idempotencyKey,
+                                                   context.op());
+        if (!answer)
+            return refused(context, key, idempotencyKey, std::move(answer).error());
+        facts.registered = true;
+        TRY(context.journal().setKeyState(context.run(), key.fingerprint(), "registered"));
+        TRY(compareWithCloud(context, identity, key));
+        context.note(concat("cloud answered ", answer->httpStatus, " · ",
+                            shortFingerprint(key.fingerprint())));
+        return {};
+    }
+
+private:
+    static Result<> refused(StepContext& context, const RsaPublicKey& key,
+                            const std::string& idempotencyKey, struct Error error)
+    {
+        if (error.code == Errc::Cancelled)
+            return Unexpected(std::move(error));
+        if (error.code == Errc::InvalidData)
+            return Unexpected(withCause(std::move(error), "F220"));
+        if (error.code == Errc::Denied)
+            return Unexpected(withCause(std::move(error), "C080"));
+        const bool away = !error.native || *error.native == 0;
+        context.facts().outbox.push_back({.kind = "registration",
+                                          .idempotencyKey = idempotencyKey,
+                                          .deviceId = context.facts().id.deviceId,
+                                          .payload = key.toPem(),
+                                          .state = "waiting",
+                                          .run = context.run()});
+        context.note("registration is queued");
+        return Unexpected(withCause(std::move(error), away ? "H310" : "H311"));
+    }
+
+    static Result<> compareWithCloud(StepContext& context, const UnitIdentity& identity,
+                                     const RsaPublicKey& key)
+    {
+        const auto held = context.cloud().registeredKey(identity, context.op());
+        if (!held || !held->has_value()) {
+            context.measure("cloud_key", "not returned by this cloud");
+            return {};
+        }
+        if ((*held)->fingerprint() != key.fingerprint())
+            return Unexpected(unitError(Errc::Mismatch,
+                                        concat("compare the cloud's key (",
+                                               shortFingerprint((*held)->fingerprint()),
+                                               ") with the unit's (",
+                                               shortFingerprint(key.fingerprint()), ")"),
+                                        "F221"));
+        context.measure("cloud_key", "equal");
+        return {};
+    }
+};
+
+} // namespace
+
+MadeStep makeRegisterStep(const StepSpec&) { return std::make_unique<RegisterStep>(); }
+
+} // namespace provost

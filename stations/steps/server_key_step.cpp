@@ -1,0 +1,31 @@
+// Server key and address record of the station's endpoint, in one write of key, FF and record.
+#include "core/text.h"
+#include "steps/steps_p.h"
+
+namespace provost {
+
+namespace {
+
+class ServerKeyStep final : public Step {
+public:
+    Result<> run(StepContext& context) override
+    {
+        const auto& layout = context.plan().platform.dct;
+        auto& server = context.handshakes();
+        const ServerAddress address{.host = server.host(), .port = server.port()};
+        const auto key = server.serverKey();
+        const Bytes slot = TRY(buildServerSlot(layout, key.toDer(), address));
+        auto* device = TRY(openDct(context, context.op()));
+        TRY(writeSlot(context, *device, layout.serverKey.offset, slot, "server key and address",
+                      "F215"));
+        context.note(concat("test endpoint ", toText(address), " · ",
+                            shortFingerprint(key.fingerprint())));
+        return {};
+    }
+};
+
+} // namespace
+
+MadeStep makeServerKeyStep(const StepSpec&) { return std::make_unique<ServerKeyStep>(); }
+
+} // namespace provost

@@ -1,0 +1,157 @@
+// Brings the unit into the product's shipping state and proves it field by field, on both physical
+// DCT copies, by images and by module report.
+#include "core/byte_io.h"
+#include "core/text.h"
+#include "crypto/unit_key.h"
+#include "protocol/listening_console.h"
+#include "steps/steps_p.h"
+
+#include <algorithm>
+
+namespace provost {
+
+namespace {
+
+Result<> wrong(std::string_view what, std::string_view cause)
+{
+    return Unexpected(
+        unitError(Errc::Mismatch, concat("prove the shipping state: ", what), cause));
+}
+
+class ShippingStateStep final : public Step {
+public:
+    Result<> run(StepContext& context) override
+    {
+        const auto& op = context.op();
+        const std::string route = TRY(clearCredentials(context, op.phase({}, 0, 0.1)));
+        const Bytes slot = TRY(writeServer(context, op.phase({}, 0.1, 0.3)));
+        {
+            const auto dct = TRY(context.unit().readDct(op.phase({}, 0.3, 0.4)));
+            for (int copy = 0; copy < 2; ++copy)
+                TRY(checkCopy(context, dct, copy, slot));
+        }
+        TRY(checkImages(context, op.phase({}, 0.4, 0.9)));
+        TRY(checkBoot(context, op.phase({}, 0.9, 1)));
+        context.facts().credentialsGiven = false;
+        context.note(concat(context.plan().shipping->id, " · credentials cleared by ", route,
+                            " · both DCT copies clean · ", context.plan().shipping->modules.size(),
+                            " images equal"));
+        return {};
+    }
+
+private:
+    /// Each write goes to the other physical copy: the second one turns the stale copy over, so
+    /// that neither holds what the test left behind (particle-devices 1.5).
+    static Result<Bytes> writeServer(StepContext& context, const OpContext& op)
+    {
+        const auto& layout = context.plan().platform.dct;
+        const auto& shipping = *context.plan().shipping;
+        Bytes slot = TRY(buildServerSlot(layout, shipping.serverKeyDer, shipping.address));
+        auto* device = TRY(openDct(context, op));
+        for (int copy = 0; copy < 2; ++copy)
+            TRY(writeSlot(context, *device, layout.serverKey.offset, slot,
+                          "shipping server key and address", "F215"));
+        return slot;
+    }
+
+    static Result<> checkCopy(StepContext& context, const DctSnapshot& dct, int copy,
+                              ByteView serverSlot)
+    {
+        const auto& layout = context.plan().platform.dct;
+        const std::string where = concat("DCT copy ", copy + 1, ": ");
+        if (contains(dct.sector(copy), context.station().network.password.reveal()))
+            return wrong(concat(where, "holds the test password"), "F302");
+        const auto key = readAsUnit(dct.field(copy, layout.privateKey));
+        if (!key.readable || key.publicKey->toDer() != context.facts().publicKeyDer)
+            return wrong(concat(where, "holds another device key"), "F303");
+        const ByteView publicSlot = dct.field(copy, layout.publicKey);
+        if (!equalBytes(publicSlot.first(context.facts().publicKeyDer.size()),
+                        context.facts().publicKeyDer))
+            return wrong(concat(where, "holds another public key"), "F303");
+        if (contains(dct.sector(copy), context.handshakes().serverKey().modulus()))
+            return wrong(concat(where, "holds the test server key"), "F304");
+        if (!equalBytes(dct.field(copy, layout.serverKey), serverSlot))
+            return wrong(concat(where, "server key or address is not the product's"), "F304");
+        return checkFields(context, dct, copy, where);
+    }
+
+    static Result<> checkFields(StepContext& context, const DctSnapshot& dct, int copy,
+                                const std::string& where)
+    {
+        const auto& layout = context.plan().platform.dct;
+        const auto& shipping = *context.plan().shipping;
+        const auto blank = [](ByteView field) {
+            return allFf(field) ||
+                   std::ranges::all_of(field, [](std::byte b) { return b == std::byte{0}; });
+        };
+        const auto unset = [&](bool demanded, DctField field, std::string_view what) -> Result<> {
+            if (demanded && !blank(dct.field(copy, field)))
+                return wrong(concat(where, what, " is set"), "F301");
+            return {};
+        };
+        TRY(unset(shipping.claimCodeBlank, layout.claimCode, "claim code"));
+        TRY(unset(shipping.staticAddressBlank, layout.staticAddress, "static IP address"));
+        TRY(unset(shipping.nameServersBlank, layout.nameServers, "DNS override"));
+        TRY(unset(shipping.updateFlagClear, layout.updateFlag, "OTA update flag"));
+        TRY(unset(shipping.noPendingModules, layout.pendingModules, "pending module"));
+        constexpr std::byte kClaimed{0x31}; // particle-devices 3.3
+        if (shipping.unclaimed && dct.field(copy, layout.claimed)[0] == kClaimed)
+            return wrong(concat(where, "the unit is claimed"), "F301");
+        return {};
+    }
+
+    static Result<> checkImages(StepContext& context, const OpContext& op)
+    {
+        auto* device = TRY(context.unit().dfu(op));
+        TRY(device->select(0, op));
+        const auto& modules = context.plan().shipping->modules;
+        for (std::size_t i = 0; i < modules.size(); ++i) {
+            const auto image = TRY(imageFor(context, modules[i].role, modules[i].version));
+            const auto size = static_cast<std::uint32_t>(image->module.moduleSize);
+            const Bytes found =
+                TRY(device->upload(image->module.start, size, op.part(i, modules.size())));
+            if (!equalBytes(found, ByteView(image->file).first(size)))
+                return wrong(concat(modules[i].role, " ", modules[i].version,
+                                    ": the unit holds other bytes"),
+                             "F110");
+        }
+        return {};
+    }
+
+    /// A boot to listening mode proves that no credentials are left (particle-devices 7.1).
+    static Result<> checkBoot(StepContext& context, const OpContext& op)
+    {
+        auto& unit = context.unit();
+        const auto mode = TRY(unit.restart(op));
+        if (name(mode) != context.plan().shipping->mode)
+            return wrong(concat("the unit boots to ", name(mode), " instead of ",
+                                context.plan().shipping->mode),
+                         "F305");
+        auto line = TRY(unit.openConsole(op));
+        const auto report = TRY(ListeningConsole(*line).modules(op));
+        for (const auto& shipped : context.plan().shipping->modules) {
+            const auto image = TRY(imageFor(context, shipped.role, shipped.version));
+            const auto& info = image->module;
+            const auto* entry = report.find(
+                reportLetter(info.function),
+                info.function == ModuleFunction::SystemPart ? info.index : -1);
+            if (entry == nullptr || entry->version != info.version)
+                return wrong(concat("module report: ", shipped.role, " is ",
+                                    entry == nullptr ? std::string("missing")
+                                                     : concat("version ", entry->version),
+                                    " instead of ", info.version),
+                             "F120");
+            if (entry->passed != entry->checked)
+                return wrong(concat("module report: ", shipped.role, " passed checks ",
+                                    entry->passed, " of ", entry->checked),
+                             "F120");
+        }
+        return {};
+    }
+};
+
+} // namespace
+
+MadeStep makeShippingStateStep(const StepSpec&) { return std::make_unique<ShippingStateStep>(); }
+
+} // namespace provost

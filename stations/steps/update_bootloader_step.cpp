@@ -1,0 +1,104 @@
+// The bootloader by YModem in listening mode, proved by the module report after the restart. Only
+// the running system can replace it (particle-devices 2.4).
+#include "core/text.h"
+#include "protocol/listening_console.h"
+#include "steps/steps_p.h"
+
+namespace provost {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::string_view kEffect = "write-bootloader";
+constexpr auto kSendBudget = 150s; // the receiver's erase pause alone may take 70 s (7.5)
+constexpr auto kReturnBudget = 40s;
+
+class UpdateBootloaderStep final : public Step {
+public:
+    UpdateBootloaderStep(std::string role, std::string version)
+        : m_role(std::move(role)), m_version(std::move(version))
+    {
+    }
+
+    Result<> run(StepContext& context) override
+    {
+        const auto& op = context.op();
+        const auto image = TRY(imageFor(context, m_role, m_version));
+        const int wanted = image->module.version;
+        TRY(context.unit().bringTo(UnitMode::Listening, op));
+        const int before = TRY(installed(context, op));
+        if (before == wanted) {
+            context.note(concat(wanted, " is installed already"));
+            return record(context, *image);
+        }
+        TRY(op.checkpoint());
+        TRY(context.intend(kEffect, concat(before, " to ", wanted)));
+        const auto sent = send(context, *image);
+        const auto verdict = sent ? Verdict::Pass : Verdict::Fail;
+        TRY(context.settle(kEffect, verdict));
+        TRY(Result<>(sent));
+        const int after = TRY(installed(context, op));
+        if (after != wanted)
+            return Unexpected(unitError(Errc::Mismatch,
+                                        concat("update the bootloader from ", before, " to ",
+                                               wanted, ": the module report says ", after),
+                                        "F121"));
+        context.note(concat(before, " → ", wanted, " by YModem, proved by module report"));
+        return record(context, *image);
+    }
+
+private:
+    static Result<int> installed(StepContext& context, const OpContext& op)
+    {
+        auto line = TRY(context.unit().openConsole(op));
+        ListeningConsole console(*line);
+        const auto report = TRY(console.modules(op));
+        const auto* module = report.find(reportLetter(ModuleFunction::Bootloader));
+        if (module == nullptr)
+            return Unexpected(unitError(Errc::InvalidData,
+                                        "read the module report: it names no bootloader", "F120"));
+        return module->version;
+    }
+
+    /// Once begun it can time out but not be stopped: a half-written bootloader bricks the unit.
+    static Result<> send(StepContext& context, const FlashImage& image)
+    {
+        auto& unit = context.unit();
+        const OpContext op = context.op().shielded(kSendBudget);
+        const auto before = unit.incarnation(op);
+        {
+            auto line = TRY(unit.openConsole(op));
+            ListeningConsole console(*line);
+            const ByteView module(image.file.data(), image.module.moduleSize);
+            TRY(console.sendModule(image.fileName, module, op.phase({}, 0, 0.8)));
+        }
+        const OpContext back = op.shielded(kReturnBudget);
+        TRY(unit.waitForNewIncarnation(before, back));
+        TRY(unit.waitForFirmware(back));
+        return unit.bringTo(UnitMode::Listening, back);
+    }
+
+    static Result<> record(StepContext& context, const FlashImage& image)
+    {
+        return context.journal().recordImage(context.run(),
+                                             {.role = image.role,
+                                              .version = image.version,
+                                              .sha256 = toHex(image.sha256),
+                                              .moduleVersion = image.module.version});
+    }
+
+    std::string m_role;
+    std::string m_version;
+};
+
+} // namespace
+
+MadeStep makeUpdateBootloaderStep(const StepSpec& spec)
+{
+    auto version = TRY(spec.text("version"));
+    return std::make_unique<UpdateBootloaderStep>(spec.textOr("role", "bootloader"),
+                                                  std::move(version));
+}
+
+} // namespace provost

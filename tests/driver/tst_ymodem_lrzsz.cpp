@@ -1,0 +1,244 @@
+// YModemSender against the receiver of lrzsz, over a pseudo-terminal and over a socket.
+#include "protocol/ymodem_sender.h"
+#include "transport/tcp_stream.h"
+#include "transport/termios_port.h"
+
+#include "core/byte_io.h"
+#include "core/text.h"
+
+#include <QDir>
+#include <QFile>
+#include <QStandardPaths>
+#include <QTemporaryDir>
+#include <QTest>
+
+#include <fcntl.h>
+#include <future>
+#include <map>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace provost;
+using namespace std::chrono_literals;
+
+namespace {
+
+enum class Carrier { Terminal, Socket };
+
+struct Job {
+    std::string name{};
+    std::vector<std::string> receiver{};
+    Carrier carrier = Carrier::Socket;
+    YModemOptions options{};
+    std::vector<std::size_t> sizes{};
+    int corruptWrite = -1; ///< the frame with this number arrives damaged, once
+};
+
+struct Outcome {
+    std::string error{};
+    int retries = 0;
+    int exitStatus = -1;
+    std::vector<Bytes> files{};
+};
+
+Bytes pattern(std::size_t size, std::size_t seed)
+{
+    Bytes bytes(size);
+    for (std::size_t i = 0; i < size; ++i)
+        bytes[i] = static_cast<std::byte>((i * 73 + i / 255 + seed) & 0xFF);
+    return bytes;
+}
+
+std::string fileName(std::size_t index) { return concat("module-", index, ".bin"); }
+
+/// Damages one write on its way.
+class DamagingStream final : public ByteStream {
+public:
+    DamagingStream(ByteStream& line, int damaged) : m_line(line), m_damaged(damaged) {}
+    Result<std::size_t> readSome(ByteSpan to, const OpContext& op) override
+    {
+        return m_line.readSome(to, op);
+    }
+    Result<> writeAll(ByteView data, const OpContext& op) override
+    {
+        Bytes copy = toBytes(data);
+        if (m_count++ == m_damaged)
+            copy.back() ^= std::byte{0x5A};
+        return m_line.writeAll(copy, op);
+    }
+    Result<> discardInput() override { return m_line.discardInput(); }
+
+private:
+    ByteStream& m_line;
+    int m_damaged;
+    int m_count = 0;
+};
+
+pid_t start(const std::vector<std::string>& command, int line, const std::string& folder)
+{
+    posix_spawn_file_actions_t actions{};
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
+    posix_spawn_file_actions_adddup2(&actions, line, STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, line, STDOUT_FILENO);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    std::vector<char*> arguments;
+    for (const auto& word : command)
+        arguments.push_back(const_cast<char*>(word.c_str()));
+    arguments.push_back(nullptr);
+    pid_t pid = -1;
+    if (posix_spawnp(&pid, arguments[0], &actions, nullptr, arguments.data(), environ) != 0)
+        pid = -1;
+    posix_spawn_file_actions_destroy(&actions);
+    return pid;
+}
+
+/// Our end of the line and, in `far`, the receiver's.
+std::unique_ptr<ByteStream> openLine(Carrier carrier, int& far)
+{
+    if (carrier == Carrier::Socket) {
+        std::array<int, 2> ends{};
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
+            return nullptr;
+        far = ends[1];
+        return std::make_unique<TcpStream>(ends[0]);
+    }
+    far = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (far < 0 || grantpt(far) != 0 || unlockpt(far) != 0)
+        return nullptr;
+    auto port = TermiosPort::open(ptsname(far));
+    return port ? std::move(*port) : nullptr;
+}
+
+Result<int> sendAll(const Job& job, ByteStream& line)
+{
+    const SystemClock clock;
+    const OpContext op{.clock = clock, .deadline = {clock.now() + 60s}};
+    DamagingStream damaging(line, job.corruptWrite);
+    YModemSender sender(damaging, job.options);
+    for (std::size_t i = 0; i < job.sizes.size(); ++i)
+        TRY(sender.send(fileName(i), pattern(job.sizes[i], i), op.part(i, job.sizes.size())));
+    TRY(sender.finish(op));
+    return sender.retries();
+}
+
+Outcome run(const Job& job)
+{
+    Outcome outcome;
+    const QTemporaryDir folder;
+    int far = -1;
+    const auto line = openLine(job.carrier, far);
+    if (!line)
+        return {.error = "no line"};
+    const pid_t receiver = start(job.receiver, far, folder.path().toStdString());
+    close(far);
+    if (receiver < 0)
+        return {.error = "no receiver"};
+    const auto sent = sendAll(job, *line);
+    if (sent)
+        outcome.retries = *sent;
+    else
+        outcome.error = describe(sent.error());
+    if (!sent)
+        kill(receiver, SIGKILL);
+    int status = 0;
+    waitpid(receiver, &status, 0);
+    outcome.exitStatus = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    for (std::size_t i = 0; i < job.sizes.size(); ++i) {
+        QFile file(folder.filePath(QString::fromStdString(fileName(i))));
+        const QByteArray bytes = file.open(QIODevice::ReadOnly) ? file.readAll() : QByteArray();
+        outcome.files.push_back(toBytes(std::string_view(
+            bytes.constData(), static_cast<std::size_t>(bytes.size()))));
+    }
+    return outcome;
+}
+
+std::vector<Job> jobs()
+{
+    const std::vector<std::string> rb{"rb", "-q"};
+    const std::vector<std::string> rz{"rz", "--ymodem", "-q"};
+    const std::vector<std::size_t> edges{1, 127, 128, 129, 1023, 1024, 1025};
+    std::vector<Job> all;
+    for (const std::size_t size : edges)
+        all.push_back({.name = concat("rb socket ", size), .receiver = rb, .sizes = {size}});
+    all.push_back({.name = "rb pty batch of 3", .receiver = rb, .carrier = Carrier::Terminal,
+                   .sizes = {1025, 128, 40000}});
+    all.push_back({.name = "rz --ymodem pty 256 KiB", .receiver = rz,
+                   .carrier = Carrier::Terminal, .sizes = {256 * 1024}});
+    all.push_back({.name = "rz --ymodem socket batch of 3, blocks of 128", .receiver = rz,
+                   .options = {.blockSize = 128}, .sizes = {1024, 1, 3000}});
+    // 0 is the header.
+    all.push_back({.name = "damaged block", .receiver = rb, .sizes = {5000}, .corruptWrite = 3});
+    all.push_back({.name = "damaged header", .receiver = rb, .sizes = {300}, .corruptWrite = 0});
+    return all;
+}
+
+class TstYmodemLrzsz : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase();
+    void send_arrivesByteForByte_data();
+    void send_arrivesByteForByte();
+    void send_reportsARefusingReceiver();
+
+private:
+    std::map<std::string, std::shared_future<Outcome>> m_outcomes;
+};
+
+/// lrzsz believes an EOT after a second of silence only: all sessions run at the same time.
+void TstYmodemLrzsz::initTestCase()
+{
+    if (QStandardPaths::findExecutable("rb").isEmpty())
+        QSKIP("lrzsz is not installed");
+    for (const Job& job : jobs())
+        m_outcomes[job.name] = std::async(std::launch::async, run, job).share();
+}
+
+void TstYmodemLrzsz::send_arrivesByteForByte_data()
+{
+    QTest::addColumn<int>("index");
+    const auto all = jobs();
+    for (std::size_t i = 0; i < all.size(); ++i)
+        QTest::newRow(all[i].name.c_str()) << static_cast<int>(i);
+}
+
+void TstYmodemLrzsz::send_arrivesByteForByte()
+{
+    QFETCH(int, index);
+    const Job job = jobs().at(static_cast<std::size_t>(index));
+    const Outcome outcome = m_outcomes.at(job.name).get();
+    QVERIFY2(outcome.error.empty(), outcome.error.c_str());
+    QCOMPARE(outcome.exitStatus, 0);
+    QCOMPARE(outcome.retries, job.corruptWrite < 0 ? 0 : 1);
+    for (std::size_t i = 0; i < job.sizes.size(); ++i)
+        QVERIFY2(outcome.files.at(i) == pattern(job.sizes[i], i), fileName(i).c_str());
+}
+
+void TstYmodemLrzsz::send_reportsARefusingReceiver()
+{
+    // rb refuses to overwrite a file unless it is told to.
+    const QTemporaryDir folder;
+    QFile existing(folder.filePath("module-0.bin"));
+    QVERIFY(existing.open(QIODevice::WriteOnly));
+    existing.write("there already");
+    existing.close();
+    int far = -1;
+    const auto line = openLine(Carrier::Socket, far);
+    const pid_t receiver = start({"rb", "-q"}, far, folder.path().toStdString());
+    close(far);
+    QVERIFY(receiver > 0);
+    const auto sent = sendAll({.sizes = {500}}, *line);
+    QVERIFY(!sent.has_value());
+    QVERIFY2(sent.error().code == Errc::Denied, describe(sent.error()).c_str());
+    int status = 0;
+    waitpid(receiver, &status, 0);
+}
+
+} // namespace
+
+QTEST_GUILESS_MAIN(TstYmodemLrzsz)
+#include "tst_ymodem_lrzsz.moc"
