@@ -20,19 +20,18 @@ Result<> serveBench(const Arguments& arguments)
 {
     const std::string& given = arguments.positionals()[0];
     const bool isPath = given.find('/') != std::string::npos || given.ends_with(".toml");
-    const auto bench =
-        TRY(sim::Bench::load(isPath ? std::filesystem::path(given)
-                                    : dataFolders().benches / (given + ".toml")));
+    const auto bench = TRY(sim::Bench::load(isPath ? std::filesystem::path(given)
+                                                   : dataFolders().benches / (given + ".toml")));
     const auto at = TRY(parseHostPort(arguments.text("usbip", "127.0.0.1:0")));
-    const auto usbip = TRY(
-        sim::UsbIpServer::start(bench->ports(), {.speed = bench->speed()}, {at.host, at.port}));
+    const auto usbip =
+        TRY(sim::UsbIpServer::start(bench->ports(), {.speed = bench->speed()}, {at.host, at.port}));
     const std::filesystem::path folder(
         arguments.text("dir", (std::filesystem::temp_directory_path() / "provost-bench").string()));
     const auto slots = bench->slots();
     std::vector<sim::PtySlot> lines;
     for (const auto& slot : slots)
-        lines.push_back({.number = slot.number,
-                         .port = concat("sim:", bench->name(), "#", slot.number)});
+        lines.push_back(
+            {.number = slot.number, .port = concat("sim:", bench->name(), "#", slot.number)});
     const auto terminals =
         TRY(sim::PtyServer::start(bench->serial(), std::move(lines), folder.string()));
     const SystemClock clock;
@@ -75,16 +74,18 @@ Exit serve(const Arguments& arguments)
 
 std::vector<Command> benchCommands()
 {
-    return {{.path = "bench serve",
-             .summary = "Serves a virtual bench over USB/IP and pseudo-terminals",
-             .positionals = "BENCH.toml",
-             .minPositionals = 1,
-             .maxPositionals = 1,
-             .options = {{.name = "usbip", .value = "HOST:PORT",
-                          .help = "127.0.0.1 and any free port by default"},
-                         {.name = "dir", .value = "DIR", .help = "for the pseudo-terminals slot1, …"}},
-             .example = "provost bench serve photon-quick --usbip 127.0.0.1:3240 --dir bench",
-             .run = serve}};
+    return {
+        {.path = "bench serve",
+         .summary = "Serves a virtual bench over USB/IP and pseudo-terminals",
+         .positionals = "BENCH.toml",
+         .minPositionals = 1,
+         .maxPositionals = 1,
+         .options = {{.name = "usbip",
+                      .value = "HOST:PORT",
+                      .help = "127.0.0.1 and any free port by default"},
+                     {.name = "dir", .value = "DIR", .help = "for the pseudo-terminals slot1, …"}},
+         .example = "provost bench serve photon-quick --usbip 127.0.0.1:3240 --dir bench",
+         .run = serve}};
 }
 
 } // namespace provost::cli

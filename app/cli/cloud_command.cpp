@@ -17,7 +17,10 @@ using namespace std::chrono_literals;
 
 namespace {
 
-double rounded(double ms) { return std::round(ms * 10) / 10; }
+double rounded(double ms)
+{
+    return std::round(ms * 10) / 10;
+}
 
 QJsonObject verdictObject(const HandshakeReport& report)
 {
@@ -121,8 +124,7 @@ Result<> serveHandshakes(const Arguments& arguments)
     if (arguments.has("json"))
         printJson({{"event", "listening"}, {"port", service->handshakePort()}});
     else
-        printText(concat("listening on ", service->handshakeHost(), ":",
-                         service->handshakePort()));
+        printText(concat("listening on ", service->handshakeHost(), ":", service->handshakePort()));
     waitForStop(stop, clock);
     return {};
 }
@@ -135,11 +137,10 @@ Result<> serveCloud(const Arguments& arguments)
     config.restHost = listen.host;
     config.restPort = listen.port;
     config.handshakeHost = listen.host;
-    config.handshakePort =
-        static_cast<std::uint16_t>(TRY(arguments.number("handshake-port", 0)));
+    config.handshakePort = static_cast<std::uint16_t>(TRY(arguments.number("handshake-port", 0)));
     if (arguments.has("token-file"))
-        config.token = SecretBytes(
-            viewOf(trimmed(toText(TRY(readFile(arguments.text("token-file"), 4096))))));
+        config.token =
+            SecretBytes(viewOf(trimmed(toText(TRY(readFile(arguments.text("token-file"), 4096))))));
     const SystemClock clock;
     const StopSignal stop;
     const auto printer = std::make_shared<Printer>(arguments.has("json"));
@@ -214,15 +215,19 @@ Exit serve(const Arguments& arguments, Result<> (*served)(const Arguments&))
 
 std::vector<Command> handshakeCommands()
 {
-    const Option listen{.name = "listen", .value = "HOST:PORT", .help = "port 0: any free one",
-                        .required = true};
+    const Option listen{
+        .name = "listen", .value = "HOST:PORT", .help = "port 0: any free one", .required = true};
     return {{.path = "handshake serve",
              .summary = "The server's half of the handshake for every unit in a registry",
              .options = {listen,
-                         {.name = "server-key", .value = "KEY.pem", .help = "RSA-2048 private key",
+                         {.name = "server-key",
+                          .value = "KEY.pem",
+                          .help = "RSA-2048 private key",
                           .required = true},
-                         {.name = "registry", .value = "DIR",
-                          .help = "known units: DIR/<device id>.pub.pem", .required = true}},
+                         {.name = "registry",
+                          .value = "DIR",
+                          .help = "known units: DIR/<device id>.pub.pem",
+                          .required = true}},
              .example = "provost handshake serve --listen 127.0.0.1:5683 --server-key server.pem "
                         "--registry units",
              .run = [](const Arguments& a) { return serve(a, serveHandshakes); }},
@@ -231,29 +236,35 @@ std::vector<Command> handshakeCommands()
              .positionals = "HOST:PORT",
              .minPositionals = 1,
              .maxPositionals = 1,
-             .options = {{.name = "device-id", .value = "ID", .help = "24 hex digits",
-                          .required = true},
-                         {.name = "device-key", .value = "FILE", .help = "PEM or DER", .required = true},
-                         {.name = "server-key", .value = "FILE", .help = "public key, PEM or DER",
-                          .required = true},
-                         {.name = "platform", .value = "N", .help = "platform id, 6 by default"}},
-             .example = "provost handshake dial 127.0.0.1:5683 --device-id "
-                        "1f002a000547343233323032 --device-key unit.der --server-key server.pub.pem",
+             .options =
+                 {{.name = "device-id", .value = "ID", .help = "24 hex digits", .required = true},
+                  {.name = "device-key", .value = "FILE", .help = "PEM or DER", .required = true},
+                  {.name = "server-key",
+                   .value = "FILE",
+                   .help = "public key, PEM or DER",
+                   .required = true},
+                  {.name = "platform", .value = "N", .help = "platform id, 6 by default"}},
+             .example =
+                 "provost handshake dial 127.0.0.1:5683 --device-id "
+                 "1f002a000547343233323032 --device-key unit.der --server-key server.pub.pem",
              .run = dial}};
 }
 
 std::vector<Command> cloudCommands()
 {
-    return {{.path = "cloud serve",
-             .summary = "A cloud on your own premises: provisioning REST and handshakes",
-             .options = {{.name = "listen", .value = "HOST:PORT",
-                          .help = "of the REST service; port 0: any free one", .required = true},
-                         {.name = "data", .value = "DIR", .help = "registry and server key",
-                          .required = true},
-                         {.name = "handshake-port", .value = "PORT", .help = "any free one by default"},
-                         {.name = "token-file", .value = "FILE", .help = "bearer token to ask for"}},
-             .example = "provost cloud serve --listen 127.0.0.1:8080 --data cloud",
-             .run = [](const Arguments& a) { return serve(a, serveCloud); }}};
+    return {
+        {.path = "cloud serve",
+         .summary = "A cloud on your own premises: provisioning REST and handshakes",
+         .options =
+             {{.name = "listen",
+               .value = "HOST:PORT",
+               .help = "of the REST service; port 0: any free one",
+               .required = true},
+              {.name = "data", .value = "DIR", .help = "registry and server key", .required = true},
+              {.name = "handshake-port", .value = "PORT", .help = "any free one by default"},
+              {.name = "token-file", .value = "FILE", .help = "bearer token to ask for"}},
+         .example = "provost cloud serve --listen 127.0.0.1:8080 --data cloud",
+         .run = [](const Arguments& a) { return serve(a, serveCloud); }}};
 }
 
 } // namespace provost::cli

@@ -61,8 +61,8 @@ void printOverview(const std::vector<Command>& commands, const std::string& pref
 
 Exit usageError(const std::string& message, const std::string& path)
 {
-    std::cerr << "provost: " << message << "\nTry: provost " << path
-              << (path.empty() ? "" : " ") << "--help\n";
+    std::cerr << "provost: " << message << "\nTry: provost " << path << (path.empty() ? "" : " ")
+              << "--help\n";
     return Exit::Usage;
 }
 
@@ -163,10 +163,8 @@ void printCompletion(const std::vector<Command>& commands, const std::string& sh
               << "  if [ $COMP_CWORD -eq 1 ]; then words='" << joined(heads) << "'\n"
               << "  else case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n";
     for (const auto& command : commands) {
-        std::cout << "    '" << command.path << (command.path.find(' ') == std::string::npos
-                                                     ? " '*"
-                                                     : "'")
-                  << ") words='";
+        std::cout << "    '" << command.path
+                  << (command.path.find(' ') == std::string::npos ? " '*" : "'") << ") words='";
         for (const auto& option : allOptions(command))
             std::cout << "--" << option.name << ' ';
         std::cout << "' ;;\n";
@@ -234,8 +232,8 @@ Exit dispatch(const std::vector<Command>& commands, const std::vector<std::strin
                           group ? arguments[0] : std::string{});
     }
     Arguments parsed;
-    const std::vector<std::string> rest(
-        arguments.begin() + static_cast<std::ptrdiff_t>(words), arguments.end());
+    const std::vector<std::string> rest(arguments.begin() + static_cast<std::ptrdiff_t>(words),
+                                        arguments.end());
     const std::string wrong = parse(*command, rest, parsed);
     if (parsed.has("help")) {
         printCommandHelp(*command);

@@ -14,8 +14,8 @@ namespace provost::cli {
 /// Exit codes are a contract with scripts.
 enum class Exit : int {
     Pass = 0,
-    Fail = 1,    ///< a unit or a check failed
-    Error = 2,   ///< device, station, network; nothing was judged
+    Fail = 1,  ///< a unit or a check failed
+    Error = 2, ///< device, station, network; nothing was judged
     Aborted = 3,
     Refused = 4, ///< by a guard or a permission
     Hold = 5,
@@ -42,13 +42,13 @@ public:
 };
 
 struct Command {
-    std::string path{};      ///< "dfu read"
-    std::string summary{};   ///< one line
+    std::string path{};        ///< "dfu read"
+    std::string summary{};     ///< one line
     std::string positionals{}; ///< "DEVICE", "FILE…"; for usage
     std::size_t minPositionals = 0;
     std::size_t maxPositionals = 0;
     std::vector<Option> options{};
-    std::string example{};   ///< can be pasted
+    std::string example{}; ///< can be pasted
     std::function<Exit(const Arguments&)> run{};
 };
 

@@ -50,8 +50,7 @@ Result<AddressedDevice> findSimulated(const std::string& address, const OpContex
 bool matches(const UsbDeviceInfo& info, const std::string& wanted)
 {
     return toText(info.port) == wanted ||
-           concat("usb:", hex16(info.id.vendor), ":", hex16(info.id.product)) ==
-               lowerCase(wanted);
+           concat("usb:", hex16(info.id.vendor), ":", hex16(info.id.product)) == lowerCase(wanted);
 }
 
 } // namespace
@@ -93,10 +92,10 @@ Result<DfuDevice> openDfu(AddressedDevice& device, const OpContext& op)
         device.info = TRY(device.usb->waitFor(device.info.port, wanted, op));
     }
     if (device.info.id != platform.dfu)
-        return fail(Errc::Denied, Blame::Operator,
-                    concat("open ", toText(device.info.port), " for DFU: ",
-                           hex16(device.info.id.vendor), ":", hex16(device.info.id.product),
-                           " is not a board that this program serves"));
+        return fail(
+            Errc::Denied, Blame::Operator,
+            concat("open ", toText(device.info.port), " for DFU: ", hex16(device.info.id.vendor),
+                   ":", hex16(device.info.id.product), " is not a board that this program serves"));
     auto usb = TRY(device.usb->open(device.info));
     return DfuDevice::open(std::move(usb), op);
 }

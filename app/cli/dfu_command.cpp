@@ -221,35 +221,39 @@ Exit write(const Arguments& arguments)
 
 std::vector<Command> dfuCommands()
 {
-    const Option alt{.name = "alt", .value = "A", .help = "memory: alternate setting", .required = true};
+    const Option alt{
+        .name = "alt", .value = "A", .help = "memory: alternate setting", .required = true};
     const Option address{.name = "address", .value = "HEX", .help = "first byte", .required = true};
-    return {{.path = "dfu list",
-             .summary = "Lists devices in DFU mode with their memories",
-             .example = "provost dfu list --json",
-             .run = list},
-            {.path = "dfu read",
-             .summary = "Reads memory into a new file; the length is mandatory",
-             .positionals = "DEVICE",
-             .minPositionals = 1,
-             .maxPositionals = 1,
-             .options = {alt,
-                         address,
-                         {.name = "length", .value = "N", .help = "bytes", .required = true},
-                         {.name = "output", .value = "FILE", .help = "new file, mode 0600; also -o",
-                          .required = true}},
-             .example = "provost dfu read usb:2b04:d006 --alt 1 --address 0x22 --length 612 -o key.der",
-             .run = read},
-            {.path = "dfu write",
-             .summary = "Writes a file, sector by sector, and verifies it by read-back",
-             .positionals = "DEVICE FILE",
-             .minPositionals = 2,
-             .maxPositionals = 2,
-             .options = {alt,
-                         address,
-                         {.name = "no-verify", .help = "do not read back"},
-                         {.name = "leave", .help = "start the firmware afterwards"}},
-             .example = "provost dfu write usb:2b04:d006 --alt 0 --address 0x080a0000 user.bin --leave",
-             .run = write}};
+    return {
+        {.path = "dfu list",
+         .summary = "Lists devices in DFU mode with their memories",
+         .example = "provost dfu list --json",
+         .run = list},
+        {.path = "dfu read",
+         .summary = "Reads memory into a new file; the length is mandatory",
+         .positionals = "DEVICE",
+         .minPositionals = 1,
+         .maxPositionals = 1,
+         .options = {alt,
+                     address,
+                     {.name = "length", .value = "N", .help = "bytes", .required = true},
+                     {.name = "output",
+                      .value = "FILE",
+                      .help = "new file, mode 0600; also -o",
+                      .required = true}},
+         .example = "provost dfu read usb:2b04:d006 --alt 1 --address 0x22 --length 612 -o key.der",
+         .run = read},
+        {.path = "dfu write",
+         .summary = "Writes a file, sector by sector, and verifies it by read-back",
+         .positionals = "DEVICE FILE",
+         .minPositionals = 2,
+         .maxPositionals = 2,
+         .options = {alt,
+                     address,
+                     {.name = "no-verify", .help = "do not read back"},
+                     {.name = "leave", .help = "start the firmware afterwards"}},
+         .example = "provost dfu write usb:2b04:d006 --alt 0 --address 0x080a0000 user.bin --leave",
+         .run = write}};
 }
 
 } // namespace provost::cli

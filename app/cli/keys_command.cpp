@@ -79,14 +79,14 @@ Exit check(const Arguments& arguments)
         return value == 0 ? QJsonValue(QJsonValue::Null) : QJsonValue(static_cast<qint64>(value));
     };
     if (arguments.has("json"))
-        printJson({{"readable", reading.readable},
-                   {"reason", textOrNull(reading.reason)},
-                   {"encoding", toQt(reading.encoding)},
-                   {"bits", number(reading.bits)},
-                   {"length", number(reading.length)},
-                   {"fingerprint", reading.publicKey
-                                       ? QJsonValue(toQt(reading.publicKey->fingerprint()))
-                                       : QJsonValue(QJsonValue::Null)}});
+        printJson(
+            {{"readable", reading.readable},
+             {"reason", textOrNull(reading.reason)},
+             {"encoding", toQt(reading.encoding)},
+             {"bits", number(reading.bits)},
+             {"length", number(reading.length)},
+             {"fingerprint", reading.publicKey ? QJsonValue(toQt(reading.publicKey->fingerprint()))
+                                               : QJsonValue(QJsonValue::Null)}});
     else
         printText(concat(reading.readable ? "readable by the unit" : "NOT readable by the unit: ",
                          reading.reason, "\n", reading.encoding, ", ", reading.bits, " bits, ",
@@ -98,16 +98,17 @@ Exit check(const Arguments& arguments)
 
 std::vector<Command> keysCommands()
 {
-    const Option platform{.name = "platform",
-                          .value = "P",
-                          .help = "name or number: photon, 6",
-                          .required = true};
+    const Option platform{
+        .name = "platform", .value = "P", .help = "name or number: photon, 6", .required = true};
     return {{.path = "keys new",
              .summary = "Makes a key as the platform reads it; never overwrites",
              .options = {platform,
-                         {.name = "out", .value = "FILE", .help = "private key; FILE.pub.pem beside it",
+                         {.name = "out",
+                          .value = "FILE",
+                          .help = "private key; FILE.pub.pem beside it",
                           .required = true},
-                         {.name = "clear-key", .help = "write the private key in the clear, mode 0600"}},
+                         {.name = "clear-key",
+                          .help = "write the private key in the clear, mode 0600"}},
              .example = "provost keys new --platform photon --out unit.der --clear-key",
              .run = newKey},
             {.path = "keys check",

@@ -39,7 +39,10 @@ void printJson(const QJsonObject& object)
     std::cout << QJsonDocument(object).toJson(QJsonDocument::Compact).toStdString() << std::endl;
 }
 
-void printText(const std::string& line) { std::cout << line << std::endl; }
+void printText(const std::string& line)
+{
+    std::cout << line << std::endl;
+}
 
 Exit exitFor(const Error& error)
 {

@@ -209,20 +209,21 @@ Exit run(const Arguments& arguments)
 
 std::vector<Command> runCommands()
 {
-    return {{.path = "run",
-             .summary = "Runs a plan on each slot until N units are done",
-             .options = {{.name = "plan", .value = "PLAN", .help = "plan by id or path"},
-                         {.name = "station", .value = "STATION.toml", .help = "the station's file"},
-                         {.name = "simulate", .value = "BENCH", .help = "virtual bench, id or path"},
-                         {.name = "speed",
-                          .value = "SPEED",
-                          .help = "of the bench: instant, demo or timed"},
-                         {.name = "units", .value = "N", .help = "how many units, 1 by default"},
-                         {.name = "slot", .value = "S", .help = "this slot only"},
-                         {.name = "label", .value = "TEXT", .help = "the label as scanned"},
-                         {.name = "db", .value = "FILE", .help = "database, else the state folder"}},
-             .example = "provost run --plan photon-full --simulate photon-quick --units 8 --json",
-             .run = run}};
+    return {
+        {.path = "run",
+         .summary = "Runs a plan on each slot until N units are done",
+         .options = {{.name = "plan", .value = "PLAN", .help = "plan by id or path"},
+                     {.name = "station", .value = "STATION.toml", .help = "the station's file"},
+                     {.name = "simulate", .value = "BENCH", .help = "virtual bench, id or path"},
+                     {.name = "speed",
+                      .value = "SPEED",
+                      .help = "of the bench: instant, demo or timed"},
+                     {.name = "units", .value = "N", .help = "how many units, 1 by default"},
+                     {.name = "slot", .value = "S", .help = "this slot only"},
+                     {.name = "label", .value = "TEXT", .help = "the label as scanned"},
+                     {.name = "db", .value = "FILE", .help = "database, else the state folder"}},
+         .example = "provost run --plan photon-full --simulate photon-quick --units 8 --json",
+         .run = run}};
 }
 
 } // namespace provost::cli

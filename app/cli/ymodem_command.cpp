@@ -58,18 +58,20 @@ Exit send(const Arguments& arguments)
 
 std::vector<Command> ymodemCommands()
 {
-    return {{.path = "ymodem send",
-             .summary = "Sends files by YModem",
-             .positionals = "FILE…",
-             .minPositionals = 1,
-             .maxPositionals = 1000,
-             .options = {{.name = "port", .value = "PORT",
-                          .help = "/dev/ttyACM0, a pseudo-terminal, tcp:HOST:PORT or a DEVICE",
-                          .required = true},
-                         {.name = "g", .help = "YModem-G: no acknowledgements between blocks"},
-                         {.name = "block", .value = "128|1024", .help = "block size, 1024 by default"}},
-             .example = "provost ymodem send bootloader.bin --port /dev/ttyACM0",
-             .run = send}};
+    return {
+        {.path = "ymodem send",
+         .summary = "Sends files by YModem",
+         .positionals = "FILE…",
+         .minPositionals = 1,
+         .maxPositionals = 1000,
+         .options = {{.name = "port",
+                      .value = "PORT",
+                      .help = "/dev/ttyACM0, a pseudo-terminal, tcp:HOST:PORT or a DEVICE",
+                      .required = true},
+                     {.name = "g", .help = "YModem-G: no acknowledgements between blocks"},
+                     {.name = "block", .value = "128|1024", .help = "block size, 1024 by default"}},
+         .example = "provost ymodem send bootloader.bin --port /dev/ttyACM0",
+         .run = send}};
 }
 
 } // namespace provost::cli

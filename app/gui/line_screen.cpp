@@ -33,9 +33,9 @@ private:
 } // namespace
 
 LineScreen::LineScreen(const Theme& theme, ModelSet& models, QWidget* parent)
-    : QWidget(parent), m_theme(theme), m_tiles(new TileGrid(theme, models.slotModel(), this)),
-      m_footer(makeFooter(models))
+    : QWidget(parent), m_theme(theme), m_tiles(new TileGrid(theme, models.slotModel(), this))
 {
+    m_footer = makeFooter(models);
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(0);

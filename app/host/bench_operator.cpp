@@ -24,7 +24,7 @@ void BenchOperator::post(StationEvent event)
     if (finished == nullptr)
         return;
     const MutexLock lock(m_mutex);
-    m_running = std::max(0, m_running - 1);
+    m_busy.erase(finished->slot);
     m_due.push_back({.slot = finished->slot, .at = m_clock.now() + m_options.lookAtVerdict});
     m_changed.notify_all();
 }
@@ -44,10 +44,22 @@ void BenchOperator::pause()
     m_changed.notify_all();
 }
 
+void BenchOperator::resume()
+{
+    const MutexLock lock(m_mutex);
+    m_paused = false;
+    for (const auto slot : m_options.slots) {
+        std::erase_if(m_due, [slot](const Due& due) { return due.slot == slot; });
+        if (!m_busy.contains(slot))
+            m_due.push_back({.slot = slot, .at = m_clock.now()});
+    }
+    m_changed.notify_all();
+}
+
 void BenchOperator::waitUntilDone()
 {
     MutexLock lock(m_mutex);
-    while (m_running > 0 || !m_due.empty() || m_serving)
+    while (!m_busy.empty() || !m_due.empty() || m_serving)
         m_changed.wait(lock);
 }
 
@@ -83,6 +95,11 @@ void BenchOperator::work(std::stop_token stop)
 
 void BenchOperator::serve(SlotId slot)
 {
+    {
+        const MutexLock lock(m_mutex);
+        if (m_paused)
+            return; // the stopped unit stays where it is, its verdict in sight
+    }
     if (m_bench.present(slot.value)) {
         // Out first: an empty nest is what the operator sees between two units.
         if (m_bench.removeUnit(slot.value))
@@ -93,14 +110,14 @@ void BenchOperator::serve(SlotId slot)
         if (m_paused || (m_options.units && m_started >= *m_options.units))
             return;
         ++m_started;
-        ++m_running;
+        m_busy.insert(slot);
     }
     const auto inserted = m_bench.insertNext(slot.value);
     if (inserted && *inserted && m_start(slot, (*inserted)->label))
         return;
     const MutexLock lock(m_mutex);
     --m_started;
-    --m_running;
+    m_busy.erase(slot);
 }
 
 } // namespace provost

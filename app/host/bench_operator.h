@@ -9,14 +9,15 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <set>
 #include <thread>
 
 namespace provost {
 
 struct BenchOperatorOptions {
-    std::optional<int> units{};              ///< stop inserting after so many; nullopt: for ever
+    std::optional<int> units{};                 ///< stop inserting after so many; nullopt: for ever
     std::chrono::milliseconds lookAtVerdict{0}; ///< how long a verdict stays on the screen
-    std::vector<SlotId> slots{};             ///< empty: all of the bench
+    std::vector<SlotId> slots{};                ///< empty: all of the bench
 };
 
 /// Thread-safe. Listens to the engine's events; acts on a thread of its own.
@@ -32,6 +33,8 @@ public:
     void begin();
     /// No further unit is inserted; what runs ends by itself.
     void pause();
+    /// Inserts again, now into every slot that is idle.
+    void resume();
     /// Waits until every started unit has its verdict and no further one is due.
     void waitUntilDone();
 
@@ -52,7 +55,7 @@ private:
     std::condition_variable_any m_changed;
     std::deque<Due> m_due PROVOST_GUARDED_BY(m_mutex);
     int m_started PROVOST_GUARDED_BY(m_mutex) = 0;
-    int m_running PROVOST_GUARDED_BY(m_mutex) = 0;
+    std::set<SlotId> m_busy PROVOST_GUARDED_BY(m_mutex);
     bool m_paused PROVOST_GUARDED_BY(m_mutex) = false;
     bool m_serving PROVOST_GUARDED_BY(m_mutex) = false;
     std::jthread m_thread;

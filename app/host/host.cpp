@@ -2,6 +2,7 @@
 
 #include "cloud/http_provisioning_client.h"
 #include "cloud/local_handshake_server.h"
+#include "cloud/outbox_sender.h"
 #include "config/load_station.h"
 #include "core/text.h"
 #include "device/particle_unit.h"
@@ -23,13 +24,13 @@ Result<> makeFolder(const std::filesystem::path& folder)
     std::error_code error;
     std::filesystem::create_directories(folder, error);
     if (error)
-        return Unexpected(Error{.code = Errc::Io,
-                                .blame = Blame::Station,
-                                .message = concat("make folder ", folder.string(), ": ",
-                                                  error.message()),
-                                .frames = {},
-                                .native = error.value(),
-                                .cause = "C050"});
+        return Unexpected(
+            Error{.code = Errc::Io,
+                  .blame = Blame::Station,
+                  .message = concat("make folder ", folder.string(), ": ", error.message()),
+                  .frames = {},
+                  .native = error.value(),
+                  .cause = "C050"});
     return {};
 }
 
@@ -77,8 +78,9 @@ struct Host::Impl {
     std::unique_ptr<LibserialportPorts> serial{};
     std::map<SlotId, UsbPortPath> ports{};
     std::unique_ptr<CloudService> cloud{};
-    std::unique_ptr<ProvisioningClient> client{};
+    std::unique_ptr<HttpProvisioningClient> client{};
     std::unique_ptr<LocalHandshakeServer> handshakes{};
+    std::unique_ptr<OutboxSender> outbox{};
     std::unique_ptr<StationEngine> engine{};
 
     Result<> openRecords(const HostOptions& options);
@@ -105,8 +107,8 @@ Result<> Host::Impl::openRecords(const HostOptions& options)
 
 Result<> Host::Impl::openBench(const HostOptions& options, const DataFolders& folders)
 {
-    const bool isPath = options.bench.find('/') != std::string::npos ||
-                        options.bench.ends_with(".toml");
+    const bool isPath =
+        options.bench.find('/') != std::string::npos || options.bench.ends_with(".toml");
     bench = TRY(sim::Bench::load(isPath ? std::filesystem::path(options.bench)
                                         : folders.benches / (options.bench + ".toml"),
                                  options.speed));
@@ -167,8 +169,7 @@ Result<> Host::Impl::openCloud()
 std::unique_ptr<UnitUnderTest> Host::Impl::unitIn(SlotId slot)
 {
     const auto port = ports.find(slot);
-    auto holdMode = [this, slot](std::chrono::milliseconds span,
-                                 const OpContext&) -> Result<bool> {
+    auto holdMode = [this, slot](std::chrono::milliseconds span, const OpContext&) -> Result<bool> {
         return bench ? bench->holdMode(slot.value, span) : Result<bool>(false);
     };
     UsbBus& bus = bench ? bench->usb() : static_cast<UsbBus&>(*usb);
@@ -183,6 +184,9 @@ std::unique_ptr<UnitUnderTest> Host::Impl::unitIn(SlotId slot)
 
 void Host::Impl::openEngine()
 {
+    outbox = std::make_unique<OutboxSender>(
+        *journal, *client, events, clock,
+        OutboxSenderConfig{.probe = [this](const OpContext& op) { return client->probe(op); }});
     engine = std::make_unique<StationEngine>(
         EngineEnvironment{.clock = clock,
                           .journal = *journal,
@@ -224,14 +228,38 @@ Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
     return std::unique_ptr<Host>(new Host(std::move(impl)));
 }
 
-EventHub& Host::events() { return m_impl->events; }
-StationEngine& Host::engine() { return *m_impl->engine; }
-Journal& Host::journal() { return *m_impl->journal; }
-sim::Bench* Host::bench() { return m_impl->bench.get(); }
-const Clock& Host::clock() const { return m_impl->clock; }
-const StationSettings& Host::settings() const { return m_impl->station.settings; }
-std::shared_ptr<const TestPlan> Host::plan() const { return m_impl->plan; }
-std::filesystem::path Host::database() const { return m_impl->database; }
+EventHub& Host::events()
+{
+    return m_impl->events;
+}
+StationEngine& Host::engine()
+{
+    return *m_impl->engine;
+}
+Journal& Host::journal()
+{
+    return *m_impl->journal;
+}
+sim::Bench* Host::bench()
+{
+    return m_impl->bench.get();
+}
+const Clock& Host::clock() const
+{
+    return m_impl->clock;
+}
+const StationSettings& Host::settings() const
+{
+    return m_impl->station.settings;
+}
+std::shared_ptr<const TestPlan> Host::plan() const
+{
+    return m_impl->plan;
+}
+std::filesystem::path Host::database() const
+{
+    return m_impl->database;
+}
 
 std::vector<SlotId> Host::slots() const
 {

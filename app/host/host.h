@@ -18,7 +18,7 @@ struct HostOptions {
     std::optional<std::filesystem::path> station{}; ///< station.toml of a real line
     std::string bench{};                            ///< id or path; empty: real hardware
     std::optional<sim::Speed> speed{};
-    std::filesystem::path database{};               ///< empty: the user's state folder
+    std::filesystem::path database{}; ///< empty: the user's state folder
 };
 
 /// Plans, benches, images: beside the program where installed, else in the source tree.
@@ -35,7 +35,7 @@ public:
     EventHub& events();
     StationEngine& engine();
     Journal& journal();
-    sim::Bench* bench();   ///< null on real hardware
+    sim::Bench* bench(); ///< null on real hardware
     const Clock& clock() const;
     const StationSettings& settings() const;
     std::shared_ptr<const TestPlan> plan() const;

@@ -1,5 +1,7 @@
 #include "models/model_set.h"
 
+#include "models/display_text.h"
+
 namespace provost {
 
 using namespace std::chrono_literals;
@@ -29,6 +31,9 @@ void ModelSet::apply(const StationEvent& event)
     m_station.apply(event);
     m_slots.apply(event);
     m_run.apply(event);
+    const auto* notice = std::get_if<StationNotice>(&event);
+    if (notice && notice->subject == "station" && !notice->good)
+        m_scans.warn(display::text(notice->text));
     if (std::holds_alternative<RunFinished>(event))
         m_counters.show(m_commands.counts());
 }

@@ -65,10 +65,15 @@ ScanRouter::Outcome ScanRouter::start(SlotId slot, const std::string& label)
 
 ScanRouter::Outcome ScanRouter::refuse(const QString& why)
 {
-    m_notice = why;
+    warn(why);
+    return Outcome::Refused;
+}
+
+void ScanRouter::warn(const QString& what)
+{
+    m_notice = what;
     m_noticeSince = m_clock->now();
     Q_EMIT changed();
-    return Outcome::Refused;
 }
 
 QString ScanRouter::prompt() const

@@ -23,6 +23,8 @@ public:
     Outcome scan(const QString& text);
     /// "Scan a label to start slot 7", or why none can start.
     QString prompt() const;
+    /// Something else that went wrong when a start was asked for: shown as a refusal.
+    void warn(const QString& what);
     /// Why the last scan did nothing; empty after some seconds.
     QString notice() const { return m_notice; }
     void tick();

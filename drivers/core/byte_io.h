@@ -10,7 +10,10 @@
 
 namespace provost {
 
-inline std::uint8_t u8(std::byte value) { return std::to_integer<std::uint8_t>(value); }
+inline std::uint8_t u8(std::byte value)
+{
+    return std::to_integer<std::uint8_t>(value);
+}
 
 /// Precondition of every read and write: the field lies inside `bytes`.
 inline std::uint16_t readLe16(ByteView bytes, std::size_t at = 0)
@@ -88,8 +91,14 @@ inline ByteView viewOf(std::string_view text)
 {
     return std::as_bytes(std::span(text.data(), text.size()));
 }
-inline Bytes toBytes(ByteView view) { return Bytes(view.begin(), view.end()); }
-inline Bytes toBytes(std::string_view text) { return toBytes(viewOf(text)); }
+inline Bytes toBytes(ByteView view)
+{
+    return Bytes(view.begin(), view.end());
+}
+inline Bytes toBytes(std::string_view text)
+{
+    return toBytes(viewOf(text));
+}
 inline std::string toText(ByteView bytes)
 {
     std::string text(bytes.size(), '\0');

@@ -7,9 +7,15 @@ namespace provost {
 
 using namespace std::chrono;
 
-Clock::Steady SystemClock::now() const { return steady_clock::now(); }
+Clock::Steady SystemClock::now() const
+{
+    return steady_clock::now();
+}
 
-Clock::Utc SystemClock::utcNow() const { return floor<milliseconds>(system_clock::now()); }
+Clock::Utc SystemClock::utcNow() const
+{
+    return floor<milliseconds>(system_clock::now());
+}
 
 Result<> SystemClock::sleepUntil(Steady when, std::stop_token stop) const
 {

@@ -48,6 +48,9 @@ std::uint16_t crc16Xmodem(ByteView bytes)
     return static_cast<std::uint16_t>(value);
 }
 
-std::uint32_t crc32DfuSuffix(ByteView bytes) { return ~crc32(bytes); }
+std::uint32_t crc32DfuSuffix(ByteView bytes)
+{
+    return ~crc32(bytes);
+}
 
 } // namespace provost

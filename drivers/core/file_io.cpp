@@ -14,9 +14,9 @@ namespace {
 
 Unexpected failedWith(int error, std::string_view what, const std::filesystem::path& file)
 {
-    const Errc code = error == ENOENT                       ? Errc::NotFound
+    const Errc code = error == ENOENT                      ? Errc::NotFound
                       : error == EACCES || error == EEXIST ? Errc::Denied
-                                                            : Errc::Io;
+                                                           : Errc::Io;
     const Blame blame = code == Errc::Io ? Blame::Station : Blame::Operator;
     return fail(code, blame, concat(what, " ", file.string(), ": ", std::strerror(error)), error);
 }

@@ -63,8 +63,12 @@ std::string describe(const Error& error);
 inline Unexpected fail(Errc code, Blame blame, std::string message,
                        std::optional<int> native = std::nullopt)
 {
-    return Unexpected(Error{.code = code, .blame = blame, .message = std::move(message),
-                            .frames = {}, .native = native, .cause = {}});
+    return Unexpected(Error{.code = code,
+                            .blame = blame,
+                            .message = std::move(message),
+                            .frames = {},
+                            .native = native,
+                            .cause = {}});
 }
 
 /// The same error seen from an outer operation.

@@ -58,8 +58,14 @@ Result<Bytes> fromHex(std::string_view hex)
     return bytes;
 }
 
-std::string hex32(std::uint32_t value) { return "0x" + hexDigits(value, 8); }
-std::string hex16(std::uint16_t value) { return hexDigits(value, 4); }
+std::string hex32(std::uint32_t value)
+{
+    return "0x" + hexDigits(value, 8);
+}
+std::string hex16(std::uint16_t value)
+{
+    return hexDigits(value, 4);
+}
 
 std::string lowerCase(std::string_view text)
 {
@@ -89,9 +95,9 @@ std::string fixed(double value, int decimals)
 std::string_view name(Errc code)
 {
     static constexpr std::array<std::string_view, 16> kNames{
-        "cancelled",    "timeout",          "not-found",    "busy",     "disconnected", "io",
-        "protocol",     "unsupported",      "invalid-argument", "invalid-data", "mismatch",
-        "protected",    "denied",           "unavailable",  "corrupt",  "internal"};
+        "cancelled", "timeout",     "not-found",        "busy",         "disconnected", "io",
+        "protocol",  "unsupported", "invalid-argument", "invalid-data", "mismatch",     "protected",
+        "denied",    "unavailable", "corrupt",          "internal"};
     return kNames.at(static_cast<std::size_t>(code));
 }
 

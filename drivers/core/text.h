@@ -23,10 +23,22 @@ std::string_view trimmed(std::string_view text);
 /// `value` with `decimals` digits behind the point, independent of the locale.
 std::string fixed(double value, int decimals);
 
-inline std::string toPiece(std::string_view text) { return std::string(text); }
-inline std::string toPiece(const char* text) { return text; }
-inline std::string toPiece(std::string text) { return text; }
-inline std::string toPiece(char text) { return std::string(1, text); }
+inline std::string toPiece(std::string_view text)
+{
+    return std::string(text);
+}
+inline std::string toPiece(const char* text)
+{
+    return text;
+}
+inline std::string toPiece(std::string text)
+{
+    return text;
+}
+inline std::string toPiece(char text)
+{
+    return std::string(1, text);
+}
 template <std::integral T>
     requires(!std::same_as<T, char>)
 std::string toPiece(T value)

@@ -22,7 +22,11 @@ public:
 
     Unexpected wrong(const toml::node* node, std::string what) const
     {
-        const toml::source_region& where = node != nullptr ? node->source() : m_table.source();
+        return wrongAt(node != nullptr ? node->source() : m_table.source(), std::move(what));
+    }
+
+    Unexpected wrongAt(const toml::source_region& where, std::string what) const
+    {
         return fail(Errc::InvalidData, Blame::Operator,
                     concat(m_origin, ':', where.begin.line, ':', where.begin.column, ": [", m_name,
                            "] ", what));
@@ -70,7 +74,7 @@ public:
     {
         for (const auto& [key, node] : m_table)
             if (!m_known.contains(std::string(key.str())))
-                return wrong(&node, concat("unknown key \"", key.str(), '"'));
+                return wrongAt(key.source(), concat("unknown key \"", key.str(), '"'));
         return {};
     }
 

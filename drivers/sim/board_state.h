@@ -68,6 +68,7 @@ struct BoardState {
     bool listening = false;
     bool safeMode = false;
     bool startReceiver = false;          ///< 28800 baud up to 0.4.9
+    bool consoleRuns = false;            ///< somebody looks at what the host sends
     Bytes received{};                    ///< from the host, not yet looked at
     Bytes toHost{};
     unsigned systemVersion = 0;          ///< of the running system part 2

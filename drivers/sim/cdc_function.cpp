@@ -132,6 +132,9 @@ UsbReply CdcFunction::bulkOut(std::uint8_t endpoint, ByteView data)
     if (endpoint != kDataOut)
         return UsbReply::stall();
     const MutexLock lock(m_board->mutex);
+    // The stock application does not read its serial port.
+    if (!m_board->consoleRuns && !m_board->listening && !m_board->startReceiver)
+        return {};
     m_board->received.insert(m_board->received.end(), data.begin(), data.end());
     m_board->notify();
     return {};

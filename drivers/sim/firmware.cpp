@@ -99,6 +99,7 @@ Firmware::Boot Firmware::bootloader(BootTarget target)
         board.replug = false;
         board.listening = target == BootTarget::SafeListening;
         board.startReceiver = false;
+        board.consoleRuns = false;
         board.received.clear();
         board.toHost.clear();
         board.joinedNetwork.clear();
@@ -180,6 +181,7 @@ bool Firmware::startSystem(BootTarget target)
         board.changed.wait_until(lock, m_stop, until, [this] { return mustLeave(); });
         if (mustLeave())
             return true;
+        board.listening = board.listening || !board.credentials();
         board.mode = board.safeMode ? PhotonMode::SafeMode : PhotonMode::Application;
         function = std::make_shared<CdcFunction>(m_board);
     }
@@ -215,7 +217,6 @@ void Firmware::listen()
         const MutexLock lock(m_board->mutex);
         m_board->listening = true;
         m_board->mode = PhotonMode::Listening;
-        m_board->received.clear();
         m_board->joinedNetwork.clear();
         m_board->show({LedColour::Blue, LedPattern::Blink, 500});
     }
@@ -229,9 +230,18 @@ void Firmware::listen()
 
 void Firmware::serveConsole(bool receiverOnly)
 {
+    runConsole(receiverOnly);
+    const MutexLock lock(m_board->mutex);
+    m_board->consoleRuns = false;
+    m_board->received.clear();
+}
+
+void Firmware::runConsole(bool receiverOnly)
+{
     MutexLock lock(m_board->mutex);
     BoardState& board = *m_board;
     SetupConsole console(board);
+    board.consoleRuns = true;
     if (receiverOnly)
         console.startReceiver(std::chrono::steady_clock::now());
     const auto idle = [&] {

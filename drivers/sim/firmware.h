@@ -25,6 +25,7 @@ private:
     void runSystem();
     void listen();
     void serveConsole(bool receiverOnly);
+    void runConsole(bool receiverOnly);
     void goOnline();
     bool joinNetwork();
     void prepareKeys();

@@ -31,7 +31,6 @@ void Firmware::goOnline()
 {
     {
         const MutexLock lock(m_board->mutex);
-        m_board->received.clear(); // belongs to the application, which does not care
         if (m_board->safeMode)
             m_board->show({LedColour::Magenta, LedPattern::Breathe, 4000});
     }

@@ -24,8 +24,8 @@ public:
 };
 
 struct SerialPortInfo {
-    std::string path{};                 ///< /dev/ttyACM0, sim:demo#1
-    std::optional<UsbPortPath> usb{};   ///< where known
+    std::string path{};               ///< /dev/ttyACM0, sim:demo#1
+    std::optional<UsbPortPath> usb{}; ///< where known
     bool simulated = false;
 };
 

@@ -6,8 +6,8 @@ namespace provost {
 
 std::string toText(const UsbPortPath& path)
 {
-    const bool onController = path.controller.rfind("sim:", 0) != 0 &&
-                              path.controller.rfind("usbip:", 0) != 0;
+    const bool onController =
+        path.controller.rfind("sim:", 0) != 0 && path.controller.rfind("usbip:", 0) != 0;
     std::string text = onController ? "usb:" : path.controller;
     char separator = onController ? '\0' : '#';
     if (onController) {

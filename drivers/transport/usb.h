@@ -53,11 +53,9 @@ public:
     virtual Result<Bytes> descriptor(std::uint8_t type, std::uint8_t index) = 0;
     virtual Result<> claim(std::uint8_t number) = 0;
     virtual Result<> selectAlternate(std::uint8_t number, std::uint8_t alternate) = 0;
-    virtual Result<std::size_t> controlIn(ControlSetup setup, ByteSpan to,
-                                          const OpContext& op) = 0;
+    virtual Result<std::size_t> controlIn(ControlSetup setup, ByteSpan to, const OpContext& op) = 0;
     virtual Result<> controlOut(ControlSetup setup, ByteView data, const OpContext& op) = 0;
-    virtual Result<std::size_t> bulkIn(std::uint8_t endpoint, ByteSpan to,
-                                       const OpContext& op) = 0;
+    virtual Result<std::size_t> bulkIn(std::uint8_t endpoint, ByteSpan to, const OpContext& op) = 0;
     virtual Result<> bulkOut(std::uint8_t endpoint, ByteView data, const OpContext& op) = 0;
     virtual Result<> reset() = 0;
 };

@@ -30,10 +30,10 @@ struct Behaviour {
     bool functionalInConfiguration = true;
     std::vector<std::string> alternates{std::string(kPhotonFlash), std::string(kPhotonDct)};
     std::chrono::milliseconds poll{0};
-    int busyAnswers = 1;                ///< dfuDNBUSY so often before the work is done
-    std::size_t shortStatus = 6;        ///< bytes of GETSTATUS
-    std::uint8_t failWith = 0;          ///< bStatus of the next command or block
-    bool stallsStatusOfWork = false;    ///< F205: the only sign of a refused block
+    int busyAnswers = 1;                  ///< dfuDNBUSY so often before the work is done
+    std::size_t shortStatus = 6;          ///< bytes of GETSTATUS
+    std::uint8_t failWith = 0;            ///< bStatus of the next command or block
+    bool stallsStatusOfWork = false;      ///< F205: the only sign of a refused block
     std::uint32_t memoryEnd = 0xFFFFFFFF; ///< UPLOAD ends there
     Fault leaveFault = Fault::None;
     std::uint8_t stateAfterLeave = 5;
@@ -133,16 +133,29 @@ private:
 Result<Bytes> ScriptedDfu::descriptor(std::uint8_t type, std::uint8_t index)
 {
     Bytes functional;
-    ByteWriter(functional).u8(9).u8(0x21).u8(0x0B).le16(255).le16(m_is.transferSize).le16(
-        m_is.version);
+    ByteWriter(functional)
+        .u8(9)
+        .u8(0x21)
+        .u8(0x0B)
+        .le16(255)
+        .le16(m_is.transferSize)
+        .le16(m_is.version);
     Bytes bytes;
     if (type == 1) {
         ByteWriter(bytes).u8(18).u8(1).fill(5, std::byte{0}).u8(64).fill(10, std::byte{0});
     } else if (type == 2) {
         ByteWriter(bytes).u8(9).u8(2).fill(7, std::byte{0});
         for (unsigned i = 0; i < m_is.alternates.size(); ++i)
-            ByteWriter(bytes).u8(9).u8(4).u8(0).u8(i).u8(0).u8(0xFE).u8(1)
-                .u8(m_is.interfaceProtocol).u8(4 + i);
+            ByteWriter(bytes)
+                .u8(9)
+                .u8(4)
+                .u8(0)
+                .u8(i)
+                .u8(0)
+                .u8(0xFE)
+                .u8(1)
+                .u8(m_is.interfaceProtocol)
+                .u8(4 + i);
         if (m_is.functionalInConfiguration)
             ByteWriter(bytes).raw(functional);
     } else if (type == 3) {
@@ -160,12 +173,15 @@ Result<Bytes> ScriptedDfu::descriptor(std::uint8_t type, std::uint8_t index)
 Unexpected ScriptedDfu::broken(Fault fault, const OpContext& op) const
 {
     switch (fault) {
-    case Fault::Vanish: return fail(Errc::Disconnected, Blame::Fixture, "gone");
-    case Fault::Cancel: return fail(Errc::Cancelled, Blame::Operator, "stopped");
+    case Fault::Vanish:
+        return fail(Errc::Disconnected, Blame::Fixture, "gone");
+    case Fault::Cancel:
+        return fail(Errc::Cancelled, Blame::Operator, "stopped");
     case Fault::Silence:
         static_cast<void>(m_clock.sleepUntil(op.deadline.at, {}));
         return fail(Errc::Timeout, Blame::Fixture, "silent");
-    default: return fail(Errc::Protocol, Blame::Unit, "stalled");
+    default:
+        return fail(Errc::Protocol, Blame::Unit, "stalled");
     }
 }
 
@@ -183,8 +199,10 @@ Result<std::size_t> ScriptedDfu::controlIn(ControlSetup setup, ByteSpan to, cons
 {
     TRY(enter(op));
     const bool isStatus = setup.request == 3;
-    m_log.entries.push_back({.kind = isStatus ? 'S' : 'U', .value = setup.value,
-                             .asked = to.size(), .sensitive = op.sensitive});
+    m_log.entries.push_back({.kind = isStatus ? 'S' : 'U',
+                             .value = setup.value,
+                             .asked = to.size(),
+                             .sensitive = op.sensitive});
     return isStatus ? status(to, op) : upload(setup.value, to);
 }
 
@@ -262,8 +280,10 @@ Result<> ScriptedDfu::controlOut(ControlSetup setup, ByteView data, const OpCont
 {
     TRY(enter(op));
     constexpr std::string_view kKinds = "?D??C?A";
-    m_log.entries.push_back({.kind = kKinds.at(setup.request), .value = setup.value,
-                             .data = toBytes(data), .sensitive = op.sensitive});
+    m_log.entries.push_back({.kind = kKinds.at(setup.request),
+                             .value = setup.value,
+                             .data = toBytes(data),
+                             .sensitive = op.sensitive});
     if (setup.request == 4) {
         // Only dfuERROR knows CLRSTATUS; elsewhere these boot loaders make an error of it.
         const bool wasError = m_is.state == 10;
@@ -345,7 +365,7 @@ public:
 class TstDfuDevice : public QObject {
     Q_OBJECT
 
-private slots:
+private Q_SLOTS:
     void open_readsAlternatesAndAttributes();
     void open_clearsTheErrorStateOfACore();
     void open_abortsWhatWasUnderWay();
@@ -406,7 +426,9 @@ void TstDfuDevice::open_readsAlternatesAndAttributes()
 
 void TstDfuDevice::open_clearsTheErrorStateOfACore()
 {
-    Bench bench({.state = 10, .status = 0x0A, .transferSize = 1024,
+    Bench bench({.state = 10,
+                 .status = 0x0A,
+                 .transferSize = 1024,
                  .alternates = {std::string(kCoreFlash) + '\0'}});
     VERIFY_OK(bench.opened);
     QCOMPARE(bench.log.kinds(), std::string("SCS"));

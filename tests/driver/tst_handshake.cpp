@@ -56,7 +56,7 @@ HandshakeReport dial(const DeviceIdentity& device, Bytes script, Bytes* written 
 class TstHandshake : public QObject {
     Q_OBJECT
 
-private slots:
+private Q_SLOTS:
     void initTestCase();
     void pieces_matchTranscripts_data() { transcriptRows(); }
     void pieces_matchTranscripts();

@@ -169,6 +169,7 @@ private Q_SLOTS:
             QCOMPARE(status.status, 0);
         }
         QVERIFY(!dfu.write(0x08008000, pattern(16, 0)));
+        dfu.abort();
         QVERIFY(!dfu.read(0x08000000, 64).empty());
     }
 
@@ -219,12 +220,14 @@ private Q_SLOTS:
         dfu.alternate(1);
         QVERIFY(equalBytes(dfu.read(2082, 64), Bytes(64)));
         QVERIFY(!dfu.write(34, pattern(16, 0)));
+        dfu.abort();
         // The entry points are looked up once: parts written in this session do not help it.
         Rig donor(benchText("stock = \"1.5.2\""));
         for (const std::uint32_t part : {0x08020000U, kPart2})
             rig.board().pokeFlash(part, donor.board().readFlash(part, 0x40000));
         QVERIFY(equalBytes(dfu.read(2082, 64), Bytes(64)));
         QCOMPARE(dfu.leave().state, 5);
+        rig.waitFor(kCdc);
         const auto fresh = rig.openDfu();
         RawDfu again(rig, *fresh);
         again.alternate(1);

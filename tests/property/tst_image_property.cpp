@@ -65,7 +65,7 @@ demo::ModulePlan randomPlan()
 class TstImageProperty : public QObject {
     Q_OBJECT
 
-private slots:
+private Q_SLOTS:
     void parse_staysInsideRandomBytes();
     void parse_staysInsideRandomHeaders();
     void parse_readsWhatWasWritten();

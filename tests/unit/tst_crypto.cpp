@@ -73,7 +73,7 @@ QJsonObject vectors()
 class TstCrypto : public QObject {
     Q_OBJECT
 
-private slots:
+private Q_SLOTS:
     void initTestCase();
     void sha256_matchesPublishedAnswers();
     void hmacSha1_matchesRfc2202();

@@ -75,7 +75,7 @@ QString catalogFolder()
 class TstImage : public QObject {
     Q_OBJECT
 
-private slots:
+private Q_SLOTS:
     void platform_isReadByNameAndNumber();
     void function_hasNameAndReportLetter();
     void demoImage_carriesItsFields_data();

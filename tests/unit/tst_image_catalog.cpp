@@ -60,7 +60,7 @@ std::string manifestOf(std::string_view platform, std::string_view role, ByteVie
 class TstImageCatalog : public QObject {
     Q_OBJECT
 
-private slots:
+private Q_SLOTS:
     void initTestCase();
     void set_ofEachDemoReleaseIsAccepted();
     void set_breakingARuleIsRefused_data();

@@ -55,7 +55,7 @@ constexpr std::string_view kPhotonReport =
 class TstProtocolParsers : public QObject {
     Q_OBJECT
 
-private slots:
+private Q_SLOTS:
     void layout_readsTheBoardsOfTheFactSheet();
     void layout_toleratesKnownDeviations();
     void layout_restartsAtASecondAddress();
@@ -124,11 +124,28 @@ void TstProtocolParsers::layout_restartsAtASecondAddress()
 
 void TstProtocolParsers::layout_refusesWhatIsNoLayout()
 {
-    for (const std::string_view text :
-         {"", "@", "Flash/0x0/1*1Kg", "@Flash", "@Flash/", "@Flash/08000000/1*1Kg", "@F/0x/1*1Kg",
-          "@F/0x0", "@F/0x0/", "@F/0x0/1*", "@F/0x0/*1Kg", "@F/0x0/1x1Kg", "@F/0x0/0*1Kg",
-          "@F/0x0/1*0Kg", "@F/0x0/1*1Kh", "@F/0x0/1*1Kg,", "@F/0x0/1*1Kgg", "@F/0x0/1*1Kg;",
-          "@F/0x0/-1*1Kg", "@F/0x0/1*-1Kg", "@F/0x-1/1*1Kg", "@F/0x0/1*1Kg/"})
+    for (const std::string_view text : {"",
+                                        "@",
+                                        "Flash/0x0/1*1Kg",
+                                        "@Flash",
+                                        "@Flash/",
+                                        "@Flash/08000000/1*1Kg",
+                                        "@F/0x/1*1Kg",
+                                        "@F/0x0",
+                                        "@F/0x0/",
+                                        "@F/0x0/1*",
+                                        "@F/0x0/*1Kg",
+                                        "@F/0x0/1x1Kg",
+                                        "@F/0x0/0*1Kg",
+                                        "@F/0x0/1*0Kg",
+                                        "@F/0x0/1*1Kh",
+                                        "@F/0x0/1*1Kg,",
+                                        "@F/0x0/1*1Kgg",
+                                        "@F/0x0/1*1Kg;",
+                                        "@F/0x0/-1*1Kg",
+                                        "@F/0x0/1*-1Kg",
+                                        "@F/0x-1/1*1Kg",
+                                        "@F/0x0/1*1Kg/"})
         refuseLayout(text);
     refuseLayout("@" + std::string(5000, 'x') + "/0x0/1*1Kg");
 }
@@ -237,7 +254,8 @@ void TstProtocolParsers::report_refusesHostileText_data()
 void TstProtocolParsers::report_refusesHostileText()
 {
     QFETCH(QByteArray, text);
-    const auto report = parseModuleReport({text.constData(), static_cast<std::size_t>(text.size())});
+    const auto report =
+        parseModuleReport({text.constData(), static_cast<std::size_t>(text.size())});
     QVERIFY(!report.has_value());
     QCOMPARE(report.error().code, Errc::InvalidData);
 }
@@ -252,8 +270,9 @@ void TstProtocolParsers::report_namesTheCharacterOfTheError()
 
 void TstProtocolParsers::report_ignoresMembersItDoesNotKnow()
 {
-    const auto report = parseModuleReport(
-        " {\r\n\"x\":[null,true,false,-1.5e+3,\"\\u00e9\\ud83d\\ude00\\n\"],\"p\":10 , \"m\" : [ ] }\r\n");
+    const auto report =
+        parseModuleReport(" {\r\n\"x\":[null,true,false,-1.5e+3,\"\\u00e9\\ud83d\\ude00\\n\"],"
+                          "\"p\":10 , \"m\" : [ ] }\r\n");
     QVERIFY2(report.has_value(), report ? "" : report.error().message.c_str());
     QCOMPARE(report->platform, 10);
     QVERIFY(report->modules.empty());

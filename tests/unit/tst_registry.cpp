@@ -26,7 +26,7 @@ RsaPublicKey newKey()
 class TstRegistry : public QObject {
     Q_OBJECT
 
-private slots:
+private Q_SLOTS:
     void init();
     void cleanup();
     void put_writesPemThatOpensslReads();

@@ -76,7 +76,7 @@ private:
     VirtualClock m_clock;
     std::unique_ptr<Journal> m_journal;
 
-private slots:
+private Q_SLOTS:
     void init()
     {
         m_folder = std::make_unique<QTemporaryDir>();

@@ -121,7 +121,7 @@ private:
     std::string m_file;
     VirtualClock m_clock;
 
-private slots:
+private Q_SLOTS:
     void init()
     {
         m_folder = std::make_unique<QTemporaryDir>();

@@ -1,0 +1,139 @@
+#include "gui/handshake_view.h"
+
+#include "gui/icons.h"
+#include "gui/paint.h"
+
+#include <QFontMetricsF>
+#include <QPainter>
+
+#include <algorithm>
+#include <cmath>
+
+namespace provost::gui {
+
+namespace {
+
+constexpr double kHeadHeight = 30;
+constexpr double kWhatHeight = 24;
+constexpr double kDetailHeight = 20;
+constexpr double kBetween = 30;
+
+} // namespace
+
+HandshakeView::HandshakeView(const Theme& theme, HandshakeModel& model, QWidget* parent)
+    : QWidget(parent), m_theme(theme), m_model(model)
+{
+    for (auto signal : {&HandshakeModel::modelReset})
+        connect(&m_model, signal, this, &HandshakeView::refresh);
+    connect(&m_model, &HandshakeModel::rowsInserted, this, &HandshakeView::refresh);
+    connect(&m_model, &HandshakeModel::dataChanged, this, qOverload<>(&QWidget::update));
+}
+
+void HandshakeView::setEmptyText(const QString& title, const QString& advice)
+{
+    if (m_emptyTitle == title && m_emptyAdvice == advice)
+        return;
+    m_emptyTitle = title;
+    m_emptyAdvice = advice;
+    update();
+}
+
+void HandshakeView::refresh()
+{
+    setMinimumHeight(static_cast<int>(std::ceil(compose(nullptr))));
+    update();
+}
+
+void HandshakeView::resizeEvent(QResizeEvent*) { refresh(); }
+
+double HandshakeView::margin() const { return width() > 800 ? 120 : 64; }
+
+void HandshakeView::paintEvent(QPaintEvent*)
+{
+    QPainter painter(this);
+    painter.setRenderHint(QPainter::Antialiasing);
+    if (m_model.rowCount() == 0) {
+        drawEmpty(painter, QRectF(rect()), m_theme, m_emptyTitle, m_emptyAdvice);
+        return;
+    }
+    compose(&painter);
+}
+
+double HandshakeView::compose(QPainter* painter) const
+{
+    if (m_model.rowCount() == 0)
+        return 140;
+    if (painter) {
+        painter->setFont(m_theme.sans(18, QFont::DemiBold));
+        painter->setPen(m_theme.ink);
+        const QRectF device(margin() - 60, 0, 120, 24);
+        const QRectF station(width() - margin() - 60, 0, 120, 24);
+        painter->drawText(device, Qt::AlignCenter, tr("Device"));
+        painter->drawText(station, Qt::AlignCenter, tr("Station"));
+        const double lineHeight = height() - kHeadHeight;
+        painter->fillRect(QRectF(margin() - 1, kHeadHeight, 2, lineHeight), m_theme.line);
+        painter->fillRect(QRectF(width() - margin() - 1, kHeadHeight, 2, lineHeight),
+                          m_theme.line);
+    }
+    double top = kHeadHeight + 14;
+    for (int row = 0; row < m_model.rowCount(); ++row)
+        top = composeArrow(painter, m_model.index(row), top);
+    return top;
+}
+
+double HandshakeView::composeArrow(QPainter* painter, const QModelIndex& index, double top) const
+{
+    const double left = margin() + 16;
+    const double room = width() - 2 * left;
+    const bool failed = index.data(HandshakeModel::FailedRole).toBool();
+    const QFont whatFont = m_theme.sans(18, failed ? QFont::DemiBold : QFont::Normal);
+    const QFont detailFont = m_theme.sans(15);
+    const auto what =
+        wrapped(index.data(HandshakeModel::WhatRole).toString(), whatFont, room - 40, 2);
+    const auto detail =
+        wrapped(index.data(HandshakeModel::DetailRole).toString(), detailFont, room, 3);
+    const double y = top + kWhatHeight * static_cast<double>(what.size()) +
+                     kDetailHeight * static_cast<double>(detail.size()) + 8;
+    if (!painter)
+        return y + kBetween;
+
+    const QColor colour = failed ? m_theme.fail : m_theme.run;
+    const auto centred = [&](const QStringList& lines, const QFont& font, double height,
+                             const QColor& ink) {
+        painter->setFont(font);
+        painter->setPen(ink);
+        for (const auto& line : lines) {
+            painter->drawText(QRectF(left, top, room, height), Qt::AlignCenter, line);
+            top += height;
+        }
+    };
+    if (failed && !what.isEmpty()) {
+        // A cross beside the word: red alone is not seen by everybody.
+        const double half = QFontMetricsF(whatFont).horizontalAdvance(what.front()) / 2;
+        drawIcon(*painter, Icon::Cross,
+                 QRectF(left + room / 2 - half - 26, top + kWhatHeight / 2 - 8, 16, 16), colour,
+                 3.4);
+    }
+    centred(what, whatFont, kWhatHeight, failed ? m_theme.fail : m_theme.ink);
+    centred(detail, detailFont, kDetailHeight, failed ? m_theme.fail : m_theme.ink2);
+    drawArrow(*painter, y, index.data(HandshakeModel::FromDeviceRole).toBool(), colour);
+    return y + kBetween;
+}
+
+void HandshakeView::drawArrow(QPainter& painter, double y, bool toStation,
+                              const QColor& colour) const
+{
+    const double left = margin() + 9;
+    const double right = width() - margin() - 9;
+    painter.fillRect(QRectF(left, y - 1.5, right - left, 3), colour);
+    const double tip = toStation ? right + 3 : left - 3;
+    const double back = toStation ? tip - 12 : tip + 12;
+    QPainterPath head;
+    head.moveTo(tip, y);
+    head.lineTo(back, y - 7);
+    head.lineTo(back, y + 7);
+    head.closeSubpath();
+    painter.fillPath(head, colour);
+}
+
+} // namespace provost::gui

@@ -1,0 +1,36 @@
+// The live handshake as arrows between two life lines.
+#pragma once
+
+#include "gui/theme.h"
+#include "models/handshake_model.h"
+
+#include <QWidget>
+
+namespace provost::gui {
+
+class HandshakeView final : public QWidget {
+    Q_OBJECT
+
+public:
+    HandshakeView(const Theme& theme, HandshakeModel& model, QWidget* parent = nullptr);
+    /// What to say while there is no arrow.
+    void setEmptyText(const QString& title, const QString& advice);
+    void refresh();
+
+protected:
+    void paintEvent(QPaintEvent* event) override;
+    void resizeEvent(QResizeEvent* event) override;
+
+private:
+    double margin() const;
+    double compose(QPainter* painter) const;
+    double composeArrow(QPainter* painter, const QModelIndex& index, double top) const;
+    void drawArrow(QPainter& painter, double y, bool toStation, const QColor& colour) const;
+
+    const Theme& m_theme;
+    HandshakeModel& m_model;
+    QString m_emptyTitle;
+    QString m_emptyAdvice;
+};
+
+} // namespace provost::gui

@@ -1,0 +1,136 @@
+#include "gui/step_delegate.h"
+
+#include "gui/icons.h"
+#include "gui/paint.h"
+#include "models/step_model.h"
+
+#include <QAbstractItemView>
+#include <QFontMetricsF>
+#include <QPainter>
+
+#include <cmath>
+
+namespace provost::gui {
+
+namespace {
+
+using Mark = StepModel::Mark;
+
+constexpr double kMarkRoom = 42;
+constexpr double kTimeRoom = 104;
+constexpr double kPadding = 9;
+constexpr double kNameHeight = 25;
+constexpr double kLineHeight = 21;
+
+struct Look {
+    Icon icon = Icon::Dot;
+    QColor mark;
+    QColor name;
+    QColor fill{Qt::transparent};
+};
+
+Look lookOf(Mark mark, const Theme& theme)
+{
+    switch (mark) {
+    case Mark::Passed:
+        return {Icon::Check, theme.pass, theme.ink};
+    case Mark::Running:
+        return {Icon::Arrow, theme.run, theme.run, theme.runBg};
+    case Mark::Held:
+        return {Icon::Pause, theme.hold, theme.hold, withAlpha(theme.hold, 0.08)};
+    case Mark::Failed:
+        return {Icon::Cross, theme.fail, theme.fail, theme.failBg};
+    case Mark::Check:
+        return {Icon::Warning, theme.attn, theme.attn, theme.attnBg};
+    case Mark::Stopped:
+        return {Icon::Square, theme.ink2, theme.ink2, theme.surface2};
+    case Mark::Waiting:
+    case Mark::NotReached:
+        break;
+    }
+    return {Icon::Dot, theme.ink3, theme.ink3};
+}
+
+/// The text of a row, cut into lines for a width.
+struct Body {
+    QStringList quiet;  ///< note and measurements
+    QStringList broken; ///< measurements outside their limits
+
+    Body(const QModelIndex& index, double width, const Theme& theme)
+    {
+        QStringList parts{index.data(StepModel::NoteRole).toString()};
+        parts << index.data(StepModel::MeasurementsRole).toStringList();
+        parts.removeAll(QString());
+        const QFont font = theme.sans(16);
+        quiet = wrapped(parts.join(QStringLiteral(" \u00b7 ")), font, width, 6);
+        for (const auto& line : index.data(StepModel::BrokenRole).toStringList())
+            broken << wrapped(line, theme.sans(16, QFont::DemiBold), width, 2);
+    }
+
+    double height() const
+    {
+        return kLineHeight * static_cast<double>(quiet.size() + broken.size());
+    }
+};
+
+double bodyWidth(double rowWidth) { return rowWidth - kMarkRoom - kTimeRoom - 8; }
+
+} // namespace
+
+StepDelegate::StepDelegate(const Theme& theme, QObject* parent)
+    : QStyledItemDelegate(parent), m_theme(theme)
+{
+}
+
+QSize StepDelegate::sizeHint(const QStyleOptionViewItem& option, const QModelIndex& index) const
+{
+    const auto* view = qobject_cast<const QAbstractItemView*>(option.widget);
+    const int width = view ? view->viewport()->width() : option.rect.width();
+    const Body body(index, bodyWidth(width), m_theme);
+    return {width, static_cast<int>(std::ceil(kNameHeight + body.height() + 2 * kPadding + 1))};
+}
+
+void StepDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
+                         const QModelIndex& index) const
+{
+    const QRectF row(option.rect);
+    const auto mark = static_cast<Mark>(index.data(StepModel::MarkRole).toInt());
+    const Look look = lookOf(mark, m_theme);
+    const Body body(index, bodyWidth(row.width()), m_theme);
+    painter->save();
+    painter->setRenderHint(QPainter::Antialiasing);
+    painter->fillRect(row, look.fill);
+    painter->fillRect(QRectF(row.left(), row.bottom() - 1, row.width(), 1), m_theme.line);
+    const double middle = row.top() + kPadding + kNameHeight / 2;
+    drawIcon(*painter, look.icon, QRectF(row.left() + 9, middle - 9, 18, 18), look.mark, 3.2);
+
+    const double left = row.left() + kMarkRoom;
+    const double top = row.top() + kPadding;
+    const double width = bodyWidth(row.width());
+    painter->setFont(m_theme.sans(19, QFont::Bold));
+    painter->setPen(look.name);
+    painter->drawText(QRectF(left, top, width, kNameHeight), Qt::AlignLeft | Qt::AlignVCenter,
+                      QFontMetricsF(painter->font())
+                          .elidedText(index.data(StepModel::NameRole).toString(), Qt::ElideRight,
+                                      width));
+    painter->setFont(m_theme.sans(16));
+    painter->setPen(mark == Mark::Waiting || mark == Mark::NotReached ? m_theme.ink3
+                                                                      : m_theme.ink2);
+    double below = top + kNameHeight;
+    below += drawLines(*painter, QRectF(left, below, width, 0), body.quiet, kLineHeight);
+    painter->setFont(m_theme.sans(16, QFont::DemiBold));
+    painter->setPen(m_theme.fail);
+    drawLines(*painter, QRectF(left, below, width, 0), body.broken, kLineHeight);
+
+    const QString seconds = index.data(StepModel::SecondsRole).toString();
+    painter->setFont(m_theme.sans(19));
+    painter->setPen(look.name == m_theme.ink3 ? m_theme.ink3 : m_theme.ink);
+    const QFontMetricsF metrics(painter->font());
+    drawTabular(*painter,
+                {row.right() - 14 - tabularWidth(seconds, painter->font()),
+                 top + (kNameHeight - metrics.height()) / 2 + metrics.ascent()},
+                seconds);
+    painter->restore();
+}
+
+} // namespace provost::gui

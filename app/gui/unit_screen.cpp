@@ -1,0 +1,284 @@
+#include "gui/unit_screen.h"
+
+#include "gui/action_button.h"
+#include "gui/diagnosis_card.h"
+#include "gui/handshake_view.h"
+#include "gui/paint.h"
+#include "gui/run_header.h"
+#include "gui/step_delegate.h"
+#include "models/display_text.h"
+
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QLineEdit>
+#include <QListView>
+#include <QPainter>
+#include <QScrollArea>
+#include <QScrollBar>
+#include <QVBoxLayout>
+
+namespace provost::gui {
+
+namespace {
+
+constexpr int kMostChips = 4;
+
+/// A white card that holds a layout.
+class Card final : public QWidget {
+public:
+    Card(const Theme& theme, QWidget* parent) : QWidget(parent), m_theme(theme) {}
+
+protected:
+    void paintEvent(QPaintEvent*) override
+    {
+        QPainter painter(this);
+        drawCard(painter, QRectF(rect()), m_theme);
+    }
+
+private:
+    const Theme& m_theme;
+};
+
+QLabel* label(const QString& text, const QFont& font, const QColor& ink, QWidget* parent)
+{
+    auto* made = new QLabel(text, parent);
+    made->setFont(font);
+    made->setStyleSheet(QStringLiteral("color: %1;").arg(ink.name()));
+    made->setTextFormat(Qt::PlainText);
+    return made;
+}
+
+SlotState stateOf(Verdict verdict)
+{
+    switch (verdict) {
+    case Verdict::Pass:
+        return SlotState::Pass;
+    case Verdict::Hold:
+        return SlotState::Hold;
+    case Verdict::Fail:
+        return SlotState::Fail;
+    case Verdict::Aborted:
+        return SlotState::Stopped;
+    default:
+        return SlotState::Check;
+    }
+}
+
+} // namespace
+
+UnitScreen::UnitScreen(const Theme& theme, RunModel& run, QWidget* parent)
+    : QWidget(parent), m_theme(theme), m_run(run)
+{
+    auto* right = new QVBoxLayout;
+    right->setSpacing(theme.gap + 4);
+    auto* handshake = makeHandshakeCard();
+    right->addWidget(handshake, 1);
+    right->addWidget(makePromptCard());
+    m_diagnosis = new DiagnosisCard(theme, this);
+    right->addWidget(m_diagnosis);
+
+    auto* columns = new QHBoxLayout;
+    columns->setSpacing(theme.gap + 4);
+    columns->addWidget(makeStepsCard());
+    columns->addLayout(right, 1);
+
+    auto* layout = new QVBoxLayout(this);
+    layout->setSpacing(12);
+    layout->addWidget(makeTopRow());
+    layout->addLayout(columns, 1);
+    connect(&m_run, &RunModel::changed, this, &UnitScreen::refresh);
+    setCompact(false);
+    refresh();
+}
+
+QWidget* UnitScreen::makeTopRow()
+{
+    auto* row = new QWidget(this);
+    m_back = new ActionButton(m_theme, tr("Back"), QStringLiteral("Esc"),
+                              ActionButton::Rank::Normal, row);
+    m_back->setObjectName(QStringLiteral("back"));
+    m_back->setLeadingIcon(Icon::Back);
+    m_back->setTextSize(18);
+    connect(m_back, &ActionButton::clicked, this, &UnitScreen::backAsked);
+    m_place = label({}, m_theme.sans(18), m_theme.ink2, row);
+    m_chips = new QHBoxLayout;
+    m_chips->setSpacing(8);
+    auto* layout = new QHBoxLayout(row);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->setSpacing(18);
+    layout->addWidget(m_back);
+    layout->addWidget(m_place);
+    layout->addStretch(1);
+    layout->addLayout(m_chips);
+    return row;
+}
+
+QWidget* UnitScreen::makeStepsCard()
+{
+    m_stepsCard = new Card(m_theme, this);
+    m_header = new RunHeader(m_theme, m_run, m_stepsCard);
+    m_steps = new QListView(m_stepsCard);
+    m_steps->setObjectName(QStringLiteral("steps"));
+    m_steps->setModel(&m_run.steps());
+    m_steps->setItemDelegate(new StepDelegate(m_theme, m_steps));
+    m_steps->setSelectionMode(QAbstractItemView::NoSelection);
+    m_steps->setFocusPolicy(Qt::NoFocus);
+    m_steps->setResizeMode(QListView::Adjust);
+    m_steps->setVerticalScrollMode(QAbstractItemView::ScrollPerPixel);
+    m_steps->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    m_steps->setFrameShape(QFrame::NoFrame);
+    auto* layout = new QVBoxLayout(m_stepsCard);
+    layout->setContentsMargins(26, 22, 26, 18);
+    layout->setSpacing(8);
+    layout->addWidget(m_header);
+    layout->addWidget(m_steps, 1);
+    return m_stepsCard;
+}
+
+QWidget* UnitScreen::makeHandshakeCard()
+{
+    auto* card = new Card(m_theme, this);
+    auto* title =
+        label(tr("Live handshake"), m_theme.sans(20, QFont::Bold), m_theme.ink, card);
+    m_handshake = new HandshakeView(m_theme, m_run.handshake(), card);
+    auto* area = new QScrollArea(card);
+    area->setWidgetResizable(true);
+    area->setFrameShape(QFrame::NoFrame);
+    area->setFocusPolicy(Qt::NoFocus);
+    area->setWidget(m_handshake);
+    area->viewport()->setAutoFillBackground(false);
+    m_handshake->setAutoFillBackground(false);
+    auto* layout = new QVBoxLayout(card);
+    layout->setContentsMargins(26, 20, 26, 14);
+    layout->setSpacing(10);
+    layout->addWidget(title);
+    layout->addWidget(area, 1);
+    return card;
+}
+
+QWidget* UnitScreen::makePromptCard()
+{
+    m_promptCard = new Card(m_theme, this);
+    m_promptText = label({}, m_theme.sans(22, QFont::DemiBold), m_theme.ink, m_promptCard);
+    m_promptText->setWordWrap(true);
+    m_reply = new QLineEdit(m_promptCard);
+    m_reply->setObjectName(QStringLiteral("reply"));
+    m_reply->setFont(m_theme.sans(20));
+    m_reply->setMinimumHeight(54);
+    auto* button = new ActionButton(m_theme, tr("Answer"), {}, ActionButton::Rank::Primary,
+                                    m_promptCard);
+    button->setTextSize(19);
+    const auto send = [this] {
+        m_run.answer(m_reply->text());
+        m_reply->clear();
+    };
+    connect(button, &ActionButton::clicked, this, send);
+    connect(m_reply, &QLineEdit::returnPressed, this, send);
+    auto* line = new QHBoxLayout;
+    line->setSpacing(12);
+    line->addWidget(m_reply, 1);
+    line->addWidget(button);
+    auto* layout = new QVBoxLayout(m_promptCard);
+    layout->setContentsMargins(26, 20, 26, 20);
+    layout->setSpacing(14);
+    layout->addWidget(m_promptText);
+    layout->addLayout(line);
+    m_promptCard->hide();
+    return m_promptCard;
+}
+
+void UnitScreen::setCompact(bool compact)
+{
+    const int outer = compact ? 12 : 18;
+    layout()->setContentsMargins(outer, compact ? 10 : 14, outer, outer);
+    m_stepsCard->setFixedWidth(compact ? 480 : 620);
+    m_stepsCard->layout()->setContentsMargins(compact ? 18 : 26, compact ? 16 : 22,
+                                              compact ? 18 : 26, 18);
+}
+
+void UnitScreen::setOrigin(const QString& name)
+{
+    m_back->setText(name);
+    m_back->setTextSize(18);
+}
+
+void UnitScreen::refresh()
+{
+    const RunState* run = m_run.run();
+    QStringList place;
+    if (run ? run->slot.value > 0 : m_run.slot().has_value())
+        place << tr("Slot %1").arg(run ? run->slot.value : m_run.slot()->value);
+    if (run && run->id.value > 0)
+        place << tr("run %1").arg(run->id.value);
+    if (run && !run->planId.empty())
+        place << tr("plan %1, rev %2").arg(display::text(run->planId)).arg(run->planRevision);
+    if (run && run->simulated)
+        place << tr("simulated");
+    m_place->setText(place.join(QStringLiteral(" \u00b7 ")));
+    m_header->refresh();
+    m_diagnosis->show(m_run.diagnosis());
+    if (!run)
+        m_handshake->setEmptyText(tr("No unit in this slot"),
+                                  tr("What a unit and the station say to each other appears here."));
+    else if (run->finished)
+        m_handshake->setEmptyText(tr("No handshake in this run"),
+                                  tr("The run ended before the unit dialled the station."));
+    else
+        m_handshake->setEmptyText(tr("No handshake yet"),
+                                  tr("It appears here, message by message."));
+    refreshPrompt();
+    refreshHistory();
+    const int row = m_run.steps().runningRow();
+    if (row >= 0)
+        m_steps->scrollTo(m_run.steps().index(row));
+}
+
+void UnitScreen::refreshPrompt()
+{
+    const RunState* run = m_run.run();
+    const bool asked = run && !run->promptText.empty();
+    m_promptText->setText(asked ? display::text(run->promptText) : QString());
+    m_promptCard->setVisible(asked);
+}
+
+void UnitScreen::refreshHistory()
+{
+    // Other runs of the unit, newest first; one run alone needs no choice.
+    const RunState* run = m_run.run();
+    std::vector<std::pair<std::int64_t, bool>> wanted;
+    for (const auto& record : m_run.history()) {
+        if (m_run.history().size() > 1 && wanted.size() < kMostChips)
+            wanted.emplace_back(record.id.value, run && record.id == run->id);
+    }
+    if (wanted == m_shownChips)
+        return;
+    m_shownChips = wanted;
+    while (auto* item = m_chips->takeAt(0)) {
+        // The chip that was just clicked may be among them.
+        item->widget()->hide();
+        item->widget()->deleteLater();
+        delete item;
+    }
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        const auto& record = m_run.history()[i];
+        const QString word = record.finishedUtc.empty() && record.verdict == Verdict::NotRun
+                                 ? shownName(SlotState::Running)
+                                 : shownName(stateOf(record.verdict));
+        auto* chip = new ActionButton(
+            m_theme, display::dayAndTime(record.startedUtc) + QStringLiteral(" \u00b7 ") + word,
+            {}, wanted[i].second ? ActionButton::Rank::Primary : ActionButton::Rank::Normal,
+            this);
+        chip->setTextSize(16);
+        connect(chip, &ActionButton::clicked, this,
+                [this, id = record.id] { m_run.showRun(id); });
+        m_chips->addWidget(chip);
+    }
+}
+
+void UnitScreen::paintEvent(QPaintEvent*)
+{
+    QPainter painter(this);
+    painter.fillRect(rect(), m_theme.bg);
+}
+
+} // namespace provost::gui

@@ -1,0 +1,69 @@
+# Compares every #include "component/header.h" with the table of layers: a component uses rows above
+# it only. Run as: cmake -DSOURCE=<root> -P layering.cmake
+cmake_minimum_required(VERSION 3.25)
+
+# component = what it may include besides itself
+set(core)
+set(transport core)
+set(crypto core)
+set(protocol transport crypto core)
+set(device protocol transport crypto core)
+set(sim transport crypto core) # never protocol or device: a second reading of the specification
+set(image core crypto)
+set(demo core crypto image)
+set(store core)
+set(engine device protocol transport crypto core image store)
+set(steps engine device protocol transport crypto core image store)
+set(config engine device protocol transport crypto core image store)
+set(cloud engine device protocol transport crypto core image store)
+set(station_sim cloud engine device protocol transport crypto core image store)
+set(host cloud config steps engine device protocol transport crypto core image store sim)
+set(models engine device protocol transport crypto core image store)
+set(gui models ${host} host)
+set(cli ${host} host)
+set(folders
+    core=drivers/core transport=drivers/transport crypto=drivers/crypto protocol=drivers/protocol
+    device=drivers/device sim=drivers/sim image=firmware-images/image demo=firmware-images/demo
+    store=db/store engine=stations/engine steps=stations/steps config=stations/config
+    cloud=stations/cloud station_sim=stations/sim host=app/host models=app/models gui=app/gui
+    cli=app/cli)
+
+set(problems 0)
+set(files 0)
+foreach(entry IN LISTS folders)
+    string(REPLACE "=" ";" pair ${entry})
+    list(GET pair 0 component)
+    list(GET pair 1 folder)
+    get_filename_component(own ${folder} NAME)
+    file(GLOB sources ${SOURCE}/${folder}/*.h ${SOURCE}/${folder}/*.cpp)
+    foreach(file IN LISTS sources)
+        math(EXPR files "${files} + 1")
+        file(STRINGS ${file} lines REGEX "^#include \"")
+        foreach(line IN LISTS lines)
+            if(NOT line MATCHES "^#include \"([a-z_]+)/")
+                continue() # the file's own .moc, or a header beside it
+            endif()
+            set(used ${CMAKE_MATCH_1})
+            if(NOT used STREQUAL own AND NOT used IN_LIST ${component})
+                message("${file}: ${component} may not use ${used}: ${line}")
+                math(EXPR problems "${problems} + 1")
+            endif()
+        endforeach()
+        # Third-party headers have one home each.
+        foreach(rule "libusb.h=drivers/transport" "libserialport.h=drivers/transport"
+                     "sqlite3.h=db/store" "httplib.h=stations/cloud")
+            string(REPLACE "=" ";" home ${rule})
+            list(GET home 0 header)
+            list(GET home 1 place)
+            file(STRINGS ${file} hits REGEX "^#include <.*${header}>")
+            if(hits AND NOT folder STREQUAL place)
+                message("${file}: <${header}> belongs to ${place}")
+                math(EXPR problems "${problems} + 1")
+            endif()
+        endforeach()
+    endforeach()
+endforeach()
+if(problems GREATER 0)
+    message(FATAL_ERROR "${problems} wrong includes")
+endif()
+message("${files} files keep to their layer")

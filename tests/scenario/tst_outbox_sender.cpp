@@ -1,0 +1,292 @@
+// Registrations that wait in the journal reach a cloud that comes and goes.
+#include "cloud/http_provisioning_client.h"
+#include "cloud/outbox_sender.h"
+#include "cloud_bench.h"
+
+#include "core/byte_io.h"
+
+#include <QElapsedTimer>
+#include <QFile>
+#include <QRegularExpression>
+#include <QTemporaryDir>
+#include <QTest>
+
+using namespace provost;
+using namespace provost::test;
+
+namespace {
+
+class Notices final : public EventSink {
+public:
+    void post(StationEvent event) override
+    {
+        const MutexLock lock(m_mutex);
+        if (const auto* notice = std::get_if<StationNotice>(&event))
+            m_all.push_back(*notice);
+    }
+    /// The last text about a subject.
+    QString last(std::string_view subject) const
+    {
+        const MutexLock lock(m_mutex);
+        for (auto item = m_all.rbegin(); item != m_all.rend(); ++item) {
+            if (item->subject == subject)
+                return QString::fromStdString(item->text);
+        }
+        return {};
+    }
+
+private:
+    mutable Mutex m_mutex;
+    std::vector<StationNotice> m_all;
+};
+
+class TstOutboxSender : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase();
+    void init();
+    void cleanup();
+    void waitingRegistration_isSentAndSettled();
+    void cloudAway_everythingWaitsThenArrives();
+    void backOff_doublesUpToTheLongestPause();
+    void refusedKey_holdsUpNobodyElse();
+    void refusedStation_sendsNothingFurther();
+    void supersededKey_isNeverSent();
+    void wake_sendsAtOnce();
+    void end_isPromptWhileTheCloudIsSilent();
+    void probe_measuresTheIdleCloud();
+
+private:
+    OutboxSenderConfig quick() const
+    {
+        return {.firstPause = 20ms, .longestPause = 100ms, .lookEvery = 20ms, .sendWithin = 2s};
+    }
+    RunId hold(const Unit& unit);
+    std::unique_ptr<OutboxSender> sender(OutboxSenderConfig config)
+    {
+        return std::make_unique<OutboxSender>(*m_journal, *m_client, m_notices, m_clock,
+                                              std::move(config));
+    }
+    std::size_t waiting() { return m_journal->outbox("waiting").value().size(); }
+    bool isRegistered(const Unit& unit)
+    {
+        const auto key = m_cloud->service().registry().find(unit.id);
+        return key && *key && (*key)->fingerprint() == unit.key.publicKey.fingerprint();
+    }
+
+    SystemClock m_clock;
+    Notices m_notices;
+    QTemporaryDir m_keys;
+    std::unique_ptr<QTemporaryDir> m_folder{};
+    std::unique_ptr<Journal> m_journal{};
+    std::unique_ptr<VirtualCloud> m_cloud{};
+    std::unique_ptr<HttpProvisioningClient> m_client{};
+};
+
+void TstOutboxSender::initTestCase()
+{
+    QFile file(m_keys.filePath("server.pem"));
+    QVERIFY(file.open(QIODevice::WriteOnly));
+    const SecretBytes pem = RsaPrivateKey::generate(2048).value().toClearPem();
+    file.write(QByteArray::fromStdString(toText(pem.reveal())));
+}
+
+void TstOutboxSender::init()
+{
+    m_folder = std::make_unique<QTemporaryDir>();
+    auto journal = Journal::open(m_folder->filePath("units.db").toStdString(), m_clock);
+    QVERIFY2(journal.has_value(), journal ? "" : describe(journal.error()).c_str());
+    m_journal = *std::move(journal);
+    VirtualCloudConfig config;
+    config.service.serverKeyFile = m_keys.filePath("server.pem").toStdString();
+    auto cloud = VirtualCloud::start(std::move(config), m_clock);
+    QVERIFY(cloud.has_value());
+    m_cloud = *std::move(cloud);
+    m_client = std::make_unique<HttpProvisioningClient>(
+        HttpClientConfig{.baseUrl = m_cloud->service().baseUrl(), .answerWithin = 300ms});
+}
+
+void TstOutboxSender::cleanup()
+{
+    m_client.reset();
+    m_cloud.reset();
+    m_journal.reset();
+}
+
+/// A run that ended in HOLD: the key is proved, its registration waits.
+RunId TstOutboxSender::hold(const Unit& unit)
+{
+    const RunId run = m_journal->beginRun({.slot = 1, .planId = "photon-full"}).value();
+    const std::string fingerprint = unit.key.publicKey.fingerprint();
+    const bool written =
+        m_journal->identify(run, unit.identity(), "listening") &&
+        m_journal->journalKey(run, {.fingerprint = fingerprint,
+                                    .deviceId = unit.id,
+                                    .publicDer = unit.publicDer(),
+                                    .origin = "generated"}) &&
+        m_journal->setKeyState(run, fingerprint, "proved") &&
+        m_journal->finishRun(run, Verdict::Hold, "H310", "", 1.0,
+                             {{.kind = "registration",
+                               .idempotencyKey = concat("registration-", run.value),
+                               .deviceId = unit.id,
+                               .payload = unit.key.publicKey.toPem()}});
+    return written ? run : RunId{};
+}
+
+void TstOutboxSender::waitingRegistration_isSentAndSettled()
+{
+    const Unit unit;
+    QVERIFY(hold(unit).value != 0);
+    QCOMPARE(waiting(), std::size_t{1});
+    const auto running = sender(quick());
+    QTRY_COMPARE(waiting(), std::size_t{0});
+    QVERIFY(isRegistered(unit));
+    const auto row = m_journal->outbox().value().front();
+    QCOMPARE(row.state, std::string("sent"));
+    QCOMPARE(m_journal->keyOf(unit.id).value()->state, std::string("registered"));
+    QTRY_COMPARE(m_notices.last("outbox"), "nothing waiting");
+    QVERIFY(QRegularExpression("^Cloud \\d+ ms$").match(m_notices.last("cloud")).hasMatch());
+    QCOMPARE(m_cloud->requests(), 1);
+}
+
+void TstOutboxSender::cloudAway_everythingWaitsThenArrives()
+{
+    m_cloud->failRequests(RequestFault::Answer503);
+    std::vector<Unit> units;
+    for (int i = 1; i <= 3; ++i) {
+        units.push_back({.id = unitId(i)});
+        QVERIFY(hold(units.back()).value != 0);
+    }
+    const auto running = sender(quick());
+    QTRY_COMPARE(m_notices.last("cloud"), "Cloud HTTP 503");
+    QTRY_COMPARE(m_notices.last("outbox"), "3 waiting");
+    QTRY_VERIFY(m_cloud->requests() >= 3);
+    QCOMPARE(waiting(), std::size_t{3});
+    QVERIFY(m_journal->outbox("waiting").value().front().lastError.find("503") !=
+            std::string::npos);
+    m_cloud->clearFaults();
+    QTRY_COMPARE(waiting(), std::size_t{0});
+    for (const Unit& unit : units)
+        QVERIFY(isRegistered(unit));
+}
+
+void TstOutboxSender::backOff_doublesUpToTheLongestPause()
+{
+    m_cloud->failRequests(RequestFault::Answer500);
+    QVERIFY(hold(Unit{}).value != 0);
+    auto config = quick();
+    config.firstPause = 50ms;
+    config.longestPause = 200ms;
+    config.jitter = 0;
+    QElapsedTimer timer;
+    timer.start();
+    const auto running = sender(config);
+    QTRY_VERIFY(m_cloud->requests() >= 5); // 50 + 100 + 200 + 200 ms between them
+    QVERIFY2(timer.elapsed() >= 540, QByteArray::number(timer.elapsed()));
+    QCOMPARE(m_journal->outbox("waiting").value().front().tries, m_cloud->requests());
+}
+
+void TstOutboxSender::refusedKey_holdsUpNobodyElse()
+{
+    const Unit refused{.id = unitId(1)};
+    const Unit fine{.id = unitId(2)};
+    QVERIFY(hold(refused).value != 0);
+    QVERIFY(hold(fine).value != 0);
+    m_cloud->failRequests(RequestFault::Refuse, 1);
+    auto config = quick();
+    config.longestPause = 60s;
+    const auto running = sender(config);
+    QTRY_VERIFY(isRegistered(fine));
+    QTRY_COMPARE(waiting(), std::size_t{1});
+    const auto row = m_journal->outbox("waiting").value().front();
+    QCOMPARE(row.deviceId, refused.id);
+    QVERIFY(row.lastError.find("400") != std::string::npos);
+    QTRY_COMPARE(m_notices.last("outbox"), "1 waiting");
+}
+
+void TstOutboxSender::refusedStation_sendsNothingFurther()
+{
+    VirtualCloudConfig guarded;
+    guarded.service.serverKeyFile = m_keys.filePath("server.pem").toStdString();
+    guarded.service.token = SecretBytes(viewOf("0123456789abcdef"));
+    m_client.reset();
+    m_cloud = VirtualCloud::start(std::move(guarded), m_clock).value();
+    m_client = std::make_unique<HttpProvisioningClient>(
+        HttpClientConfig{.baseUrl = m_cloud->service().baseUrl(), .answerWithin = 300ms});
+    QVERIFY(hold({.id = unitId(1)}).value != 0);
+    QVERIFY(hold({.id = unitId(2)}).value != 0);
+    auto config = quick();
+    config.firstPause = 60s;
+    const auto running = sender(config);
+    QTRY_COMPARE(m_notices.last("cloud"), "Cloud refuses this station");
+    QTRY_COMPARE(m_notices.last("outbox"), "2 waiting");
+    QCOMPARE(m_cloud->requests(), 1);
+}
+
+void TstOutboxSender::supersededKey_isNeverSent()
+{
+    const Unit before;
+    QVERIFY(hold(before).value != 0);
+    // The unit is on the line again and has a new key, which nothing has proved yet.
+    const Unit after{.id = before.id};
+    const RunId run = m_journal->beginRun({.slot = 1, .planId = "photon-full"}).value();
+    QVERIFY(m_journal->identify(run, after.identity(), "listening").has_value());
+    QVERIFY(m_journal
+                ->journalKey(run, {.fingerprint = after.key.publicKey.fingerprint(),
+                                   .deviceId = after.id,
+                                   .publicDer = after.publicDer(),
+                                   .origin = "generated"})
+                .has_value());
+    const auto running = sender(quick());
+    QTRY_VERIFY(m_journal->outbox().value().front().lastError.find("newer key") !=
+                std::string::npos);
+    QTest::qWait(100);
+    QCOMPARE(m_cloud->requests(), 0);
+    QCOMPARE(m_journal->outbox().value().front().tries, 1);
+    QVERIFY(m_journal->setKeyState(run, after.key.publicKey.fingerprint(), "proved").has_value());
+    QCOMPARE(m_journal->outbox().value().front().state, std::string("superseded"));
+}
+
+void TstOutboxSender::wake_sendsAtOnce()
+{
+    auto config = quick();
+    config.lookEvery = 60s;
+    const auto running = sender(config);
+    QTRY_COMPARE(m_notices.last("outbox"), "nothing waiting");
+    const Unit unit;
+    QVERIFY(hold(unit).value != 0);
+    running->wake();
+    QTRY_VERIFY(isRegistered(unit));
+}
+
+void TstOutboxSender::end_isPromptWhileTheCloudIsSilent()
+{
+    m_cloud->failRequests(RequestFault::TimeOutBefore);
+    QVERIFY(hold(Unit{}).value != 0);
+    auto running = sender(quick());
+    QTRY_COMPARE(m_cloud->requests(), 1);
+    QElapsedTimer timer;
+    timer.start();
+    running.reset();
+    QVERIFY2(timer.elapsed() < 80, QByteArray::number(timer.elapsed()));
+    QCOMPARE(waiting(), std::size_t{1});
+}
+
+void TstOutboxSender::probe_measuresTheIdleCloud()
+{
+    auto config = quick();
+    config.probeEvery = 20ms;
+    config.probe = [this](const OpContext& op) { return m_client->probe(op); };
+    const auto running = sender(config);
+    QTRY_VERIFY(m_notices.last("cloud").endsWith(" ms"));
+    m_cloud->failRequests(RequestFault::Answer503);
+    QTRY_COMPARE(m_notices.last("cloud"), "Cloud HTTP 503");
+    m_cloud->clearFaults();
+    QTRY_VERIFY(m_notices.last("cloud").endsWith(" ms"));
+}
+
+} // namespace
+
+QTEST_GUILESS_MAIN(TstOutboxSender)
+#include "tst_outbox_sender.moc"
