@@ -66,7 +66,7 @@ void CountersStrip::paintEvent(QPaintEvent*)
     const QFontMetricsF values(valueFont());
     const QFontMetricsF names(nameFont());
     const double total = values.capHeight() + 10 + names.height();
-    const double baseline = (height() - total) / 2 + values.capHeight();
+    const double baseline = (height() - total) / 2 + values.capHeight() + 3;
     const auto shown = figures();
     double right = width();
     for (auto figure = shown.rbegin(); figure != shown.rend(); ++figure) {

@@ -89,16 +89,18 @@ double DiagnosisCard::compose(QPainter* painter) const
 
 double DiagnosisCard::composeProofs(QPainter* painter, double top) const
 {
-    const QFont font = m_theme.sans(18);
+    const bool narrow = width() < 800;
+    const QFont font = m_theme.sans(narrow ? 16 : 18);
+    const double lineHeight = narrow ? 22 : kTitleHeight;
     for (const auto& proof : m_diagnosis.evidence) {
         const auto lines = wrapped(proof, font, width() - 2 * kPadX - 34, 2);
         if (painter) {
-            drawIcon(*painter, Icon::Check, QRectF(kPadX, top + 5, 18, 18), m_theme.pass, 3.2);
+            drawIcon(*painter, Icon::Check, QRectF(kPadX, top + lineHeight / 2 - 9, 18, 18), m_theme.pass, 3.2);
             painter->setFont(font);
             painter->setPen(m_theme.ink);
-            drawLines(*painter, QRectF(kPadX + 34, top, 0, 0), lines, kTitleHeight);
+            drawLines(*painter, QRectF(kPadX + 34, top, 0, 0), lines, lineHeight);
         }
-        top += kTitleHeight * static_cast<double>(lines.size()) + 4;
+        top += lineHeight * static_cast<double>(lines.size()) + 4;
     }
     return top;
 }

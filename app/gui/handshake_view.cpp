@@ -14,17 +14,13 @@ namespace provost::gui {
 namespace {
 
 constexpr double kHeadHeight = 30;
-constexpr double kWhatHeight = 24;
-constexpr double kDetailHeight = 20;
-constexpr double kBetween = 30;
 
 } // namespace
 
 HandshakeView::HandshakeView(const Theme& theme, HandshakeModel& model, QWidget* parent)
     : QWidget(parent), m_theme(theme), m_model(model)
 {
-    for (auto signal : {&HandshakeModel::modelReset})
-        connect(&m_model, signal, this, &HandshakeView::refresh);
+    connect(&m_model, &HandshakeModel::modelReset, this, &HandshakeView::refresh);
     connect(&m_model, &HandshakeModel::rowsInserted, this, &HandshakeView::refresh);
     connect(&m_model, &HandshakeModel::dataChanged, this, qOverload<>(&QWidget::update));
 }
@@ -81,21 +77,36 @@ double HandshakeView::compose(QPainter* painter) const
     return top;
 }
 
+double HandshakeView::failedArrow() const
+{
+    double top = kHeadHeight + 14;
+    for (int row = 0; row < m_model.rowCount(); ++row) {
+        top = composeArrow(nullptr, m_model.index(row), top);
+        if (m_model.index(row).data(HandshakeModel::FailedRole).toBool())
+            return top;
+    }
+    return 0;
+}
+
 double HandshakeView::composeArrow(QPainter* painter, const QModelIndex& index, double top) const
 {
+    const bool wide = width() > 800;
+    const double whatHeight = wide ? 24 : 21;
+    const double detailHeight = wide ? 20 : 18;
+    const double between = wide ? 30 : 18;
     const double left = margin() + 16;
     const double room = width() - 2 * left;
     const bool failed = index.data(HandshakeModel::FailedRole).toBool();
-    const QFont whatFont = m_theme.sans(18, failed ? QFont::DemiBold : QFont::Normal);
-    const QFont detailFont = m_theme.sans(15);
+    const QFont whatFont = m_theme.sans(wide ? 18 : 16, failed ? QFont::DemiBold : QFont::Normal);
+    const QFont detailFont = m_theme.sans(wide ? 15 : 14);
     const auto what =
-        wrapped(index.data(HandshakeModel::WhatRole).toString(), whatFont, room - 40, 2);
+        balanced(index.data(HandshakeModel::WhatRole).toString(), whatFont, room - 40, 2);
     const auto detail =
-        wrapped(index.data(HandshakeModel::DetailRole).toString(), detailFont, room, 3);
-    const double y = top + kWhatHeight * static_cast<double>(what.size()) +
-                     kDetailHeight * static_cast<double>(detail.size()) + 8;
+        balanced(index.data(HandshakeModel::DetailRole).toString(), detailFont, room, 3);
+    const double y = top + whatHeight * static_cast<double>(what.size()) +
+                     detailHeight * static_cast<double>(detail.size()) + 8;
     if (!painter)
-        return y + kBetween;
+        return y + between;
 
     const QColor colour = failed ? m_theme.fail : m_theme.run;
     const auto centred = [&](const QStringList& lines, const QFont& font, double height,
@@ -111,13 +122,13 @@ double HandshakeView::composeArrow(QPainter* painter, const QModelIndex& index, 
         // A cross beside the word: red alone is not seen by everybody.
         const double half = QFontMetricsF(whatFont).horizontalAdvance(what.front()) / 2;
         drawIcon(*painter, Icon::Cross,
-                 QRectF(left + room / 2 - half - 26, top + kWhatHeight / 2 - 8, 16, 16), colour,
+                 QRectF(left + room / 2 - half - 26, top + whatHeight / 2 - 8, 16, 16), colour,
                  3.4);
     }
-    centred(what, whatFont, kWhatHeight, failed ? m_theme.fail : m_theme.ink);
-    centred(detail, detailFont, kDetailHeight, failed ? m_theme.fail : m_theme.ink2);
+    centred(what, whatFont, whatHeight, failed ? m_theme.fail : m_theme.ink);
+    centred(detail, detailFont, detailHeight, failed ? m_theme.fail : m_theme.ink2);
     drawArrow(*painter, y, index.data(HandshakeModel::FromDeviceRole).toBool(), colour);
-    return y + kBetween;
+    return y + between;
 }
 
 void HandshakeView::drawArrow(QPainter& painter, double y, bool toStation,

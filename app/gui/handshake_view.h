@@ -16,6 +16,8 @@ public:
     /// What to say while there is no arrow.
     void setEmptyText(const QString& title, const QString& advice);
     void refresh();
+    /// How far down the first failed arrow is; 0: none failed.
+    double failedArrow() const;
 
 protected:
     void paintEvent(QPaintEvent* event) override;

@@ -67,10 +67,15 @@ bool HeaderBar::event(QEvent* event)
     return QWidget::event(event);
 }
 
+QString HeaderBar::shownText(const StationModel::Pill& pill) const
+{
+    return m_compact && !pill.brief.isEmpty() ? pill.brief : pill.text;
+}
+
 double HeaderBar::pillWidth(const StationModel::Pill& pill) const
 {
     const double dot = pill.light == StationModel::Light::None ? 0 : kDot + 8;
-    return std::ceil(QFontMetricsF(m_theme.sans(15)).horizontalAdvance(pill.text) + dot + 26);
+    return std::ceil(QFontMetricsF(m_theme.sans(15)).horizontalAdvance(shownText(pill)) + dot + 26);
 }
 
 void HeaderBar::drawPill(QPainter& painter, const QRectF& box,
@@ -93,7 +98,7 @@ void HeaderBar::drawPill(QPainter& painter, const QRectF& box,
     painter.drawText(QRectF(left, box.top(), box.right() - left - 10, box.height()),
                      Qt::AlignLeft | Qt::AlignVCenter,
                      QFontMetricsF(painter.font())
-                         .elidedText(pill.text, Qt::ElideMiddle, box.right() - left - 12));
+                         .elidedText(shownText(pill), Qt::ElideMiddle, box.right() - left - 12));
 }
 
 double HeaderBar::drawSimulated(QPainter& painter, double right) const

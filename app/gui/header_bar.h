@@ -23,6 +23,7 @@ protected:
 
 private:
     void refresh();
+    QString shownText(const StationModel::Pill& pill) const;
     double pillWidth(const StationModel::Pill& pill) const;
     void drawPill(QPainter& painter, const QRectF& box, const StationModel::Pill& pill) const;
     double drawSimulated(QPainter& painter, double right) const;

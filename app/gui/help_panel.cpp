@@ -11,8 +11,6 @@ namespace provost::gui {
 namespace {
 
 constexpr int kPad = 26;
-constexpr double kKeyRow = 38;
-constexpr double kStateRow = 44;
 constexpr double kColumn = 158;
 
 } // namespace
@@ -47,10 +45,17 @@ std::vector<std::pair<SlotState, QString>> HelpPanel::states() const
             {SlotState::Stopped, tr("an operator stopped it: run it again")}};
 }
 
+void HelpPanel::setCompact(bool compact)
+{
+    m_keyRow = compact ? 32 : 38;
+    m_stateRow = compact ? 37 : 44;
+    update();
+}
+
 QSize HelpPanel::sizeHint() const
 {
-    const double height = kPad + 46 + 14 + kKeyRow * static_cast<double>(keys().size()) + 50 +
-                          kStateRow * static_cast<double>(states().size()) + 56 + kPad;
+    const double height = kPad + 46 + 14 + m_keyRow * static_cast<double>(keys().size()) + 50 +
+                          m_stateRow * static_cast<double>(states().size()) + 48 + 16;
     return {620, static_cast<int>(height)};
 }
 
@@ -80,7 +85,7 @@ void HelpPanel::paintEvent(QPaintEvent*)
     double top = drawHeading(painter, kPad - 2, tr("Help"));
     for (const auto& line : keys()) {
         const QFont mono = m_theme.mono(15, QFont::Medium);
-        const QRectF cap(kPad + 0.5, top + 5.5,
+        const QRectF cap(kPad + 0.5, top + (m_keyRow - 26) / 2 + 0.5,
                          QFontMetricsF(mono).horizontalAdvance(line.key) + 18, 26);
         painter.setPen(QPen(m_theme.line, 1));
         painter.setBrush(m_theme.surface2);
@@ -90,19 +95,19 @@ void HelpPanel::paintEvent(QPaintEvent*)
         painter.drawText(cap, Qt::AlignCenter, line.key);
         painter.setFont(m_theme.sans(18));
         painter.setPen(m_theme.ink);
-        painter.drawText(QRectF(kPad + kColumn, top, width() - kPad - kColumn, kKeyRow),
+        painter.drawText(QRectF(kPad + kColumn, top, width() - kPad - kColumn, m_keyRow),
                          Qt::AlignLeft | Qt::AlignVCenter, line.text);
-        top += kKeyRow;
+        top += m_keyRow;
     }
     top = drawHeading(painter, top + 8, tr("What a tile says"));
     for (const auto& [state, text] : states()) {
-        drawBadge(painter, {kPad, top + 6}, state, shownName(state),
+        drawBadge(painter, {kPad, top + m_stateRow / 2 - 14}, state, shownName(state),
                   m_theme.sans(16, QFont::Bold), m_theme);
         painter.setFont(m_theme.sans(18));
         painter.setPen(m_theme.ink);
-        painter.drawText(QRectF(kPad + kColumn, top, width() - kPad - kColumn, kStateRow - 4),
+        painter.drawText(QRectF(kPad + kColumn, top, width() - kPad - kColumn, m_stateRow),
                          Qt::AlignLeft | Qt::AlignVCenter, text);
-        top += kStateRow;
+        top += m_stateRow;
     }
     painter.setFont(m_theme.sans(17, QFont::DemiBold));
     painter.setPen(m_theme.attn);

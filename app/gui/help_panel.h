@@ -15,6 +15,7 @@ class HelpPanel final : public QWidget {
 public:
     explicit HelpPanel(const Theme& theme, QWidget* parent = nullptr);
     QSize sizeHint() const override;
+    void setCompact(bool compact);
 
 Q_SIGNALS:
     void closeAsked();
@@ -34,6 +35,8 @@ private:
 
     const Theme& m_theme;
     ActionButton* m_close;
+    double m_keyRow = 38;
+    double m_stateRow = 44;
 };
 
 } // namespace provost::gui

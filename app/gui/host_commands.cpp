@@ -11,6 +11,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto kLookAtVerdict = 4s;
+constexpr auto kBetweenSlots = 1500ms;
 
 /// The shift begins at local midnight.
 Clock::Utc shiftBegin()
@@ -28,7 +29,7 @@ HostCommands::HostCommands(Host& host) : m_host(host)
     m_operator = std::make_unique<BenchOperator>(
         *m_host.bench(), m_host.events(), m_host.clock(),
         [this](SlotId slot, const std::string& label) { return m_host.start(slot, label); },
-        BenchOperatorOptions{.lookAtVerdict = kLookAtVerdict});
+        BenchOperatorOptions{.lookAtVerdict = kLookAtVerdict, .betweenSlots = kBetweenSlots});
     m_host.events().add(*m_operator);
 }
 

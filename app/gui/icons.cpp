@@ -177,7 +177,7 @@ std::string_view pathText(Icon icon)
     case Icon::Cross:
         return "M5 5l14 14M19 5L5 19";
     case Icon::Warning:
-        return "M12 4L2.5 20.5h19zM12 10v5M12 17.8v.2";
+        return "M12 3.5L2 20.5h20zM12 10v4.5M12 17.4v.1";
     case Icon::Square:
         return "M6 6h12v12H6z";
     case Icon::Power:
@@ -195,7 +195,7 @@ std::string_view pathText(Icon icon)
     case Icon::Dot:
         return "M12 12v.1";
     case Icon::Arrow:
-        return "M9 6l7 6-7 6z";
+        return "M7 5l11 7-11 7z";
     }
     return {};
 }

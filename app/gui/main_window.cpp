@@ -105,6 +105,7 @@ void MainWindow::makeKeys()
 
 void MainWindow::choose(Screen screen)
 {
+    m_models.run().leave();
     m_origin = screen == Screen::Units ? Screen::Units : Screen::Line;
     m_rail->setCurrent(m_origin);
     if (m_origin == Screen::Units) {
@@ -133,6 +134,7 @@ void MainWindow::showUnitScreen()
     m_unit->setOrigin(m_origin == Screen::Units ? tr("Back to Units") : tr("Back to Line"));
     m_screens->setCurrentWidget(m_unit);
     m_unit->setFocus();
+    m_unit->enter();
 }
 
 void MainWindow::back()
@@ -180,6 +182,7 @@ void MainWindow::resizeEvent(QResizeEvent*)
     m_line->setCompact(m_compact);
     m_unit->setCompact(m_compact);
     m_units->setCompact(m_compact);
+    m_help->setCompact(m_compact);
     placeHelp();
 }
 

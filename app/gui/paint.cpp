@@ -14,10 +14,15 @@ namespace {
 
 double digitWidth(const QFontMetricsF& metrics)
 {
+    // As wide as Inter's own tabular figures: between the mean and the widest.
+    double sum = 0;
     double widest = 0;
-    for (char16_t digit = u'0'; digit <= u'9'; ++digit)
-        widest = std::max(widest, metrics.horizontalAdvance(QChar(digit)));
-    return widest;
+    for (char16_t digit = u'0'; digit <= u'9'; ++digit) {
+        const double width = metrics.horizontalAdvance(QChar(digit));
+        sum += width;
+        widest = std::max(widest, width);
+    }
+    return (sum / 10 + widest) / 2;
 }
 
 /// Digits one by one, everything between them in one piece.
@@ -71,6 +76,15 @@ QFont fitted(QFont font, const QString& text, double width, int least)
     return font;
 }
 
+QFont squeezed(const QFont& font, const QString& text, double width)
+{
+    constexpr double kLeast = 0.87;
+    const QFont smaller = fitted(font, text, width);
+    const bool helps = smaller.pixelSize() >= font.pixelSize() * kLeast &&
+                       QFontMetricsF(smaller).horizontalAdvance(text) <= width;
+    return helps ? smaller : font;
+}
+
 QStringList wrapped(const QString& text, const QFont& font, double width, int lines)
 {
     if (text.isEmpty())
@@ -96,6 +110,22 @@ QStringList wrapped(const QString& text, const QFont& font, double width, int li
     }
     layout.endLayout();
     return found;
+}
+
+QStringList balanced(const QString& text, const QFont& font, double width, int lines)
+{
+    QStringList best = wrapped(text, font, width, lines);
+    const bool cut = best.join(QString()).endsWith(QChar(0x2026)) && !text.endsWith(QChar(0x2026));
+    if (best.size() < 2 || cut)
+        return best;
+    for (double narrower = width * 0.95; narrower > width * 0.4; narrower -= width * 0.05) {
+        // One line more than allowed shows whether it still fits.
+        const QStringList tried = wrapped(text, font, narrower, lines + 1);
+        if (tried.size() != best.size())
+            break;
+        best = tried;
+    }
+    return best;
 }
 
 double drawLines(QPainter& painter, const QRectF& area, const QStringList& lines,

@@ -14,7 +14,6 @@ namespace provost::gui {
 
 namespace {
 
-constexpr double kBadgePixels = 24;
 constexpr double kBarHeight = 12;
 
 } // namespace
@@ -44,7 +43,8 @@ void RunHeader::paintEvent(QPaintEvent*)
 double RunHeader::composeTop(QPainter* painter) const
 {
     const SlotState state = m_run.state();
-    const QFont badgeFont = m_theme.sans(kBadgePixels, QFont::Bold);
+    const double pixels = width() > 500 ? 24 : 19;
+    const QFont badgeFont = m_theme.sans(pixels, QFont::Bold);
     const QString word = shownName(state);
     const QSizeF badge = badgeSize(word, badgeFont, iconOf(state).has_value());
     if (painter)
@@ -55,7 +55,7 @@ double RunHeader::composeTop(QPainter* painter) const
     QString id = display::text(run->unit.deviceId);
     if (id.isEmpty())
         id = run->unit.serial.empty() ? display::unknown() : display::text(run->unit.serial);
-    const QFont idFont = m_theme.mono(kBadgePixels, QFont::Bold);
+    const QFont idFont = m_theme.mono(pixels, QFont::Bold);
     const double left = badge.width() + 14;
     const double room = width() - left;
     const bool beside = QFontMetricsF(idFont).horizontalAdvance(id) <= room;
@@ -118,10 +118,10 @@ double RunHeader::compose(QPainter* painter) const
     QString line = m_run.causeLine();
     if (underWay && !m_run.timeLine().isEmpty())
         line = line.isEmpty() ? m_run.timeLine()
-                              : m_run.timeLine() + QStringLiteral(" \u00b7 ") + line;
+                              : m_run.timeLine() + display::separator() + line;
     if (line.isEmpty() && m_run.slot())
         line = tr("Insert a unit and scan its label");
-    const QFont font = m_theme.sans(18);
+    const QFont font = m_theme.sans(width() > 500 ? 18 : 17);
     const auto lines = wrapped(line, font, width(), 3);
     if (painter) {
         painter->setFont(font);

@@ -64,7 +64,7 @@ void ScanField::paintEvent(QPaintEvent* event)
     // Our own placeholder: the standard one is too pale to be read at arm's length.
     painter.setFont(font());
     painter.setPen(alert ? m_theme.attn : m_theme.ink3);
-    const QRectF area(kIconRoom, 0, width() - kIconRoom - 14, height());
+    const QRectF area(kIconRoom + 5, 0, width() - kIconRoom - 19, height()); // beside the caret
     const QString said = alert ? m_scans.notice() : m_scans.prompt();
     painter.drawText(area, Qt::AlignLeft | Qt::AlignVCenter,
                      QFontMetricsF(font()).elidedText(said, Qt::ElideRight, area.width()));

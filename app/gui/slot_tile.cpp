@@ -36,7 +36,7 @@ public:
           m_scale(std::clamp(std::min(area.width() / kDesignWidth, area.height() / kDesignHeight),
                              0.3, 1.7)),
           m_textScale(std::pow(m_scale, 0.7)), m_padX(std::max(10.0, 20 * m_scale)),
-          m_padY(std::max(8.0, 18 * m_scale))
+          m_padY(std::max(8.0, 19 * m_scale))
     {
         m_painter.setRenderHint(QPainter::Antialiasing);
         chooseInk();
@@ -137,8 +137,8 @@ private:
     void cornerMark()
     {
         // Above the id, flush with the corner: legible on every colour, never over other text.
-        const double height = std::clamp(21 * m_scale, 13.0, 24.0);
-        QFont font = m_theme.sans(height * 0.57, QFont::Bold);
+        const double height = std::clamp(21 * m_scale, 15.0, 24.0);
+        QFont font = m_theme.sans(height * 0.6, QFont::Bold);
         font.setLetterSpacing(QFont::AbsoluteSpacing, font.pixelSize() * 0.06);
         const QString word = tr("SIMULATED");
         const double width = QFontMetricsF(font).horizontalAdvance(word) + height * 1.1;
@@ -158,20 +158,27 @@ private:
     /// Headline and detail, from the bottom upwards. @returns where they begin
     double textLines()
     {
-        const QFont detailFont = m_theme.sans(std::clamp(18 * m_textScale, 12.0, 24.0));
-        const QFont headFont = m_theme.sans(std::clamp(23 * m_textScale, 13.0, 30.0),
-                                            QFont::DemiBold);
-        const double detailHeight = std::round(detailFont.pixelSize() * 1.3);
-        const double headHeight = std::round(headFont.pixelSize() * 1.28);
-        const bool roomy = m_area.height() > 230;
-        const auto details =
-            wrapped(m_face.detail, detailFont, inner().width(), roomy ? 2 : 1);
-        const auto heads = wrapped(m_face.headline, headFont, inner().width(), roomy ? 2 : 1);
+        const double width = inner().width();
+        const QFont detailFont =
+            squeezed(m_theme.sans(std::clamp(18 * m_textScale, 12.0, 24.0)), m_face.detail, width);
+        const QFont headFont =
+            squeezed(m_theme.sans(std::clamp(23 * m_textScale, 13.0, 30.0), QFont::DemiBold),
+                     m_face.headline, width);
+        const double detailHeight = std::round(detailFont.pixelSize() * 1.33);
+        const double headHeight = std::round(headFont.pixelSize() * 1.3);
+        // A small tile with a bar or a band has no room for second lines.
+        const bool tight =
+            m_area.height() < 230 && (underWay(m_face.state) || !m_face.prompt.isEmpty());
+        const auto details = balanced(m_face.detail, detailFont, width, tight ? 1 : 2);
+        const auto heads = balanced(m_face.headline, headFont, width, tight ? 1 : 2);
         const double gap = 6 * m_scale;
+        // An empty line keeps its place: neighbouring tiles read along one line.
         const auto rows = [](const QStringList& lines) {
             return std::max<double>(1, static_cast<double>(lines.size()));
         };
-        const double detailTop = inner().bottom() - detailHeight * rows(details);
+        const bool crammed = m_area.height() < 230 && details.isEmpty() && heads.size() > 1;
+        const double detailTop =
+            inner().bottom() - (crammed ? 0 : detailHeight * rows(details));
         const double headTop = detailTop - gap - headHeight * rows(heads);
         m_painter.setFont(headFont);
         m_painter.setPen(m_face.state == SlotState::Off ? m_ink2 : m_ink);
@@ -241,7 +248,7 @@ private:
         font.setLetterSpacing(QFont::AbsoluteSpacing, -2);
         const double ratio = tabularWidth(text, font) / 100 + iconRatio + gapRatio;
         const double size = std::floor(
-            std::max(12.0, std::min({wanted, area.width() / ratio, area.height() * 0.9})));
+            std::max(12.0, std::min({wanted, area.width() * 0.95 / ratio, area.height() * 0.9})));
         font.setPixelSize(static_cast<int>(size));
         font.setLetterSpacing(QFont::AbsoluteSpacing, -0.02 * size);
         const double textWidth = tabularWidth(text, font);
@@ -250,7 +257,7 @@ private:
         if (icon) {
             const double side = size * iconRatio;
             drawIcon(m_painter, *icon, QRectF(left, area.center().y() - side / 2, side, side),
-                     m_word, quiet ? 2.2 : 3);
+                     m_word, quiet || *icon == Icon::Warning ? 2.2 : 3);
             left += side + size * gapRatio;
         }
         const double baseline = area.center().y() + QFontMetricsF(font).capHeight() / 2;
@@ -264,7 +271,7 @@ private:
         const QFont font = m_theme.sans(std::clamp(24 * m_textScale, 13.0, 32.0), QFont::DemiBold);
         const double lineHeight = std::round(font.pixelSize() * 1.3);
         const auto most = std::max(1, static_cast<int>(area.height() / lineHeight));
-        const auto lines = wrapped(m_face.prompt, font, area.width(), most);
+        const auto lines = balanced(m_face.prompt, font, area.width(), most);
         const double height = lineHeight * static_cast<double>(lines.size());
         m_painter.setFont(font);
         m_painter.setPen(m_theme.ink);

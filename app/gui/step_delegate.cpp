@@ -2,6 +2,7 @@
 
 #include "gui/icons.h"
 #include "gui/paint.h"
+#include "models/display_text.h"
 #include "models/step_model.h"
 
 #include <QAbstractItemView>
@@ -18,9 +19,18 @@ using Mark = StepModel::Mark;
 
 constexpr double kMarkRoom = 42;
 constexpr double kTimeRoom = 104;
-constexpr double kPadding = 9;
-constexpr double kNameHeight = 25;
-constexpr double kLineHeight = 21;
+
+/// Sizes for a row of that width.
+struct Measure {
+    double name, line, time, padding, nameHeight, lineHeight;
+
+    explicit Measure(double width)
+        : name(width > 500 ? 19 : 17), line(width > 500 ? 16 : 15), time(width > 500 ? 19 : 17),
+          padding(width > 500 ? 9 : 6), nameHeight(width > 500 ? 25 : 23),
+          lineHeight(width > 500 ? 21 : 19)
+    {
+    }
+};
 
 struct Look {
     Icon icon = Icon::Dot;
@@ -56,21 +66,18 @@ struct Body {
     QStringList quiet;  ///< note and measurements
     QStringList broken; ///< measurements outside their limits
 
-    Body(const QModelIndex& index, double width, const Theme& theme)
+    Body(const QModelIndex& index, double width, const Measure& measure, const Theme& theme)
     {
         QStringList parts{index.data(StepModel::NoteRole).toString()};
         parts << index.data(StepModel::MeasurementsRole).toStringList();
         parts.removeAll(QString());
-        const QFont font = theme.sans(16);
-        quiet = wrapped(parts.join(QStringLiteral(" \u00b7 ")), font, width, 6);
+        const QFont font = theme.sans(measure.line);
+        quiet = wrapped(parts.join(display::separator()), font, width, 6);
         for (const auto& line : index.data(StepModel::BrokenRole).toStringList())
-            broken << wrapped(line, theme.sans(16, QFont::DemiBold), width, 2);
+            broken << wrapped(line, theme.sans(measure.line, QFont::DemiBold), width, 2);
     }
 
-    double height() const
-    {
-        return kLineHeight * static_cast<double>(quiet.size() + broken.size());
-    }
+    double lines() const { return static_cast<double>(quiet.size() + broken.size()); }
 };
 
 double bodyWidth(double rowWidth) { return rowWidth - kMarkRoom - kTimeRoom - 8; }
@@ -86,8 +93,10 @@ QSize StepDelegate::sizeHint(const QStyleOptionViewItem& option, const QModelInd
 {
     const auto* view = qobject_cast<const QAbstractItemView*>(option.widget);
     const int width = view ? view->viewport()->width() : option.rect.width();
-    const Body body(index, bodyWidth(width), m_theme);
-    return {width, static_cast<int>(std::ceil(kNameHeight + body.height() + 2 * kPadding + 1))};
+    const Measure measure(width);
+    const Body body(index, bodyWidth(width), measure, m_theme);
+    return {width, static_cast<int>(std::ceil(measure.nameHeight + body.lines() * measure.lineHeight +
+                                              2 * measure.padding + 1))};
 }
 
 void StepDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
@@ -96,39 +105,40 @@ void StepDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
     const QRectF row(option.rect);
     const auto mark = static_cast<Mark>(index.data(StepModel::MarkRole).toInt());
     const Look look = lookOf(mark, m_theme);
-    const Body body(index, bodyWidth(row.width()), m_theme);
+    const Measure measure(row.width());
+    const Body body(index, bodyWidth(row.width()), measure, m_theme);
     painter->save();
     painter->setRenderHint(QPainter::Antialiasing);
     painter->fillRect(row, look.fill);
     painter->fillRect(QRectF(row.left(), row.bottom() - 1, row.width(), 1), m_theme.line);
-    const double middle = row.top() + kPadding + kNameHeight / 2;
+    const double middle = row.top() + measure.padding + measure.nameHeight / 2;
     drawIcon(*painter, look.icon, QRectF(row.left() + 9, middle - 9, 18, 18), look.mark, 3.2);
 
     const double left = row.left() + kMarkRoom;
-    const double top = row.top() + kPadding;
+    const double top = row.top() + measure.padding;
     const double width = bodyWidth(row.width());
-    painter->setFont(m_theme.sans(19, QFont::Bold));
+    painter->setFont(m_theme.sans(measure.name, QFont::Bold));
     painter->setPen(look.name);
-    painter->drawText(QRectF(left, top, width, kNameHeight), Qt::AlignLeft | Qt::AlignVCenter,
+    painter->drawText(QRectF(left, top, width, measure.nameHeight), Qt::AlignLeft | Qt::AlignVCenter,
                       QFontMetricsF(painter->font())
                           .elidedText(index.data(StepModel::NameRole).toString(), Qt::ElideRight,
                                       width));
-    painter->setFont(m_theme.sans(16));
+    painter->setFont(m_theme.sans(measure.line));
     painter->setPen(mark == Mark::Waiting || mark == Mark::NotReached ? m_theme.ink3
                                                                       : m_theme.ink2);
-    double below = top + kNameHeight;
-    below += drawLines(*painter, QRectF(left, below, width, 0), body.quiet, kLineHeight);
-    painter->setFont(m_theme.sans(16, QFont::DemiBold));
+    double below = top + measure.nameHeight;
+    below += drawLines(*painter, QRectF(left, below, width, 0), body.quiet, measure.lineHeight);
+    painter->setFont(m_theme.sans(measure.line, QFont::DemiBold));
     painter->setPen(m_theme.fail);
-    drawLines(*painter, QRectF(left, below, width, 0), body.broken, kLineHeight);
+    drawLines(*painter, QRectF(left, below, width, 0), body.broken, measure.lineHeight);
 
     const QString seconds = index.data(StepModel::SecondsRole).toString();
-    painter->setFont(m_theme.sans(19));
+    painter->setFont(m_theme.sans(measure.time));
     painter->setPen(look.name == m_theme.ink3 ? m_theme.ink3 : m_theme.ink);
     const QFontMetricsF metrics(painter->font());
     drawTabular(*painter,
                 {row.right() - 14 - tabularWidth(seconds, painter->font()),
-                 top + (kNameHeight - metrics.height()) / 2 + metrics.ascent()},
+                 top + (measure.nameHeight - metrics.height()) / 2 + metrics.ascent()},
                 seconds);
     painter->restore();
 }

@@ -67,7 +67,8 @@ QString Theme::styleSheet() const
         QAbstractItemView { background: %2; border: none; outline: none; }
         QHeaderView { background: %2; border: none; }
         QHeaderView::section { background: %2; color: %6; border: none;
-                               border-bottom: 1px solid %3; padding: 12px 14px; }
+                               border-bottom: 1px solid %3; padding: 12px 14px;
+                               font-size: 15px; font-weight: 600; }
         QScrollArea { border: none; background: transparent; }
         QScrollBar:vertical { background: transparent; width: 16px; margin: 0; }
         QScrollBar::handle:vertical { background: %3; border-radius: 6px; min-height: 48px;

@@ -1,6 +1,7 @@
 #include "gui/unit_screen.h"
 
 #include "gui/action_button.h"
+#include "gui/card.h"
 #include "gui/diagnosis_card.h"
 #include "gui/handshake_view.h"
 #include "gui/paint.h"
@@ -15,6 +16,7 @@
 #include <QPainter>
 #include <QScrollArea>
 #include <QScrollBar>
+#include <QTimer>
 #include <QVBoxLayout>
 
 namespace provost::gui {
@@ -22,22 +24,6 @@ namespace provost::gui {
 namespace {
 
 constexpr int kMostChips = 4;
-
-/// A white card that holds a layout.
-class Card final : public QWidget {
-public:
-    Card(const Theme& theme, QWidget* parent) : QWidget(parent), m_theme(theme) {}
-
-protected:
-    void paintEvent(QPaintEvent*) override
-    {
-        QPainter painter(this);
-        drawCard(painter, QRectF(rect()), m_theme);
-    }
-
-private:
-    const Theme& m_theme;
-};
 
 QLabel* label(const QString& text, const QFont& font, const QColor& ink, QWidget* parent)
 {
@@ -141,7 +127,8 @@ QWidget* UnitScreen::makeHandshakeCard()
     auto* title =
         label(tr("Live handshake"), m_theme.sans(20, QFont::Bold), m_theme.ink, card);
     m_handshake = new HandshakeView(m_theme, m_run.handshake(), card);
-    auto* area = new QScrollArea(card);
+    m_handshakeArea = new QScrollArea(card);
+    auto* area = m_handshakeArea;
     area->setWidgetResizable(true);
     area->setFrameShape(QFrame::NoFrame);
     area->setFocusPolicy(Qt::NoFocus);
@@ -214,7 +201,7 @@ void UnitScreen::refresh()
         place << tr("plan %1, rev %2").arg(display::text(run->planId)).arg(run->planRevision);
     if (run && run->simulated)
         place << tr("simulated");
-    m_place->setText(place.join(QStringLiteral(" \u00b7 ")));
+    m_place->setText(place.join(display::separator()));
     m_header->refresh();
     m_diagnosis->show(m_run.diagnosis());
     if (!run)
@@ -228,9 +215,34 @@ void UnitScreen::refresh()
                                   tr("It appears here, message by message."));
     refreshPrompt();
     refreshHistory();
-    const int row = m_run.steps().runningRow();
-    if (row >= 0)
-        m_steps->scrollTo(m_run.steps().index(row));
+    lookAtWhatMatters();
+}
+
+void UnitScreen::enter()
+{
+    m_lookedAt = {};
+    lookAtWhatMatters();
+}
+
+void UnitScreen::lookAtWhatMatters()
+{
+    const RunState* run = m_run.run();
+    const int row = m_run.steps().rowThatMatters();
+    const std::pair<std::int64_t, int> now{run ? run->id.value : 0, row};
+    if (now == m_lookedAt || !isVisible())
+        return; // whoever scrolled elsewhere stays there
+    m_lookedAt = now;
+    // Later: the heights of rows and arrows are laid out first.
+    QTimer::singleShot(0, this, [this, row] {
+        if (row >= 0)
+            m_steps->scrollTo(m_run.steps().index(row), QAbstractItemView::EnsureVisible);
+        else
+            m_steps->scrollToTop();
+        const double failedAt = m_handshake->failedArrow();
+        m_handshakeArea->verticalScrollBar()->setValue(0);
+        if (failedAt > 0)
+            m_handshakeArea->ensureVisible(0, static_cast<int>(failedAt), 0, 24);
+    });
 }
 
 void UnitScreen::refreshPrompt()
@@ -265,7 +277,7 @@ void UnitScreen::refreshHistory()
                                  ? shownName(SlotState::Running)
                                  : shownName(stateOf(record.verdict));
         auto* chip = new ActionButton(
-            m_theme, display::dayAndTime(record.startedUtc) + QStringLiteral(" \u00b7 ") + word,
+            m_theme, display::dayAndTime(record.startedUtc) + display::separator() + word,
             {}, wanted[i].second ? ActionButton::Rank::Primary : ActionButton::Rank::Normal,
             this);
         chip->setTextSize(16);

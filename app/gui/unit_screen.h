@@ -10,6 +10,7 @@ class QHBoxLayout;
 class QLabel;
 class QLineEdit;
 class QListView;
+class QScrollArea;
 
 namespace provost::gui {
 
@@ -26,6 +27,8 @@ public:
     void setCompact(bool compact);
     /// Where Back leads, as the button says it.
     void setOrigin(const QString& name);
+    /// Call when another run is shown: scrolls to what decides it.
+    void enter();
 
 Q_SIGNALS:
     void backAsked();
@@ -41,6 +44,7 @@ private:
     void refresh();
     void refreshHistory();
     void refreshPrompt();
+    void lookAtWhatMatters();
 
     const Theme& m_theme;
     RunModel& m_run;
@@ -52,6 +56,8 @@ private:
     QListView* m_steps = nullptr;
     QWidget* m_stepsCard = nullptr;
     HandshakeView* m_handshake = nullptr;
+    QScrollArea* m_handshakeArea = nullptr;
+    std::pair<std::int64_t, int> m_lookedAt{}; ///< run and row scrolled to last
     QWidget* m_promptCard = nullptr;
     QLabel* m_promptText = nullptr;
     QLineEdit* m_reply = nullptr;

@@ -1,6 +1,6 @@
 #include "gui/units_screen.h"
 
-#include "gui/icons.h"
+#include "gui/card.h"
 #include "gui/paint.h"
 
 #include <QHBoxLayout>
@@ -153,10 +153,14 @@ UnitsScreen::UnitsScreen(const Theme& theme, ModelSet& models, QWidget* parent)
     top->setSpacing(18);
     top->addWidget(m_search, 1);
     top->addWidget(m_count);
+    auto* card = new Card(theme, this);
+    auto* inside = new QVBoxLayout(card);
+    inside->setContentsMargins(8, 4, 8, 8);
+    inside->addWidget(m_table);
     auto* layout = new QVBoxLayout(this);
     layout->setSpacing(theme.gap);
     layout->addLayout(top);
-    layout->addWidget(m_table, 1);
+    layout->addWidget(card, 1);
     setCompact(false);
 }
 
@@ -176,7 +180,6 @@ void UnitsScreen::makeTable()
     m_table->verticalHeader()->hide();
     m_table->verticalHeader()->setDefaultSectionSize(kRowHeight);
     auto* header = m_table->horizontalHeader();
-    header->setFont(m_theme.sans(15, QFont::DemiBold));
     header->setFixedHeight(50);
     header->setDefaultAlignment(Qt::AlignLeft | Qt::AlignVCenter);
     header->setHighlightSections(false);
@@ -194,9 +197,9 @@ void UnitsScreen::setCompact(bool compact)
         m_table->setColumnWidth(column, compact ? narrow : wide);
     };
     width(UnitModel::StateColumn, 190, 160);
-    width(UnitModel::LabelColumn, 320, 210);
+    width(UnitModel::LabelColumn, 320, 170);
     width(UnitModel::KeyColumn, 260, 190);
-    width(UnitModel::SeenColumn, 200, 140);
+    width(UnitModel::SeenColumn, 220, 180);
     width(UnitModel::RunsColumn, 110, 80);
 }
 
@@ -230,9 +233,12 @@ void UnitsScreen::refreshCount()
 {
     const int all = m_models.units().rowCount();
     const int shown = m_models.unitSearch().rowCount();
-    m_count->setText(all == shown ? tr("%n unit(s)", nullptr, all)
-                                  : tr("%1 of %2 units").arg(QLocale().toString(shown),
-                                                             QLocale().toString(all)));
+    const QLocale locale;
+    if (all != shown)
+        m_count->setText(
+            tr("%1 of %2 units").arg(locale.toString(shown), locale.toString(all)));
+    else
+        m_count->setText(all == 1 ? tr("1 unit") : tr("%1 units").arg(locale.toString(all)));
 }
 
 void UnitsScreen::paintEvent(QPaintEvent*)

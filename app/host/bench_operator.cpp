@@ -31,10 +31,7 @@ void BenchOperator::post(StationEvent event)
 
 void BenchOperator::begin()
 {
-    const MutexLock lock(m_mutex);
-    for (const auto slot : m_options.slots)
-        m_due.push_back({.slot = slot, .at = m_clock.now()});
-    m_changed.notify_all();
+    resume();
 }
 
 void BenchOperator::pause()
@@ -48,10 +45,13 @@ void BenchOperator::resume()
 {
     const MutexLock lock(m_mutex);
     m_paused = false;
+    auto at = m_clock.now();
     for (const auto slot : m_options.slots) {
         std::erase_if(m_due, [slot](const Due& due) { return due.slot == slot; });
-        if (!m_busy.contains(slot))
-            m_due.push_back({.slot = slot, .at = m_clock.now()});
+        if (m_busy.contains(slot))
+            continue;
+        m_due.push_back({.slot = slot, .at = at});
+        at += m_options.betweenSlots;
     }
     m_changed.notify_all();
 }

@@ -17,6 +17,7 @@ namespace provost {
 struct BenchOperatorOptions {
     std::optional<int> units{};                 ///< stop inserting after so many; nullopt: for ever
     std::chrono::milliseconds lookAtVerdict{0}; ///< how long a verdict stays on the screen
+    std::chrono::milliseconds betweenSlots{0};  ///< two hands serve one slot after the other
     std::vector<SlotId> slots{};                ///< empty: all of the bench
 };
 

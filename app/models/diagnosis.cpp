@@ -39,15 +39,16 @@ public:
         });
         const auto repeated = std::ranges::count_if(
             run.steps, [](const StepState& step) { return step.record.attempt > 1; });
-        QString line = tr("%n step(s) passed", nullptr, static_cast<int>(passed));
+        QString line = passed == 1 ? tr("1 step passed") : tr("%1 steps passed").arg(passed);
         if (repeated > 0)
-            line += tr(", %n after another try", nullptr, static_cast<int>(repeated));
+            line += tr(", %1 after another try").arg(repeated);
         return line;
     }
 
     static QString measurements(int count)
     {
-        return tr("%n measured value(s) within the limits", nullptr, count);
+        return count == 1 ? tr("1 measured value within its limits")
+                          : tr("%1 measured values within their limits").arg(count);
     }
 
     static QString identity(const UnitIdentity& unit)
@@ -60,8 +61,8 @@ public:
 
     static QString handshake(const std::vector<HandshakeArrow>& arrows)
     {
-        return tr("Live handshake: %n message(s), none refused, complete after %1 ms", nullptr,
-                  static_cast<int>(arrows.size()))
+        return tr("Live handshake: %1 messages, none refused, complete after %2 ms")
+            .arg(arrows.size())
             .arg(QLocale().toString(arrows.back().atMs, 'f', 0));
     }
 
@@ -136,7 +137,7 @@ QStringList evidenceOf(const RunState& run)
         if (arrow.failed)
             lines << QStringList{display::text(arrow.what), display::text(arrow.note)}
                          .filter(QRegularExpression(QStringLiteral(".")))
-                         .join(QStringLiteral(": "));
+                         .join(display::separator());
     }
     if (!error.empty())
         lines << display::text(error);

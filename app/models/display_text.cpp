@@ -22,18 +22,26 @@ QString numberWith(double value, int decimals)
     return locale.toString(value, 'f', decimals);
 }
 
-/// A value that broke its limit must not read like the limit: more decimals until they differ.
+int mostDecimals(double value)
+{
+    const double size = std::abs(value);
+    return size >= 1000 ? 0 : size >= 100 ? 1 : 2;
+}
+
+/// A value that broke its limit must not read as if it kept it: more decimals until it does not.
 QString numberBeside(double value, const Limit& limit)
 {
-    QString shown = number(value);
-    for (int decimals = 3; decimals <= 9; ++decimals) {
-        const bool readsLikeMin = limit.min && value < *limit.min && shown == number(*limit.min);
-        const bool readsLikeMax = limit.max && value > *limit.max && shown == number(*limit.max);
-        if (!readsLikeMin && !readsLikeMax)
-            break;
-        shown = numberWith(value, decimals);
+    const bool low = limit.min && value < *limit.min;
+    const bool high = limit.max && value > *limit.max;
+    if (!low && !high)
+        return number(value);
+    for (int decimals = mostDecimals(value); decimals <= 9; ++decimals) {
+        const double scale = std::pow(10.0, decimals);
+        const double shown = std::round(value * scale) / scale;
+        if ((low && shown < *limit.min) || (high && shown > *limit.max))
+            return decimals == mostDecimals(value) ? number(value) : numberWith(value, decimals);
     }
-    return shown;
+    return numberWith(value, 9);
 }
 
 QString valueText(const Measurement& measurement)
@@ -61,6 +69,8 @@ QString unknown() { return QStringLiteral("\u2014"); }
 
 QString text(const std::string& utf8) { return QString::fromStdString(utf8); }
 
+QString separator() { return QStringLiteral("\u00a0\u00b7 "); }
+
 QString seconds(double value)
 {
     if (value >= 59.95)
@@ -79,7 +89,7 @@ QString wholeSeconds(double value)
 QString number(double value)
 {
     const double size = std::abs(value);
-    const int most = size >= 1000 ? 0 : size >= 100 ? 1 : 2;
+    const int most = mostDecimals(value);
     for (int decimals = 0; decimals < most; ++decimals) {
         const double scale = std::pow(10.0, decimals);
         if (std::abs(value * scale - std::round(value * scale)) < 1e-9 * std::max(1.0, size))
@@ -177,6 +187,14 @@ QString clockTime(const std::string& isoUtc)
     const auto time = localTime(isoUtc);
     return time.isValid() ? QLocale().toString(time.time(), QStringLiteral("HH:mm:ss")) : QString();
 }
+
+QString startTime(const std::string& isoUtc)
+{
+    const bool today = localTime(isoUtc).date() == QDate::currentDate();
+    return today ? clockTime(isoUtc) : dayAndTime(isoUtc);
+}
+
+QString unbroken(QString text) { return text.replace(u' ', QChar(0xa0)); }
 
 QString dayAndTime(const std::string& isoUtc)
 {

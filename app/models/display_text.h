@@ -10,6 +10,8 @@ namespace provost::display {
 /// An em dash: not known. Never confused with 0.
 QString unknown();
 QString text(const std::string& utf8);
+/// Between the parts of one line; a line breaks behind it, never before.
+QString separator();
 /// `41.8 s`, from a minute on `1 min 12 s`.
 QString seconds(double value);
 /// `26 s`: whole seconds, for what is still counting.
@@ -37,5 +39,9 @@ QString continued(const QString& sentence);
 QString clockTime(const std::string& isoUtc);
 /// `14:31` today, else `2 Nov 14:31`, with the year where it is another one.
 QString dayAndTime(const std::string& isoUtc);
+/// The same with seconds where it is today.
+QString startTime(const std::string& isoUtc);
+/// `text` that no line break may cut.
+QString unbroken(QString text);
 
 } // namespace provost::display

@@ -35,7 +35,7 @@ QVariant HandshakeModel::data(const QModelIndex& index, int role) const
         parts << tr("+%1 ms").arg(QLocale().toString(static_cast<qint64>(std::llround(arrow.atMs))));
         if (!arrow.note.empty())
             parts << display::text(arrow.note);
-        return parts.join(QStringLiteral(" \u00b7 "));
+        return parts.join(display::separator());
     }
     default:
         return {};

@@ -79,6 +79,8 @@ void RunModel::apply(const StationEvent& event)
     show();
 }
 
+void RunModel::leave() { m_slot.reset(); }
+
 void RunModel::tick()
 {
     if (!m_run || m_run->finished)
@@ -112,6 +114,7 @@ void RunModel::show()
     const RunState none;
     const RunState& run = m_run ? *m_run : none;
     m_steps.show(run);
+    m_steps.tick(m_clock->now());
     m_handshake.show(run.id, run.handshake);
     Q_EMIT changed();
 }
@@ -155,13 +158,13 @@ QString RunModel::causeLine() const
     else if (m_run->finished)
         parts << display::seconds(m_run->seconds);
     if (!m_run->unit.serial.empty())
-        parts << tr("label %1").arg(display::text(m_run->unit.serial));
-    const QString started = display::dayAndTime(m_run->startedUtc);
+        parts << display::unbroken(tr("label %1").arg(display::text(m_run->unit.serial)));
+    const QString started = display::startTime(m_run->startedUtc);
     if (!started.isEmpty())
-        parts << started;
+        parts << display::unbroken(m_run->finished ? started : tr("since %1").arg(started));
     if (const int attempt = attemptNumber(); attempt > 0)
-        parts << tr("attempt %1").arg(attempt);
-    return parts.join(QStringLiteral(" \u00b7 "));
+        parts << display::unbroken(tr("attempt %1").arg(attempt));
+    return parts.join(display::separator());
 }
 
 QString RunModel::timeLine() const
@@ -171,8 +174,12 @@ QString RunModel::timeLine() const
 
 void RunModel::answer(const QString& reply)
 {
-    if (m_run && !m_run->promptText.empty())
-        m_commands.answer(m_run->id, reply.toStdString());
+    if (!m_run || m_run->promptText.empty())
+        return;
+    m_commands.answer(m_run->id, reply.toStdString());
+    m_slots.answered(m_run->id);
+    m_run->promptText.clear();
+    show();
 }
 
 } // namespace provost

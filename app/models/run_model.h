@@ -28,6 +28,8 @@ public:
     bool showRun(RunId run);
     /// The latest run of a unit. @returns false where it has none
     bool showUnit(const QString& deviceId);
+    /// Nobody looks any longer: follows no slot.
+    void leave();
     /// Call behind SlotModel::apply.
     void apply(const StationEvent& event);
     void tick();

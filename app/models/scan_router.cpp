@@ -51,7 +51,7 @@ ScanRouter::Outcome ScanRouter::scan(const QString& text)
     }
     const auto slot = m_slots.nextFree();
     if (!slot)
-        return refuse(tr("No slot is free for %1").arg(code));
+        return refuse(tr("No free slot for %1").arg(code));
     return start(*slot, label);
 }
 
@@ -80,7 +80,7 @@ QString ScanRouter::prompt() const
 {
     const auto slot = m_slots.nextFree();
     return slot ? tr("Scan a label to start slot %1").arg(slot->value)
-                : tr("No slot is free: take a finished unit out");
+                : tr("No free slot: take a unit out");
 }
 
 void ScanRouter::tick()

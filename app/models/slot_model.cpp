@@ -176,7 +176,7 @@ QString SlotModel::headline(const Entry& entry) const
 QString SlotModel::detail(const Entry& entry) const
 {
     const SlotState state = stateOf(entry);
-    const QString separator = QStringLiteral(" \u00b7 ");
+    const QString separator = display::separator();
     switch (state) {
     case SlotState::Off:
     case SlotState::Ready:
@@ -205,7 +205,7 @@ QString SlotModel::runningDetail(const RunState& run) const
     QString text = display::wholeSeconds(std::floor(elapsedSeconds(run, now)));
     const auto left = remainingSeconds(run, now);
     if (left && *left >= 0.5)
-        text += QStringLiteral(" \u00b7 ") +
+        text += display::separator() +
                 tr("about %1 left").arg(display::wholeSeconds(std::ceil(*left)));
     return text;
 }
@@ -294,6 +294,16 @@ void SlotModel::claim(SlotId slot, const std::string& label)
     m_entries[row].stopAsked = false;
     announce(row);
     Q_EMIT occupancyChanged();
+}
+
+void SlotModel::answered(RunId run)
+{
+    for (std::size_t row = 0; row < m_entries.size(); ++row) {
+        if (m_entries[row].run && m_entries[row].run->id == run) {
+            m_entries[row].run->promptText.clear();
+            announce(row);
+        }
+    }
 }
 
 void SlotModel::tick()

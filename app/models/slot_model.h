@@ -60,6 +60,8 @@ public:
     /// A start was asked for: until its run begins, or two seconds passed, no other one gets the
     /// slot.
     void claim(SlotId slot, const std::string& label);
+    /// The question of that run is answered: the tile asks no longer.
+    void answered(RunId run);
     /// Counts the seconds on; call about once a second.
     void tick();
 

@@ -59,15 +59,19 @@ StationModel::Pill StationModel::databasePill() const
     const QString name = QFileInfo(path).fileName();
     Pill pill{.light = Light::Good,
               .text = name.isEmpty() ? tr("Database") : tr("Database %1").arg(name),
+              .brief = tr("Database"),
               .full = path};
     const auto notice = m_notices.find("outbox");
     if (notice != m_notices.end() && !notice->second.text.empty()) {
-        pill.text += QStringLiteral(" \u00b7 ") + display::text(notice->second.text);
+        const QString said = display::separator() + display::text(notice->second.text);
+        pill.text += said;
+        pill.brief += said;
         pill.light = notice->second.good ? Light::Good : Light::Attention;
     }
     const auto database = m_notices.find("database");
     if (database != m_notices.end() && !database->second.good) {
-        pill.text = tr("Database \u00b7 %1").arg(display::text(database->second.text));
+        pill.text = pill.brief =
+            tr("Database \u00b7 %1").arg(display::text(database->second.text));
         pill.light = Light::Attention;
     }
     return pill;

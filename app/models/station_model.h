@@ -20,7 +20,8 @@ public:
     struct Pill {
         Light light = Light::None;
         QString text{};
-        QString full{}; ///< for whoever asks: the whole path
+        QString brief{}; ///< where room is scarce
+        QString full{};  ///< for whoever asks: the whole path
         bool operator==(const Pill&) const = default;
     };
 

@@ -104,6 +104,18 @@ int StepModel::runningRow() const
     return found != m_steps.end() ? static_cast<int>(found - m_steps.begin()) : -1;
 }
 
+int StepModel::rowThatMatters() const
+{
+    const int running = runningRow();
+    if (running >= 0)
+        return running;
+    for (std::size_t row = m_steps.size(); row-- > 0;) {
+        if (m_steps[row].stage == StepStage::Done && m_steps[row].record.verdict > Verdict::Pass)
+            return static_cast<int>(row);
+    }
+    return -1;
+}
+
 StepModel::Mark StepModel::markOf(const StepState& step, bool runFinished)
 {
     if (step.stage == StepStage::NotReached)
@@ -146,7 +158,7 @@ QString StepModel::note(const StepState& step) const
         else if (!step.record.cause.empty())
             parts << display::continued(display::causeTitle(step.record.cause));
     }
-    return parts.join(QStringLiteral(" \u00b7 "));
+    return parts.join(display::separator());
 }
 
 QString StepModel::secondsText(const StepState& step) const

@@ -37,6 +37,8 @@ public:
     void tick(Clock::Steady now);
     /// -1: none runs.
     int runningRow() const;
+    /// The running row, else the last one that did not pass; -1: neither.
+    int rowThatMatters() const;
 
 private:
     static Mark markOf(const StepState& step, bool runFinished);

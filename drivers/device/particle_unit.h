@@ -8,12 +8,22 @@
 
 namespace provost {
 
+/// How long a unit may take before it counts as gone or deaf.
+struct UnitTiming {
+    std::chrono::milliseconds arrival{10000};         ///< on the bus again (protocol sheet 6.4)
+    std::chrono::milliseconds boot{20000};            ///< from leaving one mode to showing the next
+    std::chrono::milliseconds console{1500};          ///< one `i`, asked of firmware that is up
+    std::chrono::milliseconds consoleAfterBoot{4000}; ///< one `i`, asked of firmware that starts
+};
+
 /// Both buses must outlive the unit.
 struct UnitConnection {
     UsbBus& usb;
     SerialPorts& serial;
     UsbPortPath port{};
     std::function<Result<bool>(std::chrono::milliseconds, const OpContext&)> holdMode{};
+    UnitTiming timing{};
+    bool simulated = false; ///< what to believe until a device was seen on the port
 };
 
 class ParticleUnit final : public UnitUnderTest {
@@ -39,23 +49,37 @@ public:
     void release() override { m_dfu.reset(); }
 
 private:
+    // Presence: who is on the port.
     Result<std::optional<UsbDeviceInfo>> present();
-    Result<UnitMode> modeWithin(std::chrono::milliseconds patience, const OpContext& op);
     /// Waits for the board's DFU or firmware device; refuses anything else on the port.
     Result<UsbDeviceInfo> arrival(const OpContext& op);
-    Result<std::string> askListening(std::chrono::milliseconds patience, const OpContext& op);
+    Result<> isOurs(const UsbDeviceInfo& info) const;
+    /// The error of a wait that ran out: gone (C011), or `cause` where something is on the port.
+    Unexpected ranOut(struct Error error, std::string_view waitedFor, std::string_view cause);
+
+    // Console.
     Result<std::unique_ptr<SerialPort>> openPort(const OpContext& op);
-    Result<> sendBaudCommand(int bitsPerSecond, const OpContext& op);
-    Result<> leaveDfu(const OpContext& op);
-    Result<> toDfu(const OpContext& op);
-    Result<> toListening(const OpContext& op);
+    Result<std::string> askOnce(const OpContext& op);
+    Result<std::string> askListening(std::chrono::milliseconds patience, const OpContext& op);
+
+    // Modes.
+    Result<UnitMode> modeWithin(std::chrono::milliseconds patience, const OpContext& op);
     Result<std::string> identifyRunning(const UsbDeviceInfo& info, std::string& route,
                                         const OpContext& op);
+    Result<std::string> identifyByRequest(const UsbDeviceInfo& info, std::string& route,
+                                          const OpContext& op);
+    Result<UsbDeviceInfo> freshBoot(const OpContext& op);
+    Result<UsbDeviceInfo> leaveDfu(const OpContext& op);
+    Result<> sendBaudCommand(int bitsPerSecond, const OpContext& op);
+    Result<> toDfu(const OpContext& op);
+    Result<> toListening(const OpContext& op);
 
     UnitConnection m_connection;
     PlatformSpec m_platform;
+    std::string m_deviceId{}; ///< once identified
     std::optional<DfuDevice> m_dfu;
     std::uint32_t m_dfuIncarnation = 0;
+    bool m_seen = false;
     bool m_simulated = false;
 };
 

@@ -16,12 +16,15 @@ enum class UnitMode : std::uint8_t { Absent, BootRom, Dfu, Listening, Applicatio
 std::string_view name(UnitMode mode); ///< absent, boot-rom, dfu, listening, application
 
 struct UnitIdentification {
-    std::string deviceId{};          ///< 24 lower-case hex digits
-    std::string route{};             ///< listening, control-request, dfu-serial, cdc-serial
-    UnitMode arrivedIn = UnitMode::Absent; ///< before anything was asked of it
+    std::string deviceId{}; ///< 24 lower-case hex digits
+    std::string route{};    ///< listening, control-request, dfu-serial, cdc-serial
 };
 
 /// Knows how to get from any mode to any other. Owned and used by one slot's thread.
+///
+/// Besides what is named below, every function that touches the unit returns
+/// Disconnected (C011)  it was there and is not any more
+/// Mismatch (C016)      another unit than the identified one is in the slot
 class UnitUnderTest {
 public:
     virtual ~UnitUnderTest() = default;
@@ -38,8 +41,9 @@ public:
     /// @returns Timeout (C014)  it did not get there
     virtual Result<> bringTo(UnitMode mode, const OpContext& op) = 0;
     /// A fresh boot of the firmware; returns when its USB device is on the bus.
+    /// @returns Unavailable (C014)  it boots into DFU mode: there is no firmware to run
     virtual Result<> reboot(const OpContext& op) = 0;
-    /// reboot(), then the mode that the unit chose by itself.
+    /// A fresh boot, then the mode that the unit chose by itself: Dfu where it has no firmware.
     virtual Result<UnitMode> restart(const OpContext& op) = 0;
     /// The present DFU session; brings the unit to DFU first. Valid until the mode changes.
     virtual Result<DfuDevice*> dfu(const OpContext& op) = 0;
@@ -51,10 +55,11 @@ public:
     virtual Result<bool> holdMode(std::chrono::milliseconds span, const OpContext& op) = 0;
     /// Both physical DCT sectors, read by exact length.
     virtual Result<DctSnapshot> readDct(const OpContext& op) = 0;
-    /// Waits until the firmware left its present bus position and is back, or came up anew.
+    /// Waits until the unit's firmware is on the bus.
     virtual Result<> waitForFirmware(const OpContext& op) = 0;
     /// The bus position of now; to see a re-enumeration that one asked for.
     virtual std::uint32_t incarnation(const OpContext& op) = 0;
+    /// @returns Timeout (C015)  it stayed where it was
     virtual Result<> waitForNewIncarnation(std::uint32_t old, const OpContext& op) = 0;
     /// Closes everything that is open on the unit.
     virtual void release() = 0;

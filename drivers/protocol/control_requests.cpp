@@ -54,7 +54,7 @@ struct Reply {
 Result<Reply> parseReply(ByteView bytes)
 {
     const auto tooShort = [&bytes] {
-        return fail(Errc::Protocol, Blame::Unit,
+        return fail(Errc::InvalidData, Blame::Unit,
                     concat("read reply of the unit: ", bytes.size(), " bytes are too few"));
     };
     if (bytes.size() < 6)

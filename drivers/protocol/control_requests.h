@@ -12,8 +12,8 @@ namespace provost {
 class ControlRequests {
 public:
     explicit ControlRequests(UsbDevice& usb);
-    Result<std::string> deviceId(const OpContext& op);       ///< raw 20; 24 lower-case hex digits
-    Result<std::string> systemVersion(const OpContext& op);  ///< raw 30
+    Result<std::string> deviceId(const OpContext& op);      ///< raw 20; 24 lower-case hex digits
+    Result<std::string> systemVersion(const OpContext& op); ///< raw 30
     /// Raw 40, 50, 70. The unit leaves the bus (40, 50) while it answers: Disconnected is success.
     Result<> reset(const OpContext& op);
     Result<> enterDfu(const OpContext& op);

@@ -31,13 +31,10 @@ public:
     Result<> exit(const OpContext& op);
 
 private:
-    class Window;
-    class WifiDialogue;
     /// Presses `key` and reads until `find` makes something of what was said.
     template <class Find>
     auto ask(char key, Find find, std::string_view what, const OpContext& op,
-             std::chrono::milliseconds limit)
-        -> Result<decltype(find(std::string_view()))>;
+             std::chrono::milliseconds limit) -> Result<decltype(find(std::string_view()))>;
     Result<> closing(Result<> sent, const OpContext& op);
     ByteStream& m_line;
 };

@@ -17,13 +17,13 @@ struct ModuleDependencyReport {
 };
 struct ModuleEntry {
     std::uint32_t regionSize = 0;
-    char location = 'm';                 ///< m main, b backup, f factory, t scratch
-    int checked = 0;                     ///< `vc`
-    int passed = 0;                      ///< `vv`; 30 with checked 30: all well
-    std::optional<char> function{};      ///< n r b m s u c a; missing: region is empty
+    char location = 'm';            ///< m main, b backup, f factory, t scratch
+    int checked = 0;                ///< `vc`
+    int passed = 0;                 ///< `vv`; 30 with checked 30: all well
+    std::optional<char> function{}; ///< n r b m s u c a; missing: region is empty
     int index = 0;
     int version = 0;
-    std::string sha256{};                ///< user part only
+    std::string sha256{}; ///< user part only
     std::vector<ModuleDependencyReport> dependencies{};
 };
 struct ModuleReport {

@@ -48,7 +48,8 @@ struct Bench::Impl {
         : name(file.name), pace(file.pace), modeButton(file.modeButton), slots(makeSlots(file)),
           network(std::make_shared<const BenchNetwork>(std::move(file.network))),
           ports(portsOf(slots)), usb(ports, pace), serial(ports, pace), factory(network, pace)
-    {}
+    {
+    }
 
     Result<Slot*> find(int number)
     {

@@ -18,7 +18,8 @@ class Table {
 public:
     Table(const toml::table& table, std::string name, std::string_view origin)
         : m_table(table), m_name(std::move(name)), m_origin(origin)
-    {}
+    {
+    }
 
     Unexpected wrong(const toml::node* node, std::string what) const
     {
@@ -87,9 +88,8 @@ private:
 
 constexpr std::pair<std::string_view, Speed> kSpeeds[] = {
     {"instant", Speed::Instant}, {"demo", Speed::Demo}, {"timed", Speed::Timed}};
-constexpr std::pair<std::string_view, KeySupply> kKeys[] = {{"none", KeySupply::None},
-                                                            {"self-made", KeySupply::SelfMade},
-                                                            {"burnt", KeySupply::Burnt}};
+constexpr std::pair<std::string_view, KeySupply> kKeys[] = {
+    {"none", KeySupply::None}, {"self-made", KeySupply::SelfMade}, {"burnt", KeySupply::Burnt}};
 constexpr std::pair<std::string_view, CredentialSupply> kCredentials[] = {
     {"none", CredentialSupply::None},
     {"bench", CredentialSupply::Bench},
@@ -246,8 +246,8 @@ Result<BenchFile> parseBenchFile(std::string_view toml, std::string_view origin)
         return readFile(toml::parse(toml, origin), origin);
     } catch (const toml::parse_error& error) {
         return fail(Errc::InvalidData, Blame::Operator,
-                    concat(origin, ':', error.source().begin.line, ':',
-                           error.source().begin.column, ": ", error.description()));
+                    concat(origin, ':', error.source().begin.line, ':', error.source().begin.column,
+                           ": ", error.description()));
     }
 }
 

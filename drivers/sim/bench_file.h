@@ -18,9 +18,9 @@ struct UnitSupply {
     std::string stock = "1.5.2";
     KeySupply key = KeySupply::None;
     CredentialSupply credentials = CredentialSupply::None;
-    std::string label = "match";       ///< match, mislabelled, or the text on the label
-    std::string deviceId = "random";   ///< random, or 24 hex digits
-    std::optional<int> count = 1;      ///< nullopt: endless
+    std::string label = "match";     ///< match, mislabelled, or the text on the label
+    std::string deviceId = "random"; ///< random, or 24 hex digits
+    std::optional<int> count = 1;    ///< nullopt: endless
 };
 
 struct SlotFile {

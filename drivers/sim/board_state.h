@@ -21,7 +21,7 @@ namespace provost::sim {
 struct BenchNetwork {
     std::string ssid{};
     SecretBytes password{};
-    int security = 3;                        ///< as in the console: 0 open, 1 WEP, 2 WPA, 3 WPA2
+    int security = 3;                           ///< as in the console: 0 open, 1 WEP, 2 WPA, 3 WPA2
     std::map<std::string, std::string> hosts{}; ///< names that resolve here, to loopback addresses
 };
 
@@ -46,7 +46,8 @@ struct BoardState {
                std::shared_ptr<VirtualPort> socket)
         : deviceId(std::move(id)), network(std::move(around)), pace(speed), port(std::move(socket)),
           flash(std::move(stock)), store(flash)
-    {}
+    {
+    }
     BoardState(const BoardState&) = delete;
     BoardState& operator=(const BoardState&) = delete;
 
@@ -67,13 +68,13 @@ struct BoardState {
     bool replug = false;                 ///< DFU DETACH: leave the bus and come back as we are
     bool listening = false;
     bool safeMode = false;
-    bool startReceiver = false;          ///< 28800 baud up to 0.4.9
-    bool consoleRuns = false;            ///< somebody looks at what the host sends
-    Bytes received{};                    ///< from the host, not yet looked at
+    bool startReceiver = false; ///< 28800 baud up to 0.4.9
+    bool consoleRuns = false;   ///< somebody looks at what the host sends
+    Bytes received{};           ///< from the host, not yet looked at
     Bytes toHost{};
-    unsigned systemVersion = 0;          ///< of the running system part 2
+    unsigned systemVersion = 0; ///< of the running system part 2
     int lastCloudError = 0;
-    int cloudSessions = 0;               ///< handshakes that came through
+    int cloudSessions = 0; ///< handshakes that came through
     int cloudAttempts = 0;
     std::string joinedNetwork{};
     std::vector<std::string> log{};

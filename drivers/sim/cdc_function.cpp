@@ -43,9 +43,20 @@ Bytes CdcFunction::deviceDescriptor() const
 {
     Bytes bytes;
     ByteWriter(bytes)
-        .u8(18).u8(1).le16(0x0200).u8(2).u8(0).u8(0).u8(64)
-        .le16(0x2B04).le16(0xC006).le16(m_version >= k060 ? 0x0250 : 0x0200)
-        .u8(1).u8(2).u8(3).u8(1);
+        .u8(18)
+        .u8(1)
+        .le16(0x0200)
+        .u8(2)
+        .u8(0)
+        .u8(0)
+        .u8(64)
+        .le16(0x2B04)
+        .le16(0xC006)
+        .le16(m_version >= k060 ? 0x0250 : 0x0200)
+        .u8(1)
+        .u8(2)
+        .u8(3)
+        .u8(1);
     return bytes;
 }
 
@@ -54,17 +65,25 @@ Bytes CdcFunction::configurationDescriptor() const
     Bytes body;
     ByteWriter out(body);
     out.u8(9).u8(4).u8(0).u8(0).u8(1).u8(2).u8(2).u8(1).u8(0);
-    out.u8(5).u8(0x24).u8(0).le16(0x0110);              // header
-    out.u8(5).u8(0x24).u8(1).u8(0).u8(1);               // call management
-    out.u8(4).u8(0x24).u8(2).u8(2);                     // line coding, control line state
-    out.u8(5).u8(0x24).u8(6).u8(0).u8(1);               // union
+    out.u8(5).u8(0x24).u8(0).le16(0x0110); // header
+    out.u8(5).u8(0x24).u8(1).u8(0).u8(1);  // call management
+    out.u8(4).u8(0x24).u8(2).u8(2);        // line coding, control line state
+    out.u8(5).u8(0x24).u8(6).u8(0).u8(1);  // union
     out.u8(7).u8(5).u8(kInterrupt).u8(3).le16(8).u8(16);
     out.u8(9).u8(4).u8(1).u8(0).u8(2).u8(10).u8(0).u8(0).u8(0);
     out.u8(7).u8(5).u8(kDataIn).u8(2).le16(64).u8(0);
     out.u8(7).u8(5).u8(kDataOut).u8(2).le16(64).u8(0);
     Bytes bytes;
-    ByteWriter(bytes).u8(9).u8(2).le16(static_cast<unsigned>(9 + body.size())).u8(2).u8(1).u8(0)
-        .u8(0xC0).u8(50).raw(body);
+    ByteWriter(bytes)
+        .u8(9)
+        .u8(2)
+        .le16(static_cast<unsigned>(9 + body.size()))
+        .u8(2)
+        .u8(1)
+        .u8(0)
+        .u8(0xC0)
+        .u8(50)
+        .raw(body);
     return bytes;
 }
 

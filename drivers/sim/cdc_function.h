@@ -28,7 +28,7 @@ private:
     const std::shared_ptr<BoardState> m_board;
     const unsigned m_version;
     const std::string m_serial;
-    Bytes m_coding;            ///< guarded by m_board->mutex, as the channel
+    Bytes m_coding; ///< guarded by m_board->mutex, as the channel
     ControlChannel m_channel;
 };
 

@@ -52,7 +52,8 @@ char pathOf(ByteView message)
 
 CloudClient::CloudClient(CloudLine& line, CloudIdentity identity, Pace pace, Log log)
     : m_line(line), m_identity(std::move(identity)), m_pace(pace), m_log(std::move(log))
-{}
+{
+}
 
 void CloudClient::note(const std::string& text) const
 {
@@ -138,8 +139,7 @@ int CloudClient::hello()
         const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
             until - std::chrono::steady_clock::now());
         Bytes reply;
-        const int error =
-            left.count() <= 0 ? e::kMessageTimeout : receiveMessage(reply, left);
+        const int error = left.count() <= 0 ? e::kMessageTimeout : receiveMessage(reply, left);
         if (error != 0) {
             note("Could not receive HELLO response");
             return error == e::kTimedOut ? e::kMessageTimeout : error;
@@ -242,8 +242,7 @@ int CloudClient::answer(ByteView message)
     if (code == 0x01 && pathOf(message) == 'd') {
         out.u8(0x60 | static_cast<unsigned>(tokenLength)).u8(0x45).be16(id);
         out.raw(message.subspan(4, tokenLength)).u8(0xFF);
-        const std::string text =
-            concat("{\"f\":[],\"v\":{},", m_identity.moduleReport, "}");
+        const std::string text = concat("{\"f\":[],\"v\":{},", m_identity.moduleReport, "}");
         // One frame must hold it (5.2).
         out.text(text.size() + 40 <= kLargestFrame ? text : std::string("{\"f\":[],\"v\":{}}"));
     } else {
@@ -276,8 +275,7 @@ int CloudClient::session(const std::function<void()>& onStarted)
             continue;
         }
         Bytes message;
-        if (const int error =
-                receiveMessage(message, m_pace.patience(kBlocking, kLeastPatience)))
+        if (const int error = receiveMessage(message, m_pace.patience(kBlocking, kLeastPatience)))
             return error;
         pinged = false;
         if (const int error = answer(message))

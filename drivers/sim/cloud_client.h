@@ -13,9 +13,9 @@ namespace provost::sim {
 
 /// What the firmware takes out of its memory before it dials.
 struct CloudIdentity {
-    Bytes deviceId{};              ///< 12 bytes
-    SecretBytes privateSlot{};     ///< 612 bytes
-    Bytes serverSlot{};            ///< at least 296 bytes
+    Bytes deviceId{};          ///< 12 bytes
+    SecretBytes privateSlot{}; ///< 612 bytes
+    Bytes serverSlot{};        ///< at least 296 bytes
     std::uint16_t platformId = 6;
     std::uint16_t productId = 6;
     std::uint16_t firmwareVersion = 0xFFFF;
@@ -23,7 +23,7 @@ struct CloudIdentity {
     unsigned systemVersion = 1512; ///< decides byte order of ids, log category, events
     std::string claimCode{};       ///< empty: none stored
     bool safeMode = false;
-    std::string moduleReport{};    ///< answer to describe, without outer braces
+    std::string moduleReport{}; ///< answer to describe, without outer braces
 };
 
 /// Error numbers of 5.8. Negative ones come from the socket layer.

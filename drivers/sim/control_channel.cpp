@@ -308,8 +308,7 @@ ControlChannel::Outcome ControlChannel::serverAddress(std::uint16_t type, ByteVi
     const std::uint64_t protocol = fields ? (*fields)[1].number : 0;
     if (protocol != 1 && protocol != 2)
         return {.result = kInvalidArgument};
-    const std::uint32_t slot =
-        protocol == 1 ? dct::kServerAddress : dct::kAlternateServerKey + 192;
+    const std::uint32_t slot = protocol == 1 ? dct::kServerAddress : dct::kAlternateServerKey + 192;
     if (type == 221)
         return getAddress(slot);
     return setAddress(slot, dct::kServerAddressSize, payload);

@@ -19,7 +19,7 @@ private:
         std::uint16_t type = 0;
         std::uint16_t expected = 0; ///< payload bytes still to be sent
         bool done = false;
-        bool asked = false;         ///< CHECK has seen it pending
+        bool asked = false; ///< CHECK has seen it pending
         std::int32_t result = 0;
         Bytes reply{};
     };

@@ -45,20 +45,20 @@ private:
     bool onDct() const { return alternateOf(0) == 1; }
 
     const std::shared_ptr<BoardState> m_board;
-    const unsigned m_version;     ///< of the bootloader module
+    const unsigned m_version; ///< of the bootloader module
     const std::string m_serial;
-    const bool m_borrowsDct;      ///< its DCT code lives in system part 2 (3.4)
-    const bool m_dctWorks;        ///< as found at the start of this session
+    const bool m_borrowsDct; ///< its DCT code lives in system part 2 (3.4)
+    const bool m_dctWorks;   ///< as found at the start of this session
     // Guarded by m_board->mutex.
     std::uint8_t m_state = 2;
     std::uint8_t m_status = 0;
-    std::uint32_t m_poll = 0;     ///< ms; never cleared by this code, only set (1.7)
+    std::uint32_t m_poll = 0; ///< ms; never cleared by this code, only set (1.7)
     std::uint32_t m_pointer = 0x08020000;
     std::optional<Pending> m_pending{};
-    bool m_failed = false;        ///< endpoint 0 is stalled behind the last GETSTATUS
-    Bytes m_buffer;               ///< keeps what was last in it
+    bool m_failed = false; ///< endpoint 0 is stalled behind the last GETSTATUS
+    Bytes m_buffer;        ///< keeps what was last in it
     SteadyTime m_busyUntil{};
-    SteadyTime m_pollDue{};       ///< GETSTATUS before is the host's mistake
+    SteadyTime m_pollDue{}; ///< GETSTATUS before is the host's mistake
 };
 
 } // namespace provost::sim

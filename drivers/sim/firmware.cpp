@@ -72,8 +72,8 @@ void Firmware::run(std::stop_token stop)
         }
         m_board->port->detach();
         const MutexLock lock(m_board->mutex);
-        target = m_board->powered ? m_board->restart.value_or(BootTarget::Normal)
-                                  : BootTarget::Normal;
+        target =
+            m_board->powered ? m_board->restart.value_or(BootTarget::Normal) : BootTarget::Normal;
     }
     m_board->port->detach();
 }
@@ -138,8 +138,7 @@ void Firmware::runDfu()
         m_board->port->attach(function);
         {
             MutexLock lock(m_board->mutex);
-            m_board->changed.wait(lock, m_stop,
-                                  [this] { return mustLeave() || m_board->replug; });
+            m_board->changed.wait(lock, m_stop, [this] { return mustLeave() || m_board->replug; });
             const bool left = m_board->restart.has_value() && m_board->powered;
             const auto until = std::chrono::steady_clock::now() + m_board->pace.work(kLeaveDelay);
             if (left)
@@ -173,8 +172,8 @@ bool Firmware::startSystem(BootTarget target)
         const bool chainMet = part1 && part2 && user && dependenciesMet(board.flash, *part1) &&
                               dependenciesMet(board.flash, *part2) &&
                               dependenciesMet(board.flash, *user);
-        board.safeMode = !chainMet || target == BootTarget::SafeMode ||
-                         target == BootTarget::SafeListening;
+        board.safeMode =
+            !chainMet || target == BootTarget::SafeMode || target == BootTarget::SafeListening;
         if (board.safeMode)
             board.show({LedColour::Magenta, LedPattern::Breathe, 4000});
         const auto until = std::chrono::steady_clock::now() + board.pace.work(kSystemStart);
@@ -182,7 +181,9 @@ bool Firmware::startSystem(BootTarget target)
         if (mustLeave())
             return true;
         board.listening = board.listening || !board.credentials();
-        board.mode = board.safeMode ? PhotonMode::SafeMode : PhotonMode::Application;
+        board.mode = board.listening  ? PhotonMode::Listening
+                     : board.safeMode ? PhotonMode::SafeMode
+                                      : PhotonMode::Application;
         function = std::make_shared<CdcFunction>(m_board);
     }
     m_failures = 0;
@@ -252,11 +253,9 @@ void Firmware::runConsole(bool receiverOnly)
         board.changed.wait_until(lock, m_stop, until, [&] { return !idle(); });
         if (mustLeave()) {
             const auto drained = std::chrono::steady_clock::now() + kDrain;
-            board.changed.wait_until(lock, m_stop, drained,
-                                     [&] {
-                                         return board.toHost.empty() || !board.powered ||
-                                                board.restart == BootTarget::Dfu;
-                                     });
+            board.changed.wait_until(lock, m_stop, drained, [&] {
+                return board.toHost.empty() || !board.powered || board.restart == BootTarget::Dfu;
+            });
             return;
         }
         console.feed(std::exchange(board.received, {}), std::chrono::steady_clock::now());

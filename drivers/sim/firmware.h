@@ -39,8 +39,8 @@ private:
 
     /// False: interrupted by a restart, power or (outside listening) a wish to listen.
     bool pause(std::chrono::microseconds span);
-    bool interrupted() const;   ///< takes the mutex
-    bool mustLeave() const;     ///< caller holds the mutex: restart, no power, stop
+    bool interrupted() const; ///< takes the mutex
+    bool mustLeave() const;   ///< caller holds the mutex: restart, no power, stop
     void setLed(LedColour colour, LedPattern pattern, int periodMs);
 
     const std::shared_ptr<BoardState> m_board;

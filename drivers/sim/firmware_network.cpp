@@ -113,8 +113,8 @@ void Firmware::connectCloud()
 std::optional<std::uint32_t> Firmware::route(ServerRecord& record)
 {
     const MutexLock lock(m_board->mutex);
-    record = readServerRecord(
-        m_board->store.read(dct::kServerAddress, dct::kServerAddressSize), kDefaultPort);
+    record = readServerRecord(m_board->store.read(dct::kServerAddress, dct::kServerAddressSize),
+                              kDefaultPort);
     const bool noKey = u8(m_board->store.read(dct::kServerKey, 1)[0]) == 0xFF;
     const bool noAddress = record.kind == ServerRecord::Kind::None;
     if (m_board->systemVersion >= k070 && (noKey || noAddress)) {
@@ -123,14 +123,14 @@ std::optional<std::uint32_t> Firmware::route(ServerRecord& record)
             m_board->say("Public Server Key was blank, restoring.");
         if (noAddress)
             m_board->say("Public Server Address was blank, restoring.");
-        m_board->escapes.push_back(
-            concat("dialled the public cloud (", kPublicCloud, ":", kDefaultPort, "): server ",
-                   noKey ? "key" : "address", " blank"));
+        m_board->escapes.push_back(concat("dialled the public cloud (", kPublicCloud, ":",
+                                          kDefaultPort, "): server ", noKey ? "key" : "address",
+                                          " blank"));
         return std::nullopt;
     }
     if (noAddress) {
-        m_board->say(concat("Read Server Address = type:", unsigned{record.type},
-                            ",defaulting to ", kPublicCloud));
+        m_board->say(concat("Read Server Address = type:", unsigned{record.type}, ",defaulting to ",
+                            kPublicCloud));
         record.kind = ServerRecord::Kind::Domain;
         record.domain = kPublicCloud;
         record.port = kDefaultPort;
@@ -200,8 +200,8 @@ int Firmware::talk(std::uint32_t ip, std::uint16_t port)
         const MutexLock lock(m_board->mutex);
         ++m_board->cloudSessions;
         m_board->lastCloudError = 0;
-        m_board->show({m_board->safeMode ? LedColour::Magenta : LedColour::Cyan,
-                       LedPattern::Breathe, 4000});
+        m_board->show(
+            {m_board->safeMode ? LedColour::Magenta : LedColour::Cyan, LedPattern::Breathe, 4000});
         m_failures = 0;
     });
 }

@@ -53,8 +53,8 @@ bool copyModule(BoardState& board, std::uint32_t from, std::uint32_t to, std::ui
     const Bytes content = toBytes(board.flash.view(from, length));
     const auto module = readModule(content);
     const auto home = module ? homeOf(*module) : std::nullopt;
-    const bool fits = module && module->intact && home && home->address == to &&
-                      length <= home->size;
+    const bool fits =
+        module && module->intact && home && home->address == to && length <= home->size;
     return fits && board.flash.eraseRange(to, length) && board.flash.program(to, content);
 }
 
@@ -76,8 +76,8 @@ bool FlashReceiveArea::prepare(std::uint32_t size)
 
 bool FlashReceiveArea::store(std::uint32_t offset, ByteView bytes)
 {
-    const bool fits = offset <= region::kReceived.size &&
-                      bytes.size() <= region::kReceived.size - offset;
+    const bool fits =
+        offset <= region::kReceived.size && bytes.size() <= region::kReceived.size - offset;
     if (!fits || !m_board.flash.program(region::kReceived.address + offset, bytes))
         return false;
     m_owed += m_board.pace.work(FlashMemory::programTime(bytes.size()));
@@ -86,8 +86,7 @@ bool FlashReceiveArea::store(std::uint32_t offset, ByteView bytes)
 
 unsigned FlashReceiveArea::invalid()
 {
-    const unsigned passed =
-        passedChecks(m_board.flash, moduleIn(m_board.flash, region::kReceived));
+    const unsigned passed = passedChecks(m_board.flash, moduleIn(m_board.flash, region::kReceived));
     // What the module asks of others may still be on its way: only what it is itself counts.
     return (check::kAll ^ passed) & ~check::kDependencies;
 }
@@ -124,8 +123,8 @@ void applyPendingModules(BoardState& board)
 
 bool applyOtaFlag(BoardState& board)
 {
-    const bool asked = board.systemVersion >= kOtaFlagSince &&
-                       u8(board.store.read(dct::kOtaFlag, 1)[0]) == 0xA5;
+    const bool asked =
+        board.systemVersion >= kOtaFlagSince && u8(board.store.read(dct::kOtaFlag, 1)[0]) == 0xA5;
     if (!asked)
         return false;
     const Bytes blank(1, std::byte{0xFF});

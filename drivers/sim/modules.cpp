@@ -20,21 +20,26 @@ struct Release {
     unsigned demandedBootloader = 0;
 };
 // 6.5; where the column is empty the demand of the release before still holds.
-constexpr std::array kReleases{
-    Release{5, "0.4.4", 0},      Release{6, "0.4.5", 0},      Release{7, "0.4.6", 0},
-    Release{8, "0.4.7", 0},      Release{11, "0.4.9", 0},     Release{13, "0.5.0", 0},
-    Release{15, "0.5.1", 0},     Release{17, "0.5.2", 0},     Release{21, "0.5.3", 0},
-    Release{102, "0.6.0", 0},    Release{105, "0.6.1", 0},    Release{108, "0.6.2", 0},
-    Release{109, "0.6.3", 0},    Release{110, "0.6.4", 0},    Release{200, "0.7.0-rc.1", 100},
-    Release{207, "0.7.0", 101},  Release{300, "0.8.0-rc.1", 101},
-    Release{309, "0.8.0-rc.10", 101},                         Release{311, "0.8.0-rc.12", 101},
-    Release{1000, "1.0.0", 201}, Release{1002, "1.0.1", 201}, Release{1102, "1.1.0", 201},
-    Release{1104, "1.1.1", 201}, Release{1213, "1.2.1", 311}, Release{1321, "1.3.1", 400},
-    Release{1401, "1.4.0", 400}, Release{1403, "1.4.1", 400}, Release{1404, "1.4.2", 400},
-    Release{1405, "1.4.3", 400}, Release{1406, "1.4.4", 400}, Release{1502, "1.5.0", 400},
-    Release{1511, "1.5.1", 400}, Release{1512, "1.5.2", 400}, Release{2008, "2.0.0", 1003},
-    Release{2011, "2.0.1", 1003}, Release{2101, "2.1.0", 1003}, Release{2202, "2.2.0", 1003},
-    Release{2301, "2.3.0", 1003}, Release{2302, "2.3.1", 1003}};
+constexpr std::array kReleases{Release{5, "0.4.4", 0},           Release{6, "0.4.5", 0},
+                               Release{7, "0.4.6", 0},           Release{8, "0.4.7", 0},
+                               Release{11, "0.4.9", 0},          Release{13, "0.5.0", 0},
+                               Release{15, "0.5.1", 0},          Release{17, "0.5.2", 0},
+                               Release{21, "0.5.3", 0},          Release{102, "0.6.0", 0},
+                               Release{105, "0.6.1", 0},         Release{108, "0.6.2", 0},
+                               Release{109, "0.6.3", 0},         Release{110, "0.6.4", 0},
+                               Release{200, "0.7.0-rc.1", 100},  Release{207, "0.7.0", 101},
+                               Release{300, "0.8.0-rc.1", 101},  Release{309, "0.8.0-rc.10", 101},
+                               Release{311, "0.8.0-rc.12", 101}, Release{1000, "1.0.0", 201},
+                               Release{1002, "1.0.1", 201},      Release{1102, "1.1.0", 201},
+                               Release{1104, "1.1.1", 201},      Release{1213, "1.2.1", 311},
+                               Release{1321, "1.3.1", 400},      Release{1401, "1.4.0", 400},
+                               Release{1403, "1.4.1", 400},      Release{1404, "1.4.2", 400},
+                               Release{1405, "1.4.3", 400},      Release{1406, "1.4.4", 400},
+                               Release{1502, "1.5.0", 400},      Release{1511, "1.5.1", 400},
+                               Release{1512, "1.5.2", 400},      Release{2008, "2.0.0", 1003},
+                               Release{2011, "2.0.1", 1003},     Release{2101, "2.1.0", 1003},
+                               Release{2202, "2.2.0", 1003},     Release{2301, "2.3.0", 1003},
+                               Release{2302, "2.3.1", 1003}};
 
 const Release* releaseOf(unsigned systemVersion)
 {
@@ -103,11 +108,11 @@ std::optional<ModuleInfo> moduleIn(const FlashMemory& flash, const ModuleRegion&
 std::optional<ModuleInfo> runnable(const FlashMemory& flash, const ModuleRegion& region)
 {
     auto module = moduleIn(flash, region);
-    const bool runs = module && module->intact && module->start == region.address &&
-                      module->platform == kPhoton &&
-                      module->function == static_cast<std::uint8_t>(region.function) &&
-                      (region.function != ModuleFunction::SystemPart ||
-                       module->index == region.index);
+    const bool runs =
+        module && module->intact && module->start == region.address &&
+        module->platform == kPhoton &&
+        module->function == static_cast<std::uint8_t>(region.function) &&
+        (region.function != ModuleFunction::SystemPart || module->index == region.index);
     return runs ? module : std::nullopt;
 }
 
@@ -131,15 +136,13 @@ bool dependenciesMet(const FlashMemory& flash, const ModuleInfo& module)
             continue;
         const auto bootloader = static_cast<std::uint8_t>(ModuleFunction::Bootloader);
         namesBootloader = namesBootloader || dependency.function == bootloader;
-        const auto home =
-            homeOf({.function = dependency.function, .index = dependency.index});
+        const auto home = homeOf({.function = dependency.function, .index = dependency.index});
         const auto found = home ? runnable(flash, *home) : std::nullopt;
         if (!found || found->version < dependency.version)
             return false;
     }
-    const bool isPart2 =
-        module.function == static_cast<std::uint8_t>(ModuleFunction::SystemPart) &&
-        module.index == 2;
+    const bool isPart2 = module.function == static_cast<std::uint8_t>(ModuleFunction::SystemPart) &&
+                         module.index == 2;
     if (!isPart2 || namesBootloader)
         return true;
     const auto bootloader = runnable(flash, region::kBootloader);

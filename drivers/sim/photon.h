@@ -11,8 +11,8 @@ namespace provost::sim {
 class VirtualPhoton {
 public:
     struct Setup {
-        FlashMemory flash{};   ///< as delivered
-        Bytes deviceId{};      ///< 12 bytes
+        FlashMemory flash{}; ///< as delivered
+        Bytes deviceId{};    ///< 12 bytes
         std::shared_ptr<const BenchNetwork> network{};
         Pace pace{};
         std::shared_ptr<VirtualPort> port{};

@@ -19,7 +19,8 @@ constexpr unsigned kFreshRate = 9600;
 
 PtyMaster::PtyMaster(UniqueFd fd, std::string slavePath)
     : m_fd(std::move(fd)), m_slavePath(std::move(slavePath))
-{}
+{
+}
 
 Result<PtyMaster> PtyMaster::open()
 {

@@ -16,9 +16,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kIdlePause = 10ms;      ///< between two looks for a user or for the unit
-constexpr auto kReadPatience = 2ms;    ///< the terminal is looked at this often
-constexpr auto kWritePatience = 10s;   ///< of a unit that takes no more bytes
+constexpr auto kIdlePause = 10ms;    ///< between two looks for a user or for the unit
+constexpr auto kReadPatience = 2ms;  ///< the terminal is looked at this often
+constexpr auto kWritePatience = 10s; ///< of a unit that takes no more bytes
 
 Unexpected linkFailed(const std::string& link, std::string_view what, int error)
 {
@@ -56,9 +56,9 @@ class PtyServer::Slot {
 public:
     Slot(SerialPorts& ports, std::string portPath, PtyMaster pty, std::string link)
         : m_ports(ports), m_portPath(std::move(portPath)), m_link(std::move(link)),
-          m_pty(std::move(pty)),
-          m_thread([this](std::stop_token stop) { run(std::move(stop)); })
-    {}
+          m_pty(std::move(pty)), m_thread([this](std::stop_token stop) { run(std::move(stop)); })
+    {
+    }
     ~Slot()
     {
         m_thread.request_stop();
@@ -157,7 +157,8 @@ private:
     {
         std::byte buffer[4096];
         while (const std::size_t count = m_pty.read(buffer)) {
-            if (openPort() && !m_port->writeAll(ByteSpan(buffer).first(count), within(kWritePatience)))
+            if (openPort() &&
+                !m_port->writeAll(ByteSpan(buffer).first(count), within(kWritePatience)))
                 return unitLeft();
         }
     }
@@ -207,8 +208,7 @@ Result<std::unique_ptr<PtyServer>> PtyServer::start(SerialPorts& ports, std::vec
         PtyMaster pty = TRY(PtyMaster::open());
         const std::string link = linkOf(directory, slot.number);
         TRY(placeLink(pty.slavePath(), link));
-        served.push_back(
-            std::make_unique<Slot>(ports, std::move(slot.port), std::move(pty), link));
+        served.push_back(std::make_unique<Slot>(ports, std::move(slot.port), std::move(pty), link));
     }
     return std::unique_ptr<PtyServer>(new PtyServer(std::move(served)));
 }

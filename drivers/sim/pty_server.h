@@ -1,4 +1,5 @@
-// Serves the serial ports of a bench as pseudo-terminals, to programs that know nothing of this one.
+// Serves the serial ports of a bench as pseudo-terminals, to programs that know nothing of this
+// one.
 #pragma once
 
 #include "core/result.h"
@@ -17,8 +18,8 @@ struct PtySlot {
 
 /// DIR/slotN leads to a terminal that stays while the unit behind it comes and goes. A program that
 /// opens it opens the unit's port, with DTR; setting a rate on it sends the unit that rate. A new
-/// port starts raw at 9600: so does this one when its last user closes it, and when the unit leaves.
-/// What is written while no port is there is lost.
+/// port starts raw at 9600: so does this one when its last user closes it, and when the unit
+/// leaves. What is written while no port is there is lost.
 class PtyServer {
 public:
     /// @param ports  outlives the server

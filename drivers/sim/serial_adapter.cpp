@@ -85,8 +85,7 @@ private:
                           std::size_t length)
     {
         const SystemClock clock;
-        const OpContext op{.clock = clock,
-                           .deadline = {clock.now() + std::chrono::seconds(5)}};
+        const OpContext op{.clock = clock, .deadline = {clock.now() + std::chrono::seconds(5)}};
         return m_pipe.control({.requestType = type,
                                .request = code,
                                .value = value,
@@ -105,8 +104,7 @@ Result<std::vector<SerialPortInfo>> VirtualSerialPorts::enumerate()
     for (const auto& port : m_ports) {
         const VirtualPort::Occupant occupant = port->current();
         if (occupant.function && isSerial(*occupant.function))
-            ports.push_back(
-                {.path = toText(port->path()), .usb = port->path(), .simulated = true});
+            ports.push_back({.path = toText(port->path()), .usb = port->path(), .simulated = true});
     }
     return ports;
 }

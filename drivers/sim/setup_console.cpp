@@ -22,10 +22,9 @@ constexpr auto kReceiverPatience = 5000ms;
 constexpr auto kLeastReceiverPatience = 500ms;
 constexpr std::size_t kLongestLine = 4096;
 
-constexpr std::string_view kAwesome =
-    "Awesome. Now we'll connect!\r\n\r\n"
-    "If you see a pulsing cyan light, your Photon\r\n"
-    "has connected to the Cloud and is ready to go!\r\n\r\n";
+constexpr std::string_view kAwesome = "Awesome. Now we'll connect!\r\n\r\n"
+                                      "If you see a pulsing cyan light, your Photon\r\n"
+                                      "has connected to the Cloud and is ready to go!\r\n\r\n";
 
 constexpr std::string_view kDerp = "Derp. Sorry, we couldn't save the credentials.\r\n\r\n";
 
@@ -80,8 +79,7 @@ void SetupConsole::tick(SteadyTime now)
 
 void SetupConsole::startReceiver(SteadyTime now)
 {
-    const auto patience =
-        m_board.pace.patience(kReceiverPatience, kLeastReceiverPatience);
+    const auto patience = m_board.pace.patience(kReceiverPatience, kLeastReceiverPatience);
     m_receiver.emplace(m_area, since(k061), patience, now);
     m_board.show({LedColour::Magenta, LedPattern::Blink, 100});
 }

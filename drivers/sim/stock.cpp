@@ -58,7 +58,8 @@ void fillBody(Bytes& file, const ModuleSpec& spec)
 
 void putServerRecord(DctStore& store)
 {
-    // The public cloud's key stands here on a real board. Nobody holds the private part of this one.
+    // The public cloud's key stands here on a real board. Nobody holds the private part of this
+    // one.
     Bytes slot = *fromHex("30820122300d06092a864886f70d01010105000382010f003082010a0282010100");
     for (unsigned block = 0; block < 8; ++block) {
         const Sha256 part = sha256(viewOf(concat("virtual public cloud ", block)));
@@ -114,9 +115,9 @@ Result<StockRelease> stockRelease(std::string_view name)
     const auto found = std::find_if(kStock.begin(), kStock.end(),
                                     [name](const auto& each) { return each.name == name; });
     if (found == kStock.end())
-        return fail(Errc::InvalidArgument, Blame::Operator,
-                    concat("no stock \"", name,
-                           "\": one of 0.4.9, 0.6.3, 1.5.2, 2.3.1, empty is meant"));
+        return fail(
+            Errc::InvalidArgument, Blame::Operator,
+            concat("no stock \"", name, "\": one of 0.4.9, 0.6.3, 1.5.2, 2.3.1, empty is meant"));
     return *found;
 }
 

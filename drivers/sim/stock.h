@@ -2,9 +2,9 @@
 // factory's configuration table.
 #pragma once
 
+#include "core/result.h"
 #include "sim/dct_store.h"
 #include "sim/modules.h"
-#include "core/result.h"
 
 #include <string_view>
 

@@ -74,8 +74,8 @@ int TcpLine::wait(short events, std::chrono::milliseconds patience)
     while (true) {
         if (m_interrupted())
             return e::kInterrupted;
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-            until - std::chrono::steady_clock::now());
+        const auto left =
+            std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
         if (left.count() <= 0)
             return 0;
         pollfd entry{.fd = m_socket, .events = events, .revents = 0};

@@ -1,4 +1,5 @@
-// A socket as the unit's network processor gives it to the firmware. Dials loopback and nothing else.
+// A socket as the unit's network processor gives it to the firmware. Dials loopback and nothing
+// else.
 #pragma once
 
 #include "sim/cloud_client.h"

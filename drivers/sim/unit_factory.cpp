@@ -70,11 +70,11 @@ Result<UnitFactory::Made> UnitFactory::make(const UnitSupply& supply,
         const bool own = supply.credentials == CredentialSupply::Bench;
         const Bytes elsewhere = toBytes("another-plant-1");
         DctStore store(flash);
-        storeCredentials(store, {.ssid = own ? m_network->ssid : m_network->ssid.substr(0, 24) +
-                                                                     "-foreign",
-                                 .password = own ? m_network->password.clone()
-                                                 : SecretBytes(ByteView(elsewhere)),
-                                 .security = own ? m_network->security : 3});
+        storeCredentials(
+            store,
+            {.ssid = own ? m_network->ssid : m_network->ssid.substr(0, 24) + "-foreign",
+             .password = own ? m_network->password.clone() : SecretBytes(ByteView(elsewhere)),
+             .security = own ? m_network->security : 3});
     }
     InsertedUnit unit{.label = supply.label, .deviceId = toHex(id), .stock = supply.stock};
     if (supply.label == "match")
@@ -82,12 +82,12 @@ Result<UnitFactory::Made> UnitFactory::make(const UnitSupply& supply,
     else if (supply.label == "mislabelled")
         unit.label = toHex(newDeviceId());
     Made made{.unit = std::move(unit),
-              .board = std::make_unique<VirtualPhoton>(
-                  VirtualPhoton::Setup{.flash = std::move(flash),
-                                       .deviceId = std::move(id),
-                                       .network = m_network,
-                                       .pace = m_pace,
-                                       .port = std::move(port)})};
+              .board =
+                  std::make_unique<VirtualPhoton>(VirtualPhoton::Setup{.flash = std::move(flash),
+                                                                       .deviceId = std::move(id),
+                                                                       .network = m_network,
+                                                                       .pace = m_pace,
+                                                                       .port = std::move(port)})};
     return made;
 }
 

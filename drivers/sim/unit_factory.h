@@ -15,7 +15,8 @@ class UnitFactory {
 public:
     UnitFactory(std::shared_ptr<const BenchNetwork> network, Pace pace)
         : m_network(std::move(network)), m_pace(pace)
-    {}
+    {
+    }
 
     struct Made {
         InsertedUnit unit{};

@@ -104,13 +104,11 @@ struct Integer {
     const char* name;
     std::size_t width;
 };
-constexpr std::array kIntegers{Integer{OSSL_PKEY_PARAM_RSA_N, kLong},
-                               Integer{OSSL_PKEY_PARAM_RSA_D, kLong},
-                               Integer{OSSL_PKEY_PARAM_RSA_FACTOR1, kHalf},
-                               Integer{OSSL_PKEY_PARAM_RSA_FACTOR2, kHalf},
-                               Integer{OSSL_PKEY_PARAM_RSA_EXPONENT1, kHalf},
-                               Integer{OSSL_PKEY_PARAM_RSA_EXPONENT2, kHalf},
-                               Integer{OSSL_PKEY_PARAM_RSA_COEFFICIENT1, kHalf}};
+constexpr std::array kIntegers{
+    Integer{OSSL_PKEY_PARAM_RSA_N, kLong},           Integer{OSSL_PKEY_PARAM_RSA_D, kLong},
+    Integer{OSSL_PKEY_PARAM_RSA_FACTOR1, kHalf},     Integer{OSSL_PKEY_PARAM_RSA_FACTOR2, kHalf},
+    Integer{OSSL_PKEY_PARAM_RSA_EXPONENT1, kHalf},   Integer{OSSL_PKEY_PARAM_RSA_EXPONENT2, kHalf},
+    Integer{OSSL_PKEY_PARAM_RSA_COEFFICIENT1, kHalf}};
 
 void putFullWidth(ByteWriter& out, ByteView value)
 {
@@ -180,12 +178,12 @@ std::optional<SecretBytes> unitDecrypt(const UnitKeyNumbers& key, ByteView ciphe
     // mbedTLS refuses even moduli; so does the unit.
     if (!BN_is_odd(p.get()) || !BN_is_odd(q.get()) || BN_cmp(c.get(), n.get()) >= 0)
         return std::nullopt;
-    const bool computed =
-        BN_mod_exp(m1.get(), c.get(), dp.get(), p.get(), ctx) == 1 &&
-        BN_mod_exp(m2.get(), c.get(), dq.get(), q.get(), ctx) == 1 &&
-        BN_mod_sub(t.get(), m1.get(), m2.get(), p.get(), ctx) == 1 &&
-        BN_mod_mul(t.get(), t.get(), inverse.get(), p.get(), ctx) == 1 &&
-        BN_mul(t.get(), t.get(), q.get(), ctx) == 1 && BN_add(t.get(), t.get(), m2.get()) == 1;
+    const bool computed = BN_mod_exp(m1.get(), c.get(), dp.get(), p.get(), ctx) == 1 &&
+                          BN_mod_exp(m2.get(), c.get(), dq.get(), q.get(), ctx) == 1 &&
+                          BN_mod_sub(t.get(), m1.get(), m2.get(), p.get(), ctx) == 1 &&
+                          BN_mod_mul(t.get(), t.get(), inverse.get(), p.get(), ctx) == 1 &&
+                          BN_mul(t.get(), t.get(), q.get(), ctx) == 1 &&
+                          BN_add(t.get(), t.get(), m2.get()) == 1;
     SecretBytes block(kLong);
     if (!computed || BN_bn2binpad(t.get(), rawOut(block.writable()), kLong) < 0)
         return std::nullopt;

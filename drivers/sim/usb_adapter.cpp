@@ -41,7 +41,8 @@ class VirtualUsbDevice final : public UsbDevice {
 public:
     VirtualUsbDevice(HostPipe pipe, UsbDeviceInfo info)
         : m_pipe(std::move(pipe)), m_info(std::move(info))
-    {}
+    {
+    }
     ~VirtualUsbDevice() override { m_pipe.port().release(this); }
     VirtualUsbDevice(const VirtualUsbDevice&) = delete;
     VirtualUsbDevice& operator=(const VirtualUsbDevice&) = delete;
@@ -110,10 +111,7 @@ public:
 
 private:
     /// For requests that a host's stack makes by itself, with its own patience.
-    OpContext ownOp() const
-    {
-        return {.clock = m_clock, .deadline = {m_clock.now() + 5s}};
-    }
+    OpContext ownOp() const { return {.clock = m_clock, .deadline = {m_clock.now() + 5s}}; }
 
     static UsbSetup wire(const ControlSetup& setup, std::size_t length)
     {
@@ -143,7 +141,8 @@ UsbDeviceInfo infoOf(const VirtualPort& port, const VirtualPort::Occupant& occup
 
 HostPipe::HostPipe(std::shared_ptr<VirtualPort> port, VirtualPort::Occupant occupant, Pace pace)
     : m_port(std::move(port)), m_occupant(std::move(occupant)), m_pace(pace)
-{}
+{
+}
 
 Result<> HostPipe::present() const
 {

@@ -88,7 +88,8 @@ public:
     Listener(BoundSocket socket, VirtualPorts ports, Pace pace)
         : m_socket(std::move(socket)), m_ports(std::move(ports)), m_pace(pace),
           m_thread([this](const std::stop_token& stop) { acceptClients(stop); })
-    {}
+    {
+    }
     std::uint16_t port() const { return m_socket.port; }
 
 private:
@@ -148,8 +149,14 @@ UsbIpServer::UsbIpServer(std::unique_ptr<Listener> listener) : m_listener(std::m
 
 UsbIpServer::~UsbIpServer() = default;
 
-std::uint16_t UsbIpServer::port() const { return m_listener->port(); }
+std::uint16_t UsbIpServer::port() const
+{
+    return m_listener->port();
+}
 
-std::string UsbIpServer::busId(std::size_t index) { return concat("1-", index + 1); }
+std::string UsbIpServer::busId(std::size_t index)
+{
+    return concat("1-", index + 1);
+}
 
 } // namespace provost::sim

@@ -32,7 +32,8 @@ constexpr std::uint8_t kSetConfiguration = 9;
 
 UsbIpSession::UsbIpSession(UniqueFd socket, const VirtualPorts& ports, Pace pace)
     : m_socket(std::move(socket)), m_ports(ports), m_pace(pace)
-{}
+{
+}
 
 UsbIpSession::~UsbIpSession()
 {
@@ -151,7 +152,8 @@ bool UsbIpSession::takeCommands()
 {
     while (m_in.size() >= usbip::kHeaderBytes) {
         const usbip::Command command = usbip::readCommand(m_in);
-        if (command.length > kMostBytes || (command.code == usbip::kSubmit && command.isochronous()))
+        if (command.length > kMostBytes ||
+            (command.code == usbip::kSubmit && command.isochronous()))
             return false;
         if (m_in.size() < usbip::kHeaderBytes + command.dataBytes())
             return true;
@@ -219,10 +221,10 @@ std::optional<UsbIpSession::Answer> UsbIpSession::attempt(Transfer& transfer)
     if (transfer.command.endpoint == 0)
         return control(transfer);
     const usbip::Command& command = transfer.command;
-    UsbReply reply = command.in
-                         ? m_occupant.function->bulkIn(
-                               static_cast<std::uint8_t>(command.endpoint | 0x80), command.length)
-                         : m_occupant.function->bulkOut(command.endpoint, transfer.data);
+    UsbReply reply =
+        command.in ? m_occupant.function->bulkIn(static_cast<std::uint8_t>(command.endpoint | 0x80),
+                                                 command.length)
+                   : m_occupant.function->bulkOut(command.endpoint, transfer.data);
     if (reply.kind == UsbReply::Kind::Stall)
         return Answer{.status = usbip::kStall};
     if (reply.kind == UsbReply::Kind::Nak) {

@@ -13,7 +13,10 @@ constexpr std::uint32_t kBusNumber = 1;
 constexpr std::uint32_t kFullSpeed = 2;
 constexpr std::uint8_t kInterfaceDescriptor = 4;
 
-std::uint32_t asUnsigned(std::int32_t value) { return static_cast<std::uint32_t>(value); }
+std::uint32_t asUnsigned(std::int32_t value)
+{
+    return static_cast<std::uint32_t>(value);
+}
 
 void appendText(Bytes& to, const std::string& text, std::size_t width)
 {
@@ -86,10 +89,10 @@ void appendRecord(Bytes& to, const Record& record)
         .be16(readLe16(device, 8))
         .be16(readLe16(device, 10))
         .be16(readLe16(device, 12))
-        .raw(device.subspan(4, 3))            // class, subclass, protocol
-        .u8(u8(record.configuration[5]))      // the configuration it will have
-        .u8(u8(device[17]))                   // number of configurations
-        .u8(u8(record.configuration[4]));     // number of interfaces
+        .raw(device.subspan(4, 3))        // class, subclass, protocol
+        .u8(u8(record.configuration[5]))  // the configuration it will have
+        .u8(u8(device[17]))               // number of configurations
+        .u8(u8(record.configuration[4])); // number of interfaces
 }
 
 void appendInterfaces(Bytes& to, const Record& record)

@@ -26,10 +26,10 @@ constexpr std::uint32_t kUnlinked = 4;
 constexpr std::uint32_t kShortNotOk = 0x0001; ///< transfer flag
 
 // Negative Linux error numbers, whatever system this runs on.
-constexpr std::int32_t kStall = -32;       // EPIPE
-constexpr std::int32_t kBusError = -71;    // EPROTO
+constexpr std::int32_t kStall = -32;        // EPIPE
+constexpr std::int32_t kBusError = -71;     // EPROTO
 constexpr std::int32_t kUnlinkedNow = -104; // ECONNRESET
-constexpr std::int32_t kTooShort = -121;   // EREMOTEIO
+constexpr std::int32_t kTooShort = -121;    // EREMOTEIO
 
 /// A CMD_SUBMIT or CMD_UNLINK without the data behind it.
 struct Command {

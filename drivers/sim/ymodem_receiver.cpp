@@ -24,7 +24,8 @@ constexpr std::size_t kAroundData = 4; ///< number, complement and two bytes of 
 YModemReceiver::YModemReceiver(ReceiveArea& area, bool checksAtEnd,
                                std::chrono::milliseconds patience, SteadyTime now)
     : m_area(area), m_checksAtEnd(checksAtEnd), m_patience(patience), m_deadline(now + patience)
-{}
+{
+}
 
 void YModemReceiver::feed(std::byte byte, SteadyTime now)
 {
@@ -112,10 +113,9 @@ void YModemReceiver::header(ByteView content)
     const std::size_t nameEnd = text.find('\0');
     const std::size_t blank = nameEnd == std::string::npos ? nameEnd : text.find(' ', nameEnd);
     std::uint32_t size = 0;
-    const bool sized =
-        blank != std::string::npos &&
-        std::from_chars(text.data() + nameEnd + 1, text.data() + blank, size).ptr ==
-            text.data() + blank;
+    const bool sized = blank != std::string::npos &&
+                       std::from_chars(text.data() + nameEnd + 1, text.data() + blank, size).ptr ==
+                           text.data() + blank;
     if (!sized) { // the size is read up to the first blank
         cancel(Outcome::Failed);
         return;

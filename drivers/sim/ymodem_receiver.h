@@ -26,8 +26,8 @@ public:
     enum class Outcome : std::uint8_t {
         Running,
         Done,
-        Aborted,  ///< by a key or by the sender
-        Failed,   ///< too many errors
+        Aborted, ///< by a key or by the sender
+        Failed,  ///< too many errors
         TooLarge,
         NotStored,
         Invalid,
@@ -61,11 +61,11 @@ private:
     SteadyTime m_deadline;
     Outcome m_outcome = Outcome::Running;
     Bytes m_answer{};
-    Bytes m_packet{};             ///< from the number byte on
+    Bytes m_packet{};               ///< from the number byte on
     std::size_t m_expectedSize = 0; ///< of m_packet; 0: waiting for a lead byte
     bool m_cancelSeen = false;
     bool m_anyFile = false;
-    std::uint32_t m_packets = 0;  ///< of the present file, its header included
+    std::uint32_t m_packets = 0; ///< of the present file, its header included
     int m_errors = 0;
     std::string m_name{};
     std::uint32_t m_size = 0;

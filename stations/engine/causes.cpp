@@ -20,7 +20,6 @@ constexpr std::array kCauses{
           "Hold SETUP, tap RESET, release at yellow"},
     Cause{"C015", Error, "Unit does not answer", "Tap RESET, run the unit again"},
     Cause{"C016", Error, "Another unit appeared in the slot", "Take the unit out, run it alone"},
-    Cause{"C017", Error, "Unit was stopped while it was written", "Run the unit again to inspect it"},
     Cause{"C030", Error, "USB transfer failed", "Check cable and contacts, run again"},
     Cause{"C031", Error, "Port is in use or not permitted", "Close other programs, run again"},
     Cause{"C040", Error, "Firmware image is not usable", "Call the engineer: catalogue"},
@@ -31,7 +30,6 @@ constexpr std::array kCauses{
     Cause{"C060", Error, "Old credentials cannot be cleared here",
           "Hold SETUP 10 s until blue flickers"},
     Cause{"C061", Error, "Unit without firmware holds credentials", "Put in the rework tray"},
-    Cause{"C070", Error, "Unit cannot join the test network", "Check the access point"},
     Cause{"C071", Error, "Handshake endpoint is not running", "Call the line lead"},
     Cause{"C080", Error, "Cloud refuses this station", "Call the line lead: token"},
     Cause{"C090", Error, "Waiting for the operator took too long", "Run the unit again"},
@@ -68,17 +66,49 @@ constexpr std::array kCauses{
     Cause{"S001", Aborted, "Stopped by the operator", "Remove unit"},
 };
 
+/// What a unit, or the way to it, did wrong. A unit that is silent or answers out of turn was not
+/// judged; one that refuses or holds something else was.
+std::string_view idForUnit(Errc code)
+{
+    switch (code) {
+    case Errc::Timeout:
+    case Errc::Protocol:
+    case Errc::Busy:
+    case Errc::NotFound:
+    case Errc::Unavailable:
+        return "C015";
+    case Errc::Io:
+        return "C030";
+    case Errc::Protected:
+        return "F111";
+    default:
+        return "F999";
+    }
+}
+
+std::string_view idForStation(Errc code)
+{
+    switch (code) {
+    case Errc::Busy:
+        return "C051";
+    case Errc::Internal:
+    case Errc::Unavailable:
+    case Errc::Unsupported:
+        return "C998";
+    default:
+        return "C050";
+    }
+}
+
 std::string_view idByBlame(const struct Error& error)
 {
     switch (error.blame) {
     case Blame::Unit:
-        return error.code == Errc::Timeout ? "C015" : "F999";
+        return idForUnit(error.code);
     case Blame::Fixture:
-        if (error.code == Errc::Disconnected)
-            return "C011";
         return error.code == Errc::Denied || error.code == Errc::Busy ? "C031" : "C030";
     case Blame::Station:
-        return error.code == Errc::Busy ? "C051" : "C050";
+        return idForStation(error.code);
     case Blame::Cloud:
         return error.code == Errc::Denied ? "C080" : "H310";
     case Blame::Operator:
@@ -105,6 +135,9 @@ const Cause& causeOf(const struct Error& error)
         return causeById("S001");
     if (!error.cause.empty())
         return causeById(error.cause);
+    // Whoever noticed it: what has left the bus was not judged.
+    if (error.code == Errc::Disconnected)
+        return causeById("C011");
     return causeById(idByBlame(error));
 }
 

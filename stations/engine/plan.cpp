@@ -4,6 +4,12 @@
 
 namespace provost {
 
+std::string StepSpec::placeOf(const std::string& key) const
+{
+    const auto found = places.find(key);
+    return found != places.end() ? found->second : where;
+}
+
 Result<std::string> StepSpec::text(std::string_view key) const
 {
     const auto found = parameters.find(std::string(key));
@@ -12,7 +18,7 @@ Result<std::string> StepSpec::text(std::string_view key) const
             return *value;
     }
     return fail(Errc::InvalidArgument, Blame::Operator,
-                concat(where, ": step ", use, " needs a text \"", key, "\""));
+                concat(placeOf(std::string(key)), ": step ", use, " needs a text \"", key, "\""));
 }
 
 std::string StepSpec::textOr(std::string_view key, std::string_view fallback) const

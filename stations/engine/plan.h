@@ -28,6 +28,9 @@ struct StepSpec {
     std::map<std::string, ParameterValue> parameters{};
     std::map<std::string, Limit> limits{};
     std::string where{}; ///< file:line:column
+    std::map<std::string, std::string> places{}; ///< of keys, where known
+
+    std::string placeOf(const std::string& key) const;
 
     /// @returns InvalidArgument  missing or of another type; names file, line and column
     Result<std::string> text(std::string_view key) const;
@@ -63,6 +66,7 @@ struct TestPlan {
     std::string title{};
     std::string release{};                ///< of the images it installs
     std::string digest{};                 ///< hex SHA-256 of plan, platform and shipping state
+    bool demo = false;                    ///< names demo images: virtual units only
     PlatformSpec platform{};
     std::shared_ptr<const ShippingState> shipping{};
     std::vector<StepSpec> steps{};

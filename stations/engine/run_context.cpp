@@ -9,6 +9,12 @@ namespace provost {
 
 using namespace std::chrono_literals;
 
+void PromptBox::clear()
+{
+    const MutexLock lock(m_mutex);
+    m_reply.reset();
+}
+
 void PromptBox::answer(std::string reply)
 {
     const MutexLock lock(m_mutex);
@@ -60,10 +66,13 @@ void RunProgress::report(std::string_view phase, double fraction)
 }
 
 RunContext::RunContext(const EngineEnvironment& environment, const TestPlan& plan, RunId run,
-                       SlotId slot, UnitUnderTest& unit, PromptBox& prompts)
+                       SlotId slot, const std::string& label, UnitUnderTest& unit,
+                       PromptBox& prompts)
     : m_environment(environment), m_plan(plan), m_run(run), m_slot(slot), m_unit(unit),
       m_prompts(prompts)
 {
+    m_identity.serial = label;
+    m_facts.label = label;
 }
 
 void RunContext::beginAttempt(const StepSpec& spec, int attempt, OpContext op)
@@ -77,7 +86,7 @@ AttemptRecord RunContext::endAttempt(const Result<>& outcome, double seconds)
 {
     critical(false, {});
     m_attempt.seconds = seconds;
-    measure("seconds", seconds);
+    measure("seconds", seconds, "s");
     for (const auto& [name, limit] : m_spec->limits) {
         if (std::ranges::find(m_attempt.measurements, name, &Measurement::name) ==
             m_attempt.measurements.end())
@@ -122,11 +131,12 @@ void RunContext::add(Measurement measurement)
     m_attempt.measurements.push_back(std::move(measurement));
 }
 
-void RunContext::measure(std::string_view name, double value)
+void RunContext::measure(std::string_view name, double value, std::string_view unit)
 {
     Measurement measurement;
     measurement.name = name;
     measurement.value = value;
+    measurement.limit.unit = unit;
     add(std::move(measurement));
 }
 
@@ -174,12 +184,16 @@ Result<> RunContext::settle(std::string_view effect, Verdict verdict)
 
 void RunContext::critical(bool on, std::string_view what)
 {
+    if (!on && !m_isCritical)
+        return;
+    m_isCritical = on;
     m_environment.events.post(
         CriticalWrite{.run = m_run, .slot = m_slot, .on = on, .what = std::string(what)});
 }
 
 Result<std::string> RunContext::ask(std::string_view promptId, std::string_view text)
 {
+    m_prompts.clear();
     m_environment.events.post(PromptRaised{.run = m_run,
                                            .slot = m_slot,
                                            .promptId = std::string(promptId),

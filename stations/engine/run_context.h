@@ -1,7 +1,7 @@
 // One run as its steps see it, and the record it leaves.
 #pragma once
 
-#include "engine/station_engine.h"
+#include "engine/environment.h"
 
 #include <condition_variable>
 #include <optional>
@@ -11,6 +11,8 @@ namespace provost {
 /// Where an operator's answer is handed to a waiting run. Thread-safe.
 class PromptBox {
 public:
+    /// What was answered before nobody asks for any more.
+    void clear();
     void answer(std::string reply);
     Result<std::string> wait(const OpContext& op);
 
@@ -41,7 +43,7 @@ private:
 class RunContext final : public StepContext {
 public:
     RunContext(const EngineEnvironment& environment, const TestPlan& plan, RunId run, SlotId slot,
-               UnitUnderTest& unit, PromptBox& prompts);
+               const std::string& label, UnitUnderTest& unit, PromptBox& prompts);
 
     /// Before each attempt: what the step may use, and an empty attempt to fill.
     void beginAttempt(const StepSpec& spec, int attempt, OpContext op);
@@ -49,8 +51,6 @@ public:
     AttemptRecord endAttempt(const Result<>& outcome, double seconds);
     const std::vector<HandshakeArrow>& arrows() const { return m_arrows; }
     const UnitIdentity& identity() const { return m_identity; }
-    UnitIdentity& identity() { return m_identity; }
-    bool simulated() const { return m_unit.simulated(); }
 
     const OpContext& op() const override { return *m_op; }
     RunId run() const override { return m_run; }
@@ -64,7 +64,7 @@ public:
     ProvisioningClient& cloud() override { return m_environment.cloud; }
     HandshakeServer& handshakes() override { return m_environment.handshakes; }
     Result<> identified(const UnitIdentity& unit, std::string_view route) override;
-    void measure(std::string_view name, double value) override;
+    void measure(std::string_view name, double value, std::string_view unit) override;
     void measure(std::string_view name, std::string value) override;
     void notMeasured(std::string_view name) override;
     void note(std::string text) override { m_attempt.note = std::move(text); }
@@ -89,6 +89,7 @@ private:
     std::optional<OpContext> m_op;
     AttemptRecord m_attempt;
     std::vector<HandshakeArrow> m_arrows;
+    bool m_isCritical = false;
 };
 
 } // namespace provost

@@ -2,8 +2,7 @@
 #pragma once
 
 #include "core/mutex.h"
-#include "engine/events.h"
-#include "engine/step.h"
+#include "engine/environment.h"
 
 #include <map>
 #include <memory>
@@ -11,19 +10,7 @@
 
 namespace provost {
 
-/// Everything a run needs from outside; all of it outlives the engine.
-struct EngineEnvironment {
-    const Clock& clock;
-    Journal& journal;
-    ImageCatalog& images;
-    ProvisioningClient& cloud;
-    HandshakeServer& handshakes;
-    const StepRegistry& steps;
-    const StationSettings& station;
-    EventSink& events;
-    /// A new UnitUnderTest for whatever is in the slot.
-    std::function<std::unique_ptr<UnitUnderTest>(SlotId)> unitIn;
-};
+struct ActiveRun;
 
 /// Thread-safe.
 class StationEngine {
@@ -31,22 +18,27 @@ public:
     explicit StationEngine(EngineEnvironment environment);
     ~StationEngine(); ///< stops every run and waits for its verdict
 
-    /// @returns Busy  the slot runs already
+    /// @returns Busy  the slot runs already; Unavailable  the computer gives no further thread
     Result<> start(SlotId slot, const std::string& label, std::shared_ptr<const TestPlan> plan);
-    /// Returns at once; the verdict arrives as an event.
+    /// Posts StopRequested and returns at once; the verdict arrives as an event.
     void abort(SlotId slot);
     void abortAll();
     void answer(RunId run, const std::string& reply);
     bool busy(SlotId slot) const;
 
 private:
-    struct Slot;
-    void work(Slot& slot, std::shared_ptr<const TestPlan> plan, std::string label,
-              std::stop_token stop);
+    struct Slot {
+        std::shared_ptr<ActiveRun> active{}; ///< null: free
+        std::jthread thread{};               ///< of the present run, or of the last one
+    };
+    Result<> launch(SlotId slot, const std::string& label, std::shared_ptr<const TestPlan> plan,
+                    std::shared_ptr<ActiveRun> active);
+    std::shared_ptr<ActiveRun> activeIn(SlotId slot) const;
+    void release(SlotId slot);
 
     EngineEnvironment m_environment;
     mutable Mutex m_mutex;
-    std::map<SlotId, std::unique_ptr<Slot>> m_slots PROVOST_GUARDED_BY(m_mutex);
+    std::map<SlotId, Slot> m_slots PROVOST_GUARDED_BY(m_mutex);
 };
 
 } // namespace provost

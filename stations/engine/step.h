@@ -19,12 +19,12 @@ namespace provost {
 struct UnitFacts {
     UnitIdentification id{};
     std::string label{};
+    std::string keyFingerprint{};         ///< of the key that the run kept or burnt
     Bytes publicKeyDer{};                 ///< derived from what is ON the unit
     bool keyKept = false;
     bool registered = false;              ///< 2xx seen in this run
     bool credentialsGiven = false;        ///< test credentials may be on the unit
-    bool needsShippingCleanUp = false;
-    std::vector<OutboxEntry> outbox{};    ///< inserted with the verdict
+    std::vector<OutboxEntry> outbox{};    ///< inserted with a HOLD verdict
 };
 
 /// All a step may touch. Owned and used by one slot's thread.
@@ -46,7 +46,8 @@ public:
     /// Binds unit and run in the journal and tells the screens.
     virtual Result<> identified(const UnitIdentity& unit, std::string_view route) = 0;
     /// Limit: from the plan. A limit named there and never measured makes the step fail.
-    virtual void measure(std::string_view name, double value) = 0;
+    /// @param unit  of a value without limit; a limit brings its own
+    virtual void measure(std::string_view name, double value, std::string_view unit) = 0;
     virtual void measure(std::string_view name, std::string value) = 0;
     /// Was to be measured and the unit does not report it: no value, never 0.
     virtual void notMeasured(std::string_view name) = 0;
@@ -69,16 +70,27 @@ public:
     virtual Result<> run(StepContext& context) = 0;
 };
 
+/// What a plan may say about a step.
+struct StepTraits {
+    std::vector<std::string> parameters{};
+    std::vector<std::string> measurements{}; ///< besides "seconds", which every step has
+};
+
 class StepRegistry {
 public:
     using Factory = std::function<Result<std::unique_ptr<Step>>(const StepSpec&)>;
-    void add(std::string id, Factory factory);
+    void add(std::string id, Factory factory, StepTraits traits = {});
     bool has(std::string_view id) const;
-    /// @returns InvalidArgument  no such step, or its parameters are wrong (file:line:column)
+    /// @returns InvalidArgument  no such step, it knows no such parameter or measurement, or a
+    ///                           parameter is wrong (file:line:column)
     Result<std::unique_ptr<Step>> make(const StepSpec& spec) const;
 
 private:
-    std::map<std::string, Factory, std::less<>> m_factories;
+    struct Entry {
+        Factory factory{};
+        StepTraits traits{};
+    };
+    std::map<std::string, Entry, std::less<>> m_entries;
 };
 
 /// DO NOT UNPLUG for a scope.

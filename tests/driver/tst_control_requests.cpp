@@ -64,9 +64,18 @@ private:
     UsbDeviceInfo m_info{.id = {0x2b04, 0xc006}};
 };
 
-Bytes hex(std::string_view text) { return fromHex(text).value_or(Bytes{}); }
-ScriptedUnit::Answer stall() { return fail(Errc::Protocol, Blame::Unit, "stalled"); }
-ScriptedUnit::Answer gone() { return fail(Errc::Disconnected, Blame::Fixture, "gone"); }
+Bytes hex(std::string_view text)
+{
+    return fromHex(text).value_or(Bytes{});
+}
+ScriptedUnit::Answer stall()
+{
+    return fail(Errc::Protocol, Blame::Unit, "stalled");
+}
+ScriptedUnit::Answer gone()
+{
+    return fail(Errc::Disconnected, Blame::Fixture, "gone");
+}
 
 struct Bench {
     VirtualClock clock;
@@ -93,7 +102,7 @@ struct Bench {
 class TstControlRequests : public QObject {
     Q_OBJECT
 
-private slots:
+private Q_SLOTS:
     void raw_readsTextWithoutClaiming();
     void raw_refusesWhatIsNoDeviceId();
     void raw_stallMeansOldFirmware();
@@ -111,7 +120,8 @@ private slots:
 void TstControlRequests::raw_readsTextWithoutClaiming()
 {
     Bench bench;
-    bench.unit.answers = {toBytes("1E0047001347343339383037"), toBytes(std::string_view("2.3.1\0\0", 7))};
+    bench.unit.answers = {toBytes("1E0047001347343339383037"),
+                          toBytes(std::string_view("2.3.1\0\0", 7))};
     QCOMPARE(bench.requests.deviceId(bench.op()).value_or(""),
              std::string("1e0047001347343339383037"));
     QCOMPARE(bench.requests.systemVersion(bench.op()).value_or(""), std::string("2.3.1"));
@@ -155,8 +165,14 @@ void TstControlRequests::queued_sendsAndReceives()
 {
     Bench bench;
     // INIT: flags status|id, pending, id 7. CHECK: ok. SEND. CHECK: pending, then size 3, result 0.
-    bench.unit.answers = {hex("030000000200" "0700"), hex("010000000000"), Bytes{},
-                          hex("010000000200"), hex("0d0000000000" "03000000" "00000000"),
+    bench.unit.answers = {hex("030000000200"
+                              "0700"),
+                          hex("010000000000"),
+                          Bytes{},
+                          hex("010000000200"),
+                          hex("0d0000000000"
+                              "03000000"
+                              "00000000"),
                           hex("0a0b0c")};
     const auto reply = bench.requests.queued(211, toBytes("\x08\x03"), bench.op());
     VERIFY_OK(reply);
@@ -178,7 +194,10 @@ void TstControlRequests::queued_sendsAndReceives()
 void TstControlRequests::queued_withoutPayloadSkipsSend()
 {
     Bench bench;
-    bench.unit.answers = {hex("030000000000" "0100"), hex("090000000000" "00000000")};
+    bench.unit.answers = {hex("030000000000"
+                              "0100"),
+                          hex("090000000000"
+                              "00000000")};
     VERIFY_OK(bench.requests.clearWifiCredentials(bench.op()));
     QCOMPARE(bench.unit.seen.size(), std::size_t{2});
     QCOMPARE(bench.unit.seen[0].setup.index, std::uint16_t{115});
@@ -188,8 +207,11 @@ void TstControlRequests::queued_withoutPayloadSkipsSend()
 void TstControlRequests::queued_waitsWhileTheUnitIsBusy()
 {
     Bench bench;
-    bench.unit.answers = {hex("010000000300"), hex("010000000400"), hex("030000000000" "0100"),
-                          hex("090000000000" "00000000")};
+    bench.unit.answers = {hex("010000000300"), hex("010000000400"),
+                          hex("030000000000"
+                              "0100"),
+                          hex("090000000000"
+                              "00000000")};
     const auto before = bench.clock.now();
     VERIFY_OK(bench.requests.clearWifiCredentials(bench.op()));
     QVERIFY(bench.clock.now() - before >= 30ms);
@@ -206,7 +228,10 @@ void TstControlRequests::queued_givesUpOnAUnitThatStaysBusy()
 void TstControlRequests::queued_negativeResultIsDenied()
 {
     Bench bench;
-    bench.unit.answers = {hex("030000000000" "0100"), hex("090000000000" "88ffffff")};
+    bench.unit.answers = {hex("030000000000"
+                              "0100"),
+                          hex("090000000000"
+                              "88ffffff")};
     const auto reply = bench.requests.queued(213, {}, bench.op());
     VERIFY_FAILS(reply, Errc::Denied);
     QCOMPARE(reply.error().native.value_or(0), -120);
@@ -215,7 +240,9 @@ void TstControlRequests::queued_negativeResultIsDenied()
 void TstControlRequests::queued_notFoundAndStallAreUnsupported()
 {
     Bench bench;
-    bench.unit.answers = {stall(), hex("010000000500"), hex("030000000000" "0100"),
+    bench.unit.answers = {stall(), hex("010000000500"),
+                          hex("030000000000"
+                              "0100"),
                           hex("010000000500"), Bytes{}};
     VERIFY_FAILS(bench.requests.clearWifiCredentials(bench.op()), Errc::Unsupported);
     VERIFY_FAILS(bench.requests.clearWifiCredentials(bench.op()), Errc::Unsupported);
@@ -224,17 +251,26 @@ void TstControlRequests::queued_notFoundAndStallAreUnsupported()
 
 void TstControlRequests::queued_shortRepliesAreErrors()
 {
-    for (const std::string_view reply : {"", "0300", "0300000000", "030000000000", "03000000000001"}) {
+    for (const std::string_view reply :
+         {"", "0300", "0300000000", "030000000000", "03000000000001"}) {
         Bench bench;
         bench.unit.answers = {hex(reply)};
-        VERIFY_FAILS(bench.requests.clearWifiCredentials(bench.op()), Errc::Protocol);
+        VERIFY_FAILS(bench.requests.clearWifiCredentials(bench.op()), Errc::InvalidData);
     }
     Bench huge;
-    huge.unit.answers = {hex("030000000000" "0100"), hex("0d0000000000" "ffffffff" "00000000"),
+    huge.unit.answers = {hex("030000000000"
+                             "0100"),
+                         hex("0d0000000000"
+                             "ffffffff"
+                             "00000000"),
                          hex("010000000000")};
     VERIFY_FAILS(huge.requests.queued(211, {}, huge.op()), Errc::Protocol);
     Bench cut;
-    cut.unit.answers = {hex("030000000000" "0100"), hex("0d0000000000" "04000000" "00000000"),
+    cut.unit.answers = {hex("030000000000"
+                            "0100"),
+                        hex("0d0000000000"
+                            "04000000"
+                            "00000000"),
                         hex("0a0b0c"), hex("010000000000")};
     VERIFY_FAILS(cut.requests.queued(211, {}, cut.op()), Errc::Protocol);
 }
@@ -243,7 +279,8 @@ void TstControlRequests::queued_pendingEndsAtTheDeadlineAndIsReset()
 {
     Bench bench;
     bench.unit.answers.assign(10000, hex("010000000200"));
-    bench.unit.answers.front() = hex("030000000000" "0900");
+    bench.unit.answers.front() = hex("030000000000"
+                                     "0900");
     VERIFY_FAILS(bench.requests.queued(115, {}, bench.op(10s)), Errc::Timeout);
     QCOMPARE(bench.unit.seen.back().setup.request, std::uint8_t{5});
     QCOMPARE(bench.unit.seen.back().setup.index, std::uint16_t{9});

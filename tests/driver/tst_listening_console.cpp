@@ -235,7 +235,7 @@ Bytes pattern(std::size_t size)
 class TstListeningConsole : public QObject {
     Q_OBJECT
 
-private slots:
+private Q_SLOTS:
     void deviceId_isReadFromEveryBoardsWords_data();
     void deviceId_isReadFromEveryBoardsWords();
     void deviceId_timesOutWhereNobodyListens();
@@ -270,8 +270,8 @@ void TstListeningConsole::deviceId_isReadFromEveryBoardsWords_data()
     QTest::addColumn<QByteArray>("text");
     QTest::newRow("Photon") << QByteArray("Your device id is 1e0047001347343339383037\r\n");
     QTest::newRow("Core") << QByteArray("Your core id is 1E0047001347343339383037\r\n");
-    QTest::newRow("Electron") << QByteArray(
-        "Device ID: 1e0047001347343339383037\r\nIMEI: 353162070912345\r\nICCID: 8934076500002589\r\n");
+    QTest::newRow("Electron") << QByteArray("Device ID: 1e0047001347343339383037\r\nIMEI: "
+                                            "353162070912345\r\nICCID: 8934076500002589\r\n");
     QTest::newRow("echo") << QByteArray("i\r\nYour device id is 1e0047001347343339383037\r\n");
     QTest::newRow("boot text") << QByteArray(
         "\r\n0000001234 [system] INFO: cafe\r\nYour device id is 1e0047001347343339383037\r\n");
@@ -280,7 +280,7 @@ void TstListeningConsole::deviceId_isReadFromEveryBoardsWords_data()
 void TstListeningConsole::deviceId_isReadFromEveryBoardsWords()
 {
     QFETCH(QByteArray, text);
-    for (const std::size_t chunk : {1, 3, 64}) {
+    for (const std::size_t chunk : {1U, 3U, 64U}) {
         Bench bench;
         bench.line.chunk = chunk;
         bench.answers('i', text.toStdString());
@@ -340,8 +340,9 @@ void TstListeningConsole::macAddress_isFound()
 void TstListeningConsole::modules_areReadPastEcho()
 {
     Bench bench;
-    bench.answers('s', "s\r\n{\"p\":6,\"m\":[{\"s\":16384,\"l\":\"m\",\"vc\":30,\"vv\":30,\"f\":\"b\","
-                       "\"n\":\"0\",\"v\":501,\"d\":[]}],\"x\":\"}{\\\"\"}\r\n");
+    bench.answers('s',
+                  "s\r\n{\"p\":6,\"m\":[{\"s\":16384,\"l\":\"m\",\"vc\":30,\"vv\":30,\"f\":\"b\","
+                  "\"n\":\"0\",\"v\":501,\"d\":[]}],\"x\":\"}{\\\"\"}\r\n");
     const auto report = bench.console.modules(bench.op());
     VERIFY_OK(report);
     QCOMPARE(report->find('b')->version, 501);
@@ -368,13 +369,13 @@ void TstListeningConsole::wifi_walksEveryVariant_data()
                                                text(kCipherPrompt), text(kPasswordPrompt),
                                                text(kSaved)}
                                 << 3 << QStringList{"line", "3", "3", secret};
-    QTest::newRow("scan found it") << QStringList{text(kSsidPrompt), text(kPasswordPrompt),
-                                                  text(kSaved)}
-                                   << 3 << QStringList{"line", secret};
-    QTest::newRow("enterprise suffix") << QStringList{text(kSsidPrompt), text(kLongSecurityPrompt),
-                                                      text(kCipherPrompt), text(kPasswordPrompt),
-                                                      text(kSaved)}
-                                       << 2 << QStringList{"line", "2", "3", secret};
+    QTest::newRow("scan found it")
+        << QStringList{text(kSsidPrompt), text(kPasswordPrompt), text(kSaved)} << 3
+        << QStringList{"line", secret};
+    QTest::newRow("enterprise suffix")
+        << QStringList{text(kSsidPrompt), text(kLongSecurityPrompt), text(kCipherPrompt),
+                       text(kPasswordPrompt), text(kSaved)}
+        << 2 << QStringList{"line", "2", "3", secret};
     QTest::newRow("WEP has no cipher") << QStringList{text(kSsidPrompt), text(kSecurityPrompt),
                                                       text(kPasswordPrompt), text(kCoreSaved)}
                                        << 1 << QStringList{"line", "1", secret};
@@ -388,7 +389,7 @@ void TstListeningConsole::wifi_walksEveryVariant()
     QFETCH(int, security);
     QFETCH(QStringList, inputs);
     for (const bool echoes : {false, true}) {
-        for (const std::size_t chunk : {1, 5, 200}) {
+        for (const std::size_t chunk : {1U, 5U, 200U}) {
             Bench bench;
             bench.line.chunk = chunk;
             bench.line.wantsSecrets = true;
@@ -412,8 +413,8 @@ void TstListeningConsole::wifi_reportsDerpAsDenied()
     Bench bench;
     Dialogue dialogue{.prompts = {kSsidPrompt, kPasswordPrompt, kDerp}, .echoes = true};
     dialogue.attach(bench.line);
-    const auto saved = bench.console.setWifi("line", SecretBytes(viewOf(kSecret)),
-                                             WifiSecurity::Wpa2, bench.op());
+    const auto saved =
+        bench.console.setWifi("line", SecretBytes(viewOf(kSecret)), WifiSecurity::Wpa2, bench.op());
     VERIFY_FAILS(saved, Errc::Denied);
     QVERIFY(describe(saved.error()).find(kSecret) == std::string::npos);
 }
@@ -423,9 +424,9 @@ void TstListeningConsole::wifi_refusesEnterpriseNetworks()
     Bench bench;
     Dialogue dialogue{.prompts = {kSsidPrompt, "EAP Type 0=PEAP/MSCHAPv2, 1=EAP-TLS: "}};
     dialogue.attach(bench.line);
-    VERIFY_FAILS(bench.console.setWifi("line", SecretBytes(viewOf(kSecret)), WifiSecurity::Wpa2,
-                                       bench.op()),
-                 Errc::Unsupported);
+    VERIFY_FAILS(
+        bench.console.setWifi("line", SecretBytes(viewOf(kSecret)), WifiSecurity::Wpa2, bench.op()),
+        Errc::Unsupported);
 }
 
 void TstListeningConsole::wifi_refusesTextThatWouldSplitTheLine()
@@ -448,8 +449,8 @@ void TstListeningConsole::wifi_timesOutWithoutThePassword()
     Bench bench;
     Dialogue dialogue{.prompts = {kSsidPrompt, kPasswordPrompt}, .echoes = true};
     dialogue.attach(bench.line);
-    const auto saved = bench.console.setWifi("line", SecretBytes(viewOf(kSecret)),
-                                             WifiSecurity::Wpa2, bench.op());
+    const auto saved =
+        bench.console.setWifi("line", SecretBytes(viewOf(kSecret)), WifiSecurity::Wpa2, bench.op());
     VERIFY_FAILS(saved, Errc::Timeout);
     QVERIFY(describe(saved.error()).find(kSecret) == std::string::npos);
     QVERIFY(describe(saved.error()).find("behind the password") != std::string::npos);
@@ -541,10 +542,13 @@ void TstListeningConsole::ymodem_startsAgainBehindALateC()
     bench.line.say("C", 3s);
     bench.line.onWrite([&](ByteView frame) {
         if (u8(frame[0]) == 0x04)
-            bench.line.say("\x06" "C");
+            bench.line.say("\x06"
+                           "C");
         else if (u8(frame[1]) == 0)
             // The receiver's next 'C' crosses the header; its ACK follows.
-            bench.line.say(++headers == 1 ? "C\x06" "C" : "\x06");
+            bench.line.say(++headers == 1 ? "C\x06"
+                                            "C"
+                                          : "\x06");
         else
             bench.line.say("\x06");
     });
@@ -562,9 +566,13 @@ void TstListeningConsole::ymodem_answersTheEotHandshake()
     bench.line.say("C");
     bench.line.onWrite([&](ByteView frame) {
         if (u8(frame[0]) == 0x04)
-            bench.line.say(++ends == 1 ? "\x15" : "\x06" "C");
+            bench.line.say(++ends == 1 ? "\x15"
+                                       : "\x06"
+                                         "C");
         else
-            bench.line.say(u8(frame[1]) == 0 ? "\x06" "C" : "\x06");
+            bench.line.say(u8(frame[1]) == 0 ? "\x06"
+                                               "C"
+                                             : "\x06");
     });
     YModemSender sender(bench.line);
     VERIFY_OK(sender.send("a.bin", pattern(10), bench.op()));
@@ -578,7 +586,9 @@ void TstListeningConsole::ymodem_givesUpAfterTenRefusals()
     bench.line.say("C");
     bench.line.onWrite([&](ByteView frame) {
         if (frame.size() > 100)
-            bench.line.say(u8(frame[1]) == 0 ? "\x06" "C" : "\x15");
+            bench.line.say(u8(frame[1]) == 0 ? "\x06"
+                                               "C"
+                                             : "\x15");
     });
     YModemSender sender(bench.line);
     VERIFY_FAILS(sender.send("a.bin", pattern(10), bench.op()), Errc::Protocol);
@@ -594,7 +604,9 @@ void TstListeningConsole::ymodem_cancelsTheReceiverWhenStopped()
     bench.line.onWrite([&](ByteView frame) {
         if (++frames == 4)
             stop.request_stop();
-        bench.line.say(u8(frame[1]) == 0 ? "\x06" "C" : "\x06");
+        bench.line.say(u8(frame[1]) == 0 ? "\x06"
+                                           "C"
+                                         : "\x06");
     });
     OpContext op = bench.op();
     op.stop = stop.get_token();
@@ -611,7 +623,8 @@ void TstListeningConsole::ymodem_streamsWhereTheReceiverAsksForIt()
     std::vector<int> numbers;
     bench.line.onWrite([&](ByteView frame) {
         if (u8(frame[0]) == 0x04) {
-            bench.line.say("\x06" "G");
+            bench.line.say("\x06"
+                           "G");
             return;
         }
         numbers.push_back(u8(frame[1]));

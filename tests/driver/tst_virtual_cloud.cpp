@@ -109,7 +109,8 @@ public:
     enum class Behaviour : std::uint8_t { Right, OtherDeviceKey, OtherSignature, HangsUp };
 
     LoopbackServer(const QString& script, Behaviour behaviour)
-        : m_key(must(RsaPrivateKey::fromBytes(hex(transcript(script)["serverPrivateKeyPkcs1Der"])))),
+        : m_key(
+              must(RsaPrivateKey::fromBytes(hex(transcript(script)["serverPrivateKeyPkcs1Der"])))),
           m_otherKey(must(RsaPrivateKey::fromBytes(
               hex(transcript("electron-tcp-little-endian-id")["serverPrivateKeyPkcs1Der"])))),
           m_behaviour(behaviour)
@@ -183,8 +184,7 @@ private:
         if (!take(socket, sealed, stop) || m_behaviour == Behaviour::HangsUp)
             return;
         const auto plain = m_key.decrypt(sealed);
-        if (!plain || plain->size() != 214 ||
-            !equalBytes(plain->reveal().first(40), nonce))
+        if (!plain || plain->size() != 214 || !equalBytes(plain->reveal().first(40), nonce))
             return;
         const RsaPublicKey offered = must(RsaPublicKey::fromDer(plain->reveal().subspan(52)));
         const Bytes credentials = must(randomBytes(40));
@@ -192,8 +192,7 @@ private:
         if (m_behaviour == Behaviour::OtherDeviceKey)
             cipher = must(must(RsaPrivateKey::generate(1024)).publicKey().encrypt(credentials));
         const Bytes mac = hmacSha1(credentials, cipher);
-        const RsaPrivateKey& signer =
-            m_behaviour == Behaviour::OtherSignature ? m_otherKey : m_key;
+        const RsaPrivateKey& signer = m_behaviour == Behaviour::OtherSignature ? m_otherKey : m_key;
         put(socket, cipher);
         put(socket, must(signer.signRaw(mac)));
         session(socket, credentials, stop);
@@ -391,8 +390,8 @@ private Q_SLOTS:
         QTest::addColumn<int>("colour");
         QTest::addColumn<QString>("line");
         using B = LoopbackServer::Behaviour;
-        QTest::newRow("wrong key") << int(B::OtherDeviceKey) << 6 << int(sim::LedColour::Orange)
-                                   << "Could not set key, 6";
+        QTest::newRow("wrong key")
+            << int(B::OtherDeviceKey) << 6 << int(sim::LedColour::Orange) << "Could not set key, 6";
         QTest::newRow("wrong signature") << int(B::OtherSignature) << 8
                                          << int(sim::LedColour::Magenta) << "Could not set key, 8";
         QTest::newRow("hangs up") << int(B::HangsUp) << -19 << int(sim::LedColour::Red)
@@ -408,7 +407,8 @@ private Q_SLOTS:
         Rig rig(benchText(kOnline + "\nkey = \"self-made\""));
         pointAt(rig, server.port);
         QVERIFY(rig.until([&] { return rig.board().lastCloudError() == error; }));
-        QVERIFY(rig.until([&] { return shown(rig, sim::LedColour(colour), sim::LedPattern::Solid); }));
+        QVERIFY(
+            rig.until([&] { return shown(rig, sim::LedColour(colour), sim::LedPattern::Solid); }));
         QVERIFY(logged(rig, line.toStdString()));
         QVERIFY(rig.until([&] { return rig.board().cloudAttempts() > 2; }));
     }

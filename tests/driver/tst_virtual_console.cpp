@@ -72,8 +72,10 @@ unsigned installedBootloader(Rig& rig)
 
 class Vendor {
 public:
-    explicit Vendor(Rig& rig) : m_rig(rig), m_device(must(rig.bench().usb().open(rig.waitFor(kCdc))))
-    {}
+    explicit Vendor(Rig& rig)
+        : m_rig(rig), m_device(must(rig.bench().usb().open(rig.waitFor(kCdc))))
+    {
+    }
     Result<Bytes> in(std::uint8_t request, std::uint16_t value, std::uint16_t index,
                      std::size_t size)
     {
@@ -85,8 +87,8 @@ public:
     }
     Result<> out(std::uint8_t request, std::uint16_t index, ByteView data)
     {
-        return m_device->controlOut({.requestType = 0x40, .request = request, .index = index},
-                                    data, m_rig.op());
+        return m_device->controlOut({.requestType = 0x40, .request = request, .index = index}, data,
+                                    m_rig.op());
     }
     /// INIT, SEND, CHECK, RECV; result code first.
     std::pair<int, Bytes> queued(std::uint16_t type, ByteView payload)
@@ -128,7 +130,7 @@ private Q_SLOTS:
         std::string mac = console.command('m', "\r\n");
         mac += console.readUntil("\r\n");
         QVERIFY(QString::fromStdString(mac).contains(QRegularExpression(
-                        "^Your device MAC address is\r\n([0-9a-f]{2}:){5}[0-9a-f]{2}\r\n$")));
+            "^Your device MAC address is\r\n([0-9a-f]{2}:){5}[0-9a-f]{2}\r\n$")));
         QCOMPARE(console.command('c', "\r\n"), std::string("Device claimed: no\r\n"));
     }
 
@@ -172,9 +174,11 @@ private Q_SLOTS:
         Rig rig(benchText(kStock152));
         RawConsole console(rig);
         console.command('w', "SSID: ");
-        console.send("elsewherf\x08" "e\n");
+        console.send("elsewherf\x08"
+                     "e\n");
         QCOMPARE(console.readUntil("Enterprise: "),
-                 std::string("elsewherf\x08" "e\r\nSecurity 0=unsecured, 1=WEP, 2=WPA, 3=WPA2, "
+                 std::string("elsewherf\x08"
+                             "e\r\nSecurity 0=unsecured, 1=WEP, 2=WPA, 3=WPA2, "
                              "4=WPA Enterprise, 5=WPA2 Enterprise: "));
         console.send("9\n");
         console.readUntil("Enterprise: ");
@@ -238,18 +242,21 @@ private Q_SLOTS:
     {
         Rig rig(benchText(kStock152));
         RawConsole console(rig);
-        QCOMPARE(console.command('f', "\r\n"),
-                 std::string("Waiting for the binary file to be sent ... (press 'a' to abort)\r\n"));
+        QCOMPARE(
+            console.command('f', "\r\n"),
+            std::string("Waiting for the binary file to be sent ... (press 'a' to abort)\r\n"));
         sendFile(console, bootloader(1006));
         QCOMPARE(console.answer(5s), kAck);
-        QCOMPARE(console.readUntil("update...\r\n"),
-                 std::string("\r\nDownloaded file successfully!\r\nName: binary\r\nSize: 15492 bytes"
-                             "\r\nRestarting system to apply firmware update...\r\n"));
+        QCOMPARE(
+            console.readUntil("update...\r\n"),
+            std::string("\r\nDownloaded file successfully!\r\nName: binary\r\nSize: 15492 bytes"
+                        "\r\nRestarting system to apply firmware update...\r\n"));
         QCOMPARE(installedBootloader(rig), 1006U);
         const Bytes none;
-        QVERIFY(rig.until([&] { return must(rig.bench().serial().enumerate()).empty() ||
-                                       rig.board().mode() == sim::PhotonMode::Booting ||
-                                       !console.port().discardInput(); }));
+        QVERIFY(rig.until([&] {
+            return must(rig.bench().serial().enumerate()).empty() ||
+                   rig.board().mode() == sim::PhotonMode::Booting || !console.port().discardInput();
+        }));
     }
 
     void yModem_copiesASystemPartAtTheRestart()
@@ -403,12 +410,15 @@ private Q_SLOTS:
         Vendor vendor(rig);
         const Bytes before = vendor.queued(221, *fromHex("0801")).second;
         QCOMPARE(toText(ByteView(before).subspan(2, 15)), std::string("device.spark.io"));
-        Bytes set = *fromHex("0803" "12" "a602"); // type 3, 294 bytes
+        Bytes set = *fromHex("0803"
+                             "12"
+                             "a602"); // type 3, 294 bytes
         set.resize(set.size() + 294, std::byte{0x42});
         QCOMPARE(vendor.queued(210, set).first, 0);
         QVERIFY(vendor.queued(221, *fromHex("0801")).first < 0);
         QCOMPARE(vendor.queued(211, *fromHex("0803")).second.size(), std::size_t{768 + 3});
-        Bytes address = *fromHex("0801" "1209");
+        Bytes address = *fromHex("0801"
+                                 "1209");
         ByteWriter(address).text("127.0.0.1").raw(*fromHex("18b32c"));
         QCOMPARE(vendor.queued(220, address).first, 0);
         QCOMPARE(toHex(vendor.queued(221, *fromHex("0801")).second),

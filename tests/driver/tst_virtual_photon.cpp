@@ -49,7 +49,8 @@ private Q_SLOTS:
         QCOMPARE(device->info().serial, std::string("1f002a000547343233323032"));
         QVERIFY(device->info().simulated);
         const Bytes microsoft = must(device->descriptor(3, 0xEE));
-        QCOMPARE(toHex(microsoft), std::string("12034d005300460054003100300030" "00ee00"));
+        QCOMPARE(toHex(microsoft), std::string("12034d005300460054003100300030"
+                                               "00ee00"));
     }
 
     void serialNumbers_followTheVersions_data()
@@ -303,7 +304,8 @@ private Q_SLOTS:
         QFETCH(QString, stock);
         QFETCH(quint32, broken);
         QFETCH(int, mode);
-        Rig rig(benchText(concat("stock = \"", stock.toStdString(), "\"\ncredentials = \"foreign\"")));
+        Rig rig(
+            benchText(concat("stock = \"", stock.toStdString(), "\"\ncredentials = \"foreign\"")));
         if (mode == int(sim::PhotonMode::Listening))
             mode = int(sim::PhotonMode::Application);
         rig.waitFor(stock == "empty" ? kDfu : kCdc);
@@ -339,9 +341,8 @@ private Q_SLOTS:
                                               .function = sim::ModuleFunction::Bootloader});
         rig.board().pokeFlash(0x08000000, newer);
         rig.board().reset();
-        QVERIFY(rig.until([&] {
-            return readLe16(rig.board().readFlash(0x08000000 + 0x184 + 10, 2)) == 11;
-        }));
+        QVERIFY(rig.until(
+            [&] { return readLe16(rig.board().readFlash(0x08000000 + 0x184 + 10, 2)) == 11; }));
     }
 
     void otaFlag_installsTheBootloaderInTheReceiveArea()
@@ -356,11 +357,12 @@ private Q_SLOTS:
         must(dfu.command(0x41, 0x080C0000));
         must(dfu.command(0x21, 0x080C0000));
         for (std::uint16_t block = 0; std::size_t{block} * 4096 < bootloader.size(); ++block)
-            must(dfu.carryOut(static_cast<std::uint16_t>(block + 2),
-                              ByteView(bootloader)
-                                  .subspan(std::size_t{block} * 4096,
-                                           std::min<std::size_t>(
-                                               4096, bootloader.size() - std::size_t{block} * 4096))));
+            must(dfu.carryOut(
+                static_cast<std::uint16_t>(block + 2),
+                ByteView(bootloader)
+                    .subspan(std::size_t{block} * 4096,
+                             std::min<std::size_t>(4096, bootloader.size() -
+                                                             std::size_t{block} * 4096))));
         dfu.alternate(1);
         must(dfu.write(1753, *fromHex("a5")));
         dfu.leave();
@@ -411,7 +413,8 @@ private Q_SLOTS:
         QTest::addColumn<QString>("message");
         QTest::newRow("key") << "colour = 3" << "rig.toml:13:1: [slot.unit] unknown key \"colour\"";
         QTest::newRow("word") << "key = \"old\"" << "rig.toml:13:7: [slot.unit] key: one of";
-        QTest::newRow("stock") << "stock = \"9.9\"" << "rig.toml:13:9: [slot.unit] no stock \"9.9\"";
+        QTest::newRow("stock") << "stock = \"9.9\""
+                               << "rig.toml:13:9: [slot.unit] no stock \"9.9\"";
     }
     void benchFile_namesThePlaceOfAMistake()
     {

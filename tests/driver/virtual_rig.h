@@ -112,10 +112,7 @@ public:
         return m_device.controlOut({.requestType = 0x21, .request = 1, .value = block}, data,
                                    m_rig.op());
     }
-    Result<Bytes> upload(std::uint16_t block, std::size_t size)
-    {
-        return in(2, block, size);
-    }
+    Result<Bytes> upload(std::uint16_t block, std::size_t size) { return in(2, block, size); }
     Result<Status> status()
     {
         const Bytes answer = TRY(in(3, 0, 6));

@@ -43,7 +43,7 @@ private:
 class TstOutboxSender : public QObject {
     Q_OBJECT
 
-private slots:
+private Q_SLOTS:
     void initTestCase();
     void init();
     void cleanup();

@@ -32,7 +32,7 @@ SecretBytes secret(std::string_view text)
 class TstProvisioningClient : public QObject {
     Q_OBJECT
 
-private slots:
+private Q_SLOTS:
     void initTestCase();
     void init();
     void cleanup();

@@ -3,6 +3,7 @@
 #include "core/byte_io.h"
 #include "core/text.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <unistd.h>
@@ -55,6 +56,15 @@ std::string rootHub()
                   attribute("bConfigurationValue", "1"), attribute("bNumConfigurations", "1"),
                   attribute("idVendor", "1d6b"), attribute("idProduct", "0002"),
                   "H: descriptors=", kRootHub, "\n\n");
+}
+
+/// libumockdev reads upper-case digits only.
+std::string upperHex(ByteView bytes)
+{
+    std::string text = toHex(bytes);
+    std::transform(text.begin(), text.end(), text.begin(),
+                   [](char c) { return c >= 'a' ? static_cast<char>(c - 'a' + 'A') : c; });
+    return text;
 }
 
 std::string_view speedText(std::uint32_t speed)
@@ -129,7 +139,7 @@ bool TestBed::plug(std::shared_ptr<UsbIpConnection> connection, const std::strin
     const std::string name = concat("bus/usb/001/", threeDigits(number));
     Bytes all = descriptors->device;
     ByteWriter(all).raw(descriptors->configuration);
-    const std::string raw = toHex(all);
+    const std::string raw = upperHex(all);
     const auto field = [device](std::size_t at) { return hex16(readLe16(device, at)); };
     const std::string below = concat(kRootPath, "/", busId);
     const bool added = add(concat(

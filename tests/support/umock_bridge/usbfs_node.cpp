@@ -18,6 +18,7 @@ using Clock = std::chrono::steady_clock;
 /// The node is a plain file, so a client's poll() never blocks: without a pause in here libusb
 /// would spin. Other ioctls of the same client wait meanwhile.
 constexpr std::chrono::milliseconds kHold{2};
+constexpr std::chrono::milliseconds kLookForClosed{20};
 constexpr gssize kControlHead = 8;
 constexpr std::uint32_t kCapabilities =
     USBDEVFS_CAP_ZERO_PACKET | USBDEVFS_CAP_NO_PACKET_SIZE_LIM |
@@ -73,21 +74,7 @@ UsbfsNode::Memory UsbfsNode::argument(Client* client, std::size_t length)
 
 UsbfsNode::UsbfsNode(std::shared_ptr<UsbIpConnection> connection)
     : m_connection(std::move(connection)), m_handler(umockdev_ioctl_base_new()),
-      m_holder([this](const std::stop_token& stop) {
-          std::unique_lock lock(m_mutex);
-          while (!stop.stop_requested()) {
-              const bool any = std::any_of(m_openings.begin(), m_openings.end(),
-                                           [](const Opening& each) { return each.reapHeld; });
-              if (any)
-                  m_changed.wait_for(lock, stop, kHold / 2, [] { return false; });
-              else
-                  m_changed.wait(lock, stop, [this] {
-                      return std::any_of(m_openings.begin(), m_openings.end(),
-                                         [](const Opening& each) { return each.reapHeld; });
-                  });
-              releaseHeld();
-          }
-      })
+      m_keeper([this](const std::stop_token& stop) { keep(stop); })
 {
     g_signal_connect(m_handler, "handle-ioctl", G_CALLBACK(onIoctl), this);
 }
@@ -95,8 +82,8 @@ UsbfsNode::UsbfsNode(std::shared_ptr<UsbIpConnection> connection)
 UsbfsNode::~UsbfsNode()
 {
     m_connection->stop();
-    m_holder.request_stop();
-    m_holder.join();
+    m_keeper.request_stop();
+    m_keeper.join();
 }
 
 gboolean UsbfsNode::onIoctl(UMockdevIoctlBase*, Client* client, gpointer self)
@@ -105,10 +92,26 @@ gboolean UsbfsNode::onIoctl(UMockdevIoctlBase*, Client* client, gpointer self)
     return TRUE;
 }
 
-void UsbfsNode::onClosed(GObject* client, GParamSpec*, gpointer self)
+/// Answers reaps that were held long enough, and notices who has closed the node.
+void UsbfsNode::keep(const std::stop_token& stop)
 {
-    if (!umockdev_ioctl_client_get_connected(UMOCKDEV_IOCTL_CLIENT(client)))
-        static_cast<UsbfsNode*>(self)->closed(UMOCKDEV_IOCTL_CLIENT(client));
+    std::unique_lock lock(m_mutex);
+    const auto held = [this] {
+        return std::any_of(m_openings.begin(), m_openings.end(),
+                           [](const Opening& each) { return each.reapHeld; });
+    };
+    while (!stop.stop_requested()) {
+        if (held())
+            m_changed.wait_for(lock, stop, kHold / 2, [] { return false; });
+        else
+            m_changed.wait_for(lock, stop, kLookForClosed, held);
+        releaseHeld();
+        const auto transfers = forgetClosed();
+        lock.unlock();
+        for (const std::uint32_t transfer : transfers)
+            m_connection->unlink(transfer);
+        lock.lock();
+    }
 }
 
 void UsbfsNode::handle(Client* client)
@@ -158,8 +161,10 @@ void UsbfsNode::claim(Client* client)
     {
         const std::scoped_lock lock(m_mutex);
         opening(client);
-        const auto [entry, added] = m_claims.try_emplace(interface, client);
-        taken = !added && entry->second != client;
+        Client*& owner = m_claims.try_emplace(interface, client).first->second;
+        if (umockdev_ioctl_client_get_connected(owner) == FALSE)
+            owner = client;
+        taken = owner != client;
     }
     complete(client, taken ? -1 : 0, taken ? EBUSY : 0);
 }
@@ -327,7 +332,6 @@ UsbfsNode::Opening& UsbfsNode::opening(Client* client)
     if (Opening* const known = find(client))
         return *known;
     g_object_ref(client);
-    g_signal_connect(client, "notify::connected", G_CALLBACK(onClosed), this);
     return m_openings.emplace_back(Opening{.client = client});
 }
 
@@ -338,24 +342,25 @@ UsbfsNode::Opening* UsbfsNode::find(Client* client)
     return found == m_openings.end() ? nullptr : &*found;
 }
 
-/// As the kernel does when a descriptor is closed: claims and transfers end.
-void UsbfsNode::closed(Client* client)
+/// As the kernel does when a descriptor is closed: its claims and transfers end. libumockdev does
+/// not say so by itself, and never notices a program that was killed while it waited for an answer.
+/// @returns the transfers that are to be unlinked
+std::vector<std::uint32_t> UsbfsNode::forgetClosed()
 {
-    std::list<std::shared_ptr<Urb>> orphans;
-    {
-        const std::scoped_lock lock(m_mutex);
-        const auto found =
-            std::find_if(m_openings.begin(), m_openings.end(),
-                         [client](const Opening& each) { return each.client == client; });
-        if (found == m_openings.end())
-            return;
-        orphans.swap(found->inFlight);
-        m_openings.erase(found);
-        std::erase_if(m_claims, [client](const auto& each) { return each.second == client; });
+    std::vector<std::uint32_t> orphans;
+    for (auto each = m_openings.begin(); each != m_openings.end();) {
+        Client* const client = each->client;
+        if (umockdev_ioctl_client_get_connected(client) != FALSE) {
+            ++each;
+            continue;
+        }
+        for (const auto& urb : each->inFlight)
+            orphans.push_back(urb->transfer);
+        std::erase_if(m_claims, [client](const auto& claim) { return claim.second == client; });
+        each = m_openings.erase(each);
+        g_object_unref(client);
     }
-    for (const auto& urb : orphans)
-        m_connection->unlink(urb->transfer);
-    g_object_unref(client);
+    return orphans;
 }
 
 } // namespace provost::bridge

@@ -7,6 +7,7 @@
 #include <deque>
 #include <list>
 #include <umockdev.h>
+#include <vector>
 
 namespace provost::bridge {
 
@@ -50,7 +51,7 @@ private:
     static Memory resolve(UMockdevIoctlData* data, std::size_t offset, std::size_t length);
     static Memory argument(Client* client, std::size_t length);
     static gboolean onIoctl(UMockdevIoctlBase* base, Client* client, gpointer self);
-    static void onClosed(GObject* client, GParamSpec* property, gpointer self);
+    void keep(const std::stop_token& stop);
     void handle(Client* client);
     void submit(Client* client);
     void start(Client* client, const std::shared_ptr<Urb>& urb);
@@ -64,7 +65,7 @@ private:
     void forward(Client* client, const SetupPacket& setup);
     void selectAlternate(Client* client);
     void resetDevice(Client* client);
-    void closed(Client* client);
+    std::vector<std::uint32_t> forgetClosed();
     Opening& opening(Client* client);
     Opening* find(Client* client);
 
@@ -74,7 +75,7 @@ private:
     std::condition_variable_any m_changed;
     std::list<Opening> m_openings{};            ///< guarded by m_mutex
     std::map<std::uint32_t, Client*> m_claims{}; ///< guarded by m_mutex; by interface
-    std::jthread m_holder; ///< answers reaps that were held long enough
+    std::jthread m_keeper; ///< last: it uses the others
 };
 
 } // namespace provost::bridge

@@ -1,0 +1,23 @@
+// What an engine and its runs need from outside.
+#pragma once
+
+#include "engine/events.h"
+#include "engine/step.h"
+
+namespace provost {
+
+/// All of it outlives the engine.
+struct EngineEnvironment {
+    const Clock& clock;
+    Journal& journal;
+    ImageCatalog& images;
+    ProvisioningClient& cloud;
+    HandshakeServer& handshakes;
+    const StepRegistry& steps;
+    const StationSettings& station;
+    EventSink& events;
+    /// A new UnitUnderTest for whatever is in the slot.
+    std::function<std::unique_ptr<UnitUnderTest>(SlotId)> unitIn;
+};
+
+} // namespace provost

@@ -1,0 +1,107 @@
+// A whole station in one process: bench, cloud on loopback, journal, engine, and what it said.
+#pragma once
+
+#include "config/load_plan.h"
+#include "device/particle_unit.h"
+#include "engine/station_engine.h"
+#include "sim/bench.h"
+#include "sim/virtual_cloud.h"
+#include "support/meddling_bus.h"
+#include "support/recording_sink.h"
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace provost::test {
+
+using namespace std::chrono_literals;
+
+constexpr auto kRunPatience = 40s;
+
+/// One line of a slot's supply; the words of a bench file.
+struct UnitWish {
+    std::string stock{"1.5.2"};
+    std::string key{"none"};
+    std::string credentials{"none"};
+    std::string label{"match"};
+    std::string deviceId{"random"};
+    int count = 1;
+};
+
+struct BenchWish {
+    std::vector<std::vector<UnitWish>> supplies{{UnitWish{}}}; ///< by slot, from slot 1
+    bool modeButton = false;
+    bool publicCloudAtHome = false; ///< device.spark.io resolves to loopback: dialling it is seen
+};
+std::string benchToml(const BenchWish& wish);
+
+struct StationSetup {
+    BenchWish bench{};
+    std::filesystem::path database{};              ///< empty: in a folder of its own
+    std::chrono::milliseconds handshakeWithin{6s}; ///< of the plan's step
+    std::chrono::milliseconds answerWithin{5s};    ///< of the cloud
+    Bytes escrowCertificate{};
+    SecretBytes stationPassword{};                 ///< empty: the bench's
+    std::size_t slotsOpen = 1;
+};
+
+/// The state of a unit as a run left it.
+struct UnitAfter {
+    std::vector<std::string> escapes{};
+    std::vector<std::string> violations{};
+};
+
+class Station {
+public:
+    /// Ends the test program where a station cannot be set up.
+    static std::unique_ptr<Station> open(StationSetup setup = {});
+    ~Station();
+
+    sim::Bench& bench();
+    VirtualCloud& cloud();
+    Journal& journal();
+    StationEngine& engine();
+    RecordingSink& sink();
+    Meddling& meddling();
+    StepRegistry& steps();
+    ImageCatalog& images();
+    const std::filesystem::path& folder() const;
+    const std::filesystem::path& database() const;
+    StationSettings& settings();
+    /// The plan of the next run; a test may change it between runs.
+    TestPlan& plan();
+
+    sim::InsertedUnit insert(int slot = 1);
+    sim::VirtualPhoton& board(int slot = 1);
+    /// Runs what is in the slot and waits for its verdict.
+    RunFinished run(int slot = 1);
+    RunFinished run(int slot, const std::string& label);
+    /// insert(), then run().
+    RunFinished runNext(int slot = 1);
+    Result<> start(int slot, const std::string& label);
+    /// The verdict of the slot among the events from number `from` on.
+    std::optional<RunFinished> verdict(int slot, std::size_t from = 0,
+                                       std::chrono::milliseconds patience = kRunPatience);
+    UnitAfter after(int slot = 1);
+    RunRecord record(RunId run);
+    /// The last attempt of a step in the run's record.
+    AttemptRecord attempt(RunId run, std::string_view step);
+    /// The first column of every row.
+    std::vector<std::string> query(const std::string& sql);
+
+private:
+    struct Impl;
+    explicit Station(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> m_impl;
+};
+
+DataFolders testFolders();
+/// A folder that is removed at the end of the program.
+std::filesystem::path newFolder();
+/// "pass", or verdict, cause and technical text, for messages of tests.
+std::string told(const RunFinished& finished);
+std::string causesOf(const RunRecord& record);
+
+} // namespace provost::test
