@@ -8,20 +8,33 @@
 #include "sim/pty_server.h"
 #include "sim/usbip_server.h"
 
-#include <algorithm>
-
 namespace provost::cli {
 
 using namespace std::chrono_literals;
 
 namespace {
 
+void print(const Arguments& arguments, int slot, const sim::InsertedUnit& unit,
+           const std::string& busId, const std::string& tty)
+{
+    if (arguments.has("json"))
+        printJson({{"event", "unit"},
+                   {"slot", slot},
+                   {"platform", "photon"},
+                   {"device_id", unit.deviceId},
+                   {"busid", busId},
+                   {"tty", tty},
+                   {"label", textOrNull(unit.label)},
+                   {"stock", unit.stock}});
+    else
+        printText(concat("slot ", slot, "  photon ", unit.deviceId, "  ", leftIn(6, unit.stock),
+                         " usbip ", leftIn(5, busId), " ", tty));
+}
+
 Result<> serveBench(const Arguments& arguments)
 {
-    const std::string& given = arguments.positionals()[0];
-    const bool isPath = given.find('/') != std::string::npos || given.ends_with(".toml");
-    const auto bench = TRY(sim::Bench::load(isPath ? std::filesystem::path(given)
-                                                   : dataFolders().benches / (given + ".toml")));
+    const auto bench =
+        TRY(sim::Bench::load(fileOf(arguments.positionals()[0], dataFolders().benches)));
     const auto at = TRY(parseHostPort(arguments.text("usbip", "127.0.0.1:0")));
     const auto usbip =
         TRY(sim::UsbIpServer::start(bench->ports(), {.speed = bench->speed()}, {at.host, at.port}));
@@ -38,36 +51,19 @@ Result<> serveBench(const Arguments& arguments)
     const StopSignal stop;
     for (std::size_t i = 0; i < slots.size(); ++i) {
         const auto unit = TRY(bench->insertNext(slots[i].number));
-        if (!unit)
-            continue;
-        const std::string busId = sim::UsbIpServer::busId(i);
-        const std::string tty = sim::PtyServer::linkOf(folder.string(), slots[i].number);
-        if (arguments.has("json"))
-            printJson({{"event", "unit"},
-                       {"slot", slots[i].number},
-                       {"platform", "photon"},
-                       {"device_id", toQt(unit->deviceId)},
-                       {"label", toQt(unit->label)},
-                       {"stock", toQt(unit->stock)},
-                       {"busid", toQt(busId)},
-                       {"tty", toQt(tty)}});
-        else
-            printText(concat("slot ", slots[i].number, "  photon ", unit->deviceId, "  ",
-                             unit->stock, "  usbip ", busId, "  ", tty));
+        if (unit)
+            print(arguments, slots[i].number, *unit, sim::UsbIpServer::busId(i),
+                  sim::PtyServer::linkOf(folder.string(), slots[i].number));
     }
     if (arguments.has("json"))
-        printJson({{"event", "listening"}, {"usbip_port", usbip->port()}});
+        printJson({{"event", "listening"}, {"host", at.host}, {"port", usbip->port()}});
     else
         printText(concat("USB/IP at ", at.host, ":", usbip->port(), "; stop with Ctrl-C"));
     while (clock.sleepUntil(clock.now() + 1h, stop.token())) {
     }
+    if (arguments.has("json"))
+        printJson({{"event", "stopped"}});
     return {};
-}
-
-Exit serve(const Arguments& arguments)
-{
-    const auto done = serveBench(arguments);
-    return done ? Exit::Pass : report(done.error(), arguments);
 }
 
 } // namespace
@@ -77,7 +73,7 @@ std::vector<Command> benchCommands()
     return {
         {.path = "bench serve",
          .summary = "Serves a virtual bench over USB/IP and pseudo-terminals",
-         .positionals = "BENCH.toml",
+         .positionals = "BENCH",
          .minPositionals = 1,
          .maxPositionals = 1,
          .options = {{.name = "usbip",
@@ -85,7 +81,8 @@ std::vector<Command> benchCommands()
                       .help = "127.0.0.1 and any free port by default"},
                      {.name = "dir", .value = "DIR", .help = "for the pseudo-terminals slot1, …"}},
          .example = "provost bench serve photon-quick --usbip 127.0.0.1:3240 --dir bench",
-         .run = serve}};
+         .run = [](const Arguments& a) { return reportIfFailed(serveBench(a), a); },
+         .notes = "BENCH is a path or the id of a bench of this installation."}};
 }
 
 } // namespace provost::cli

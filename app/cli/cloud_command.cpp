@@ -6,10 +6,10 @@
 #include "core/byte_io.h"
 #include "core/file_io.h"
 #include "core/text.h"
+#include "image/module_info.h"
 #include "transport/tcp_stream.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace provost::cli {
 
@@ -17,30 +17,27 @@ using namespace std::chrono_literals;
 
 namespace {
 
-double rounded(double ms)
-{
-    return std::round(ms * 10) / 10;
-}
+constexpr std::size_t kLargestKeyFile = 64UL * 1024;
 
-QJsonObject verdictObject(const HandshakeReport& report)
+JsonObject verdictObject(const HandshakeReport& report)
 {
     return {{"event", "verdict"},
             {"verdict", report.passed ? "pass" : "fail"},
             {"device_id", textOrNull(report.deviceId)},
-            {"stage", toQt(name(report.stage))},
+            {"stage", name(report.stage)},
             {"cause", textOrNull(report.cause)},
             {"advice", textOrNull(report.advice)},
-            {"ms", rounded(report.totalMs)}};
+            {"ms", roundedTo(1, report.totalMs)}};
 }
 
-QJsonObject stepObject(const HandshakeMessage& message)
+JsonObject stepObject(const HandshakeMessage& message)
 {
     return {{"event", "step"},
-            {"stage", toQt(name(message.stage))},
+            {"stage", name(message.stage)},
             {"from", message.fromDevice ? "device" : "server"},
-            {"what", toQt(message.what)},
-            {"bytes", static_cast<qint64>(message.bytes)},
-            {"ms", rounded(message.atMs)},
+            {"what", message.what},
+            {"bytes", message.bytes},
+            {"ms", roundedTo(1, message.atMs)},
             {"note", textOrNull(message.note)},
             {"ok", !message.failed}};
 }
@@ -56,10 +53,9 @@ void printVerdict(const HandshakeReport& report)
 {
     printText(concat(report.passed ? "PASS  " : "FAIL  ",
                      report.deviceId.empty() ? "unknown device" : report.deviceId, "  ",
-                     fixed(report.totalMs, 0), " ms",
-                     report.passed ? std::string{}
-                                   : concat("  at ", name(report.stage), ": ", report.cause, ". ",
-                                            report.advice)));
+                     fixed(report.totalMs, 0), " ms"));
+    if (!report.passed)
+        printText(concat("  at ", name(report.stage), ": ", report.cause, " · ", report.advice));
 }
 
 /// Prints what connections do, one line a step. Thread-safe.
@@ -72,7 +68,7 @@ public:
         if (!m_json)
             return printMessage(message);
         auto object = stepObject(message);
-        object["connection"] = static_cast<qint64>(connection.number);
+        object.add("connection", connection.number);
         printJson(object);
     }
     void onReport(const ConnectionInfo& connection, const HandshakeReport& report) override
@@ -81,7 +77,7 @@ public:
         if (!m_json)
             return printVerdict(report);
         auto object = verdictObject(report);
-        object["connection"] = static_cast<qint64>(connection.number);
+        object.add("connection", connection.number);
         printJson(object);
     }
     void onRequest(const RestExchange& exchange) override
@@ -89,10 +85,10 @@ public:
         const MutexLock lock(m_mutex);
         if (m_json)
             printJson({{"event", "request"},
-                       {"method", toQt(exchange.method)},
-                       {"path", toQt(exchange.path)},
+                       {"method", exchange.method},
+                       {"path", exchange.path},
                        {"status", exchange.status},
-                       {"ms", rounded(exchange.ms)}});
+                       {"ms", roundedTo(1, exchange.ms)}});
         else
             printText(concat(exchange.method, " ", exchange.path, " ", exchange.status));
     }
@@ -126,6 +122,8 @@ Result<> serveHandshakes(const Arguments& arguments)
     else
         printText(concat("listening on ", service->handshakeHost(), ":", service->handshakePort()));
     waitForStop(stop, clock);
+    if (arguments.has("json"))
+        printJson({{"event", "stopped"}});
     return {};
 }
 
@@ -139,8 +137,7 @@ Result<> serveCloud(const Arguments& arguments)
     config.handshakeHost = listen.host;
     config.handshakePort = static_cast<std::uint16_t>(TRY(arguments.number("handshake-port", 0)));
     if (arguments.has("token-file"))
-        config.token =
-            SecretBytes(viewOf(trimmed(toText(TRY(readFile(arguments.text("token-file"), 4096))))));
+        config.token = TRY(readFirstLine(arguments.text("token-file")));
     const SystemClock clock;
     const StopSignal stop;
     const auto printer = std::make_shared<Printer>(arguments.has("json"));
@@ -148,43 +145,64 @@ Result<> serveCloud(const Arguments& arguments)
     if (arguments.has("json"))
         printJson({{"event", "listening"},
                    {"port", service->restPort()},
-                   {"url", toQt(service->baseUrl())},
+                   {"url", service->baseUrl()},
                    {"handshake_port", service->handshakePort()}});
     else
         printText(concat("REST at ", service->baseUrl(), ", handshakes at ",
                          service->handshakeHost(), ":", service->handshakePort(), ", registry in ",
                          arguments.text("data")));
     waitForStop(stop, clock);
+    if (arguments.has("json"))
+        printJson({{"event", "stopped"}});
     return {};
+}
+
+/// What would stand in the unit's key slot: PEM and PKCS#8 are brought into the unit's form, DER
+/// goes in as it would be burnt.
+Result<SecretBytes> keySlotOf(const std::string& file)
+{
+    SecretBytes key = TRY(readSecretFile(file, kLargestKeyFile));
+    const bool pem = !key.empty() && key.reveal()[0] == std::byte{'-'};
+    const auto parsed = RsaPrivateKey::fromBytes(key.reveal());
+    if (pem && !parsed)
+        return Unexpected(inFrame(parsed.error(), "--device-key " + file));
+    return pem ? parsed->toFullWidthDer() : std::move(key);
+}
+
+Result<DeviceIdentity> identityOf(const Arguments& arguments)
+{
+    DeviceIdentity device;
+    const std::string given = arguments.text("device-id");
+    const auto id = fromHex(given);
+    if (!id || id->size() != device.deviceId.size())
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("--device-id ", given, ": must be 24 hexadecimal digits"));
+    std::ranges::copy(*id, device.deviceId.begin());
+    device.privateSlot = TRY(keySlotOf(arguments.text("device-key")));
+    const std::string serverKey = arguments.text("server-key");
+    auto server = RsaPublicKey::fromText(TRY(readFile(serverKey, kLargestKeyFile)));
+    if (!server)
+        return Unexpected(inFrame(server.error(), "--server-key " + serverKey));
+    device.serverKeySlot = server->toDer();
+    if (arguments.has("platform"))
+        device.platformId = TRY(parsePlatform(arguments.text("platform")));
+    device.productId = device.platformId;
+    return device;
 }
 
 Result<HandshakeReport> dialOnce(const Arguments& arguments)
 {
     const auto to = TRY(parseHostPort(arguments.positionals()[0]));
-    const auto id = TRY(fromHex(arguments.text("device-id")));
-    DeviceIdentity device;
-    if (id.size() != device.deviceId.size())
-        return fail(Errc::InvalidArgument, Blame::Operator,
-                    concat("--device-id ", arguments.text("device-id"), ": must be 24 hex digits"));
-    std::ranges::copy(id, device.deviceId.begin());
-    Bytes key = TRY(readFile(arguments.text("device-key"), 64UL * 1024));
-    // PEM and PKCS#8 are brought into the unit's form; DER goes in as it would be burnt.
-    if (const auto parsed = RsaPrivateKey::fromBytes(key);
-        parsed && !key.empty() && key[0] == std::byte{'-'})
-        device.privateSlot = parsed->toFullWidthDer();
-    else
-        device.privateSlot = SecretBytes(key);
-    wipe(key);
-    device.serverKeySlot =
-        TRY(RsaPublicKey::fromText(TRY(readFile(arguments.text("server-key"), 64UL * 1024))))
-            .toDer();
-    device.platformId = static_cast<std::uint16_t>(TRY(arguments.number("platform", 6)));
-    device.productId = device.platformId;
+    const auto device = TRY(identityOf(arguments));
     const SystemClock clock;
     const StopSignal stop;
     const auto op = commandContext(clock, 120s, nullptr, stop);
     const auto line = TRY(TcpStream::connect(to.host, to.port, op.within(8s)));
-    return dialHandshake(*line, device, op);
+    auto report = dialHandshake(*line, device, op);
+    if (stop.stopped())
+        return fail(Errc::Cancelled, Blame::Operator,
+                    concat("dial ", arguments.positionals()[0], ": stopped"));
+    return report;
 }
 
 Exit dial(const Arguments& arguments)
@@ -205,12 +223,6 @@ Exit dial(const Arguments& arguments)
     return dialled->passed ? Exit::Pass : Exit::Fail;
 }
 
-Exit serve(const Arguments& arguments, Result<> (*served)(const Arguments&))
-{
-    const auto done = served(arguments);
-    return done ? Exit::Pass : report(done.error(), arguments);
-}
-
 } // namespace
 
 std::vector<Command> handshakeCommands()
@@ -228,25 +240,28 @@ std::vector<Command> handshakeCommands()
                           .value = "DIR",
                           .help = "known units: DIR/<device id>.pub.pem",
                           .required = true}},
-             .example = "provost handshake serve --listen 127.0.0.1:5683 --server-key server.pem "
-                        "--registry units",
-             .run = [](const Arguments& a) { return serve(a, serveHandshakes); }},
+             .example = "provost handshake serve --listen 127.0.0.1:5683 --server-key "
+                        "cloud/server-key.pem --registry cloud",
+             .run = [](const Arguments& a) { return reportIfFailed(serveHandshakes(a), a); }},
             {.path = "handshake dial",
              .summary = "The device's half: what a unit with these keys would see",
              .positionals = "HOST:PORT",
              .minPositionals = 1,
              .maxPositionals = 1,
              .options =
-                 {{.name = "device-id", .value = "ID", .help = "24 hex digits", .required = true},
+                 {{.name = "device-id",
+                   .value = "ID",
+                   .help = "24 hexadecimal digits",
+                   .required = true},
                   {.name = "device-key", .value = "FILE", .help = "PEM or DER", .required = true},
                   {.name = "server-key",
                    .value = "FILE",
                    .help = "public key, PEM or DER",
                    .required = true},
-                  {.name = "platform", .value = "N", .help = "platform id, 6 by default"}},
+                  {.name = "platform", .value = "P", .help = "name or number, photon by default"}},
              .example =
-                 "provost handshake dial 127.0.0.1:5683 --device-id "
-                 "1f002a000547343233323032 --device-key unit.der --server-key server.pub.pem",
+                 "provost handshake dial 127.0.0.1:5683 --device-id 1f002a000547343233323032 "
+                 "--device-key unit.der --server-key cloud/server-key.pub.pem",
              .run = dial}};
 }
 
@@ -262,9 +277,11 @@ std::vector<Command> cloudCommands()
                .required = true},
               {.name = "data", .value = "DIR", .help = "registry and server key", .required = true},
               {.name = "handshake-port", .value = "PORT", .help = "any free one by default"},
-              {.name = "token-file", .value = "FILE", .help = "bearer token to ask for"}},
+              {.name = "token-file",
+               .value = "FILE",
+               .help = "bearer token to ask for: its first line"}},
          .example = "provost cloud serve --listen 127.0.0.1:8080 --data cloud",
-         .run = [](const Arguments& a) { return serve(a, serveCloud); }}};
+         .run = [](const Arguments& a) { return reportIfFailed(serveCloud(a), a); }}};
 }
 
 } // namespace provost::cli

@@ -4,66 +4,40 @@
 #include "core/text.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <iostream>
-#include <set>
 
 namespace provost::cli {
 
 namespace {
 
-constexpr std::string_view kJsonHelp = "one JSON object a line on stdout, the last is the outcome";
+constexpr std::array<std::string_view, 3> kShells{"bash", "zsh", "fish"};
 
-std::vector<Option> allOptions(const Command& command)
-{
-    auto options = command.options;
-    options.push_back({.name = "json", .help = std::string(kJsonHelp)});
-    options.push_back({.name = "help", .help = "this text"});
-    return options;
-}
+struct Mistake {
+    std::string what{};
+    std::string path{}; ///< of the command whose help explains it
+};
 
-void printCommandHelp(const Command& command)
+Exit usageError(const Mistake& mistake, const std::vector<std::string>& arguments)
 {
-    std::cout << command.summary << "\n\nUsage: provost " << command.path;
-    if (!command.positionals.empty())
-        std::cout << ' ' << command.positionals;
-    std::cout << " [options]\n\nOptions\n";
-    for (const auto& option : allOptions(command)) {
-        std::string left = "  --" + option.name;
-        if (!option.value.empty())
-            left += " " + option.value;
-        left.resize(std::max<std::size_t>(left.size() + 2, 28), ' ');
-        std::cout << left << option.help << (option.required ? " (required)" : "") << '\n';
-    }
-    std::cout << "\nExample\n  " << command.example << '\n';
-}
-
-void printOverview(const std::vector<Command>& commands, const std::string& prefix)
-{
-    if (prefix.empty())
-        std::cout << "provost, the command line of the production test station\n\n";
-    std::cout << "Usage: provost " << (prefix.empty() ? "COMMAND" : prefix + " COMMAND")
-              << " [options]\n\nCommands\n";
-    for (const auto& command : commands) {
-        if (!prefix.empty() && !command.path.starts_with(prefix + " "))
-            continue;
-        std::string left = "  " + command.path;
-        left.resize(std::max<std::size_t>(left.size() + 2, 22), ' ');
-        std::cout << left << command.summary << '\n';
-    }
-    const auto first = std::ranges::find_if(commands, [&](const Command& command) {
-        return prefix.empty() || command.path.starts_with(prefix + " ");
-    });
-    std::cout << "\nEvery command has --help and --json.\n\nExample\n  "
-              << (first != commands.end() ? first->example : "") << "\n\n"
-              << "Exit codes: 0 pass, 1 fail, 2 error, 3 aborted, 4 refused, 5 hold, 64 usage\n";
-}
-
-Exit usageError(const std::string& message, const std::string& path)
-{
-    std::cerr << "provost: " << message << "\nTry: provost " << path << (path.empty() ? "" : " ")
-              << "--help\n";
+    const std::string advice =
+        concat("provost ", mistake.path, mistake.path.empty() ? "" : " ", "--help");
+    printNote(concat("provost: ", mistake.what, "\nTry: ", advice));
+    if (std::ranges::find(arguments, "--json") != arguments.end())
+        printJson({{"event", "error"},
+                   {"error", mistake.what},
+                   {"code", "usage"},
+                   {"blame", name(Blame::Operator)},
+                   {"cause", nullptr},
+                   {"advice", advice}});
     return Exit::Usage;
+}
+
+bool isGroup(const std::vector<Command>& commands, const std::string& word)
+{
+    return std::ranges::any_of(
+        commands, [&](const Command& each) { return each.path.starts_with(word + " "); });
 }
 
 const Command* findCommand(const std::vector<Command>& commands,
@@ -82,98 +56,133 @@ const Command* findCommand(const std::vector<Command>& commands,
     return nullptr;
 }
 
+bool isPositional(const std::string& word)
+{
+    return word.size() < 2 || word[0] != '-';
+}
+
+/// Takes the option at words[i], and its value behind it. Empty: taken.
+std::string takeOption(const std::vector<Option>& options, const std::vector<std::string>& words,
+                       std::size_t& i, Arguments& into)
+{
+    const std::string& word = words[i];
+    const bool shortOutput = word == "-o";
+    const auto equals = word.find('=');
+    const std::string name = shortOutput ? "output" : word.substr(2, equals - 2);
+    const auto option = std::ranges::find(options, name, &Option::name);
+    if (option == options.end() || (!shortOutput && !word.starts_with("--")))
+        return concat("unknown option ", word);
+    if (into.has(name))
+        return concat("option --", name, " is given twice");
+    const bool inWord = equals != std::string::npos && !shortOutput;
+    if (option->value.empty()) {
+        if (inWord)
+            return concat("option --", name, " takes no value");
+        into.m_options[name] = "yes";
+        return {};
+    }
+    if (!inWord && (i + 1 == words.size() || words[i + 1].starts_with("--")))
+        return concat("option --", name, " needs ", option->value);
+    into.m_options[name] = inWord ? word.substr(equals + 1) : words[++i];
+    // A script's unset variable must not mean the default.
+    if (into.m_options[name].empty())
+        return concat("option --", name, ": ", option->value, " is empty");
+    return {};
+}
+
 /// Empty: parsed. Else what is wrong with the command line.
 std::string parse(const Command& command, const std::vector<std::string>& words, Arguments& into)
 {
     const auto options = allOptions(command);
     bool onlyPositionals = false;
     for (std::size_t i = 0; i < words.size(); ++i) {
-        const std::string& word = words[i];
-        if (word == "--" && !onlyPositionals) {
+        if (words[i] == "--" && !onlyPositionals) {
             onlyPositionals = true;
-            continue;
-        }
-        const bool shortOutput = word == "-o";
-        if (onlyPositionals || word.size() < 2 || word[0] != '-') {
-            into.m_positionals.push_back(word);
-            continue;
-        }
-        const auto equals = word.find('=');
-        const std::string name = shortOutput ? "output" : word.substr(2, equals - 2);
-        const auto option = std::ranges::find(options, name, &Option::name);
-        if (option == options.end() || (!shortOutput && !word.starts_with("--")))
-            return concat("unknown option ", word);
-        if (option->value.empty()) {
-            into.m_options[name] = "yes";
-        } else if (equals != std::string::npos) {
-            into.m_options[name] = word.substr(equals + 1);
-        } else if (i + 1 < words.size()) {
-            into.m_options[name] = words[++i];
-        } else {
-            return concat("option --", name, " needs ", option->value);
+        } else if (onlyPositionals || isPositional(words[i])) {
+            into.m_positionals.push_back(words[i]);
+        } else if (auto wrong = takeOption(options, words, i, into); !wrong.empty()) {
+            return wrong;
         }
     }
-    if (into.has("help"))
-        return {};
     for (const auto& option : options) {
         if (option.required && !into.has(option.name))
             return concat("option --", option.name, " ", option.value, " is required");
     }
     const auto count = into.positionals().size();
     if (count < command.minPositionals)
-        return concat("expected ", command.positionals);
+        return concat("expected ", command.positionals, count > 0 ? ", found only " : "",
+                      count > 0 ? into.positionals().back() : "");
     if (count > command.maxPositionals)
         return concat("unexpected argument \"", into.positionals()[command.maxPositionals], "\"");
     return {};
 }
 
-void printCompletion(const std::vector<Command>& commands, const std::string& shell)
+bool asksForHelp(const std::vector<std::string>& words)
 {
-    std::set<std::string> heads;
-    std::map<std::string, std::set<std::string>> tails;
-    for (const auto& command : commands) {
-        const auto space = command.path.find(' ');
-        const std::string head = command.path.substr(0, space);
-        heads.insert(head);
-        if (space != std::string::npos)
-            tails[head].insert(command.path.substr(space + 1));
+    const auto end = std::ranges::find(words, "--");
+    return std::find(words.begin(), end, "--help") != end;
+}
+
+Exit explain(const std::vector<Command>& commands, const std::vector<std::string>& words)
+{
+    std::size_t used = 0;
+    const Command* command = words.empty() ? nullptr : findCommand(commands, words, used);
+    if (command != nullptr)
+        printHelp(*command);
+    else if (words.empty())
+        printOverview(commands, {}, std::cout);
+    else if (words.size() == 1 && isGroup(commands, words[0]))
+        printOverview(commands, words[0], std::cout);
+    else
+        return usageError({.what = concat("no command \"", words.back(), "\"")}, words);
+    return Exit::Pass;
+}
+
+Exit complete(const std::vector<Command>& commands, const std::vector<std::string>& arguments)
+{
+    if (asksForHelp(arguments)) {
+        std::cout << "Prints the completion script of a shell\n\n"
+                  << "Usage: provost completion bash|zsh|fish\n\n"
+                  << "Example\n  source <(provost completion bash)\n";
+        return Exit::Pass;
     }
-    const auto joined = [](const auto& words) {
-        std::string text;
-        for (const auto& word : words)
-            text += (text.empty() ? "" : " ") + word;
-        return text;
-    };
-    if (shell == "fish") {
-        std::cout << "complete -c provost -n __fish_use_subcommand -a '" << joined(heads) << "'\n";
-        for (const auto& [head, words] : tails)
-            std::cout << "complete -c provost -n '__fish_seen_subcommand_from " << head << "' -a '"
-                      << joined(words) << "'\n";
-        for (const auto& command : commands) {
-            for (const auto& option : allOptions(command))
-                std::cout << "complete -c provost -n '__fish_seen_subcommand_from "
-                          << command.path.substr(0, command.path.find(' ')) << "' -l "
-                          << option.name << (option.value.empty() ? "" : " -r") << '\n';
-        }
-        return;
+    if (arguments.size() != 2 || std::ranges::find(kShells, arguments[1]) == kShells.end())
+        return usageError({.what = "completion needs bash, zsh or fish", .path = "completion"},
+                          arguments);
+    printCompletion(commands, arguments[1]);
+    return Exit::Pass;
+}
+
+Exit noSuchCommand(const std::vector<Command>& commands, const std::vector<std::string>& arguments)
+{
+    const bool group = isGroup(commands, arguments[0]);
+    if (group && arguments.size() == 1) {
+        printOverview(commands, arguments[0], std::cerr);
+        return Exit::Usage;
     }
-    if (shell == "zsh")
-        std::cout << "autoload -U +X bashcompinit && bashcompinit\n";
-    std::cout << "_provost() {\n  local cur=${COMP_WORDS[COMP_CWORD]} words=''\n"
-              << "  if [ $COMP_CWORD -eq 1 ]; then words='" << joined(heads) << "'\n"
-              << "  else case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n";
-    for (const auto& command : commands) {
-        std::cout << "    '" << command.path
-                  << (command.path.find(' ') == std::string::npos ? " '*" : "'") << ") words='";
-        for (const auto& option : allOptions(command))
-            std::cout << "--" << option.name << ' ';
-        std::cout << "' ;;\n";
+    if (group && arguments[1] == "--help") {
+        printOverview(commands, arguments[0], std::cout);
+        return Exit::Pass;
     }
-    for (const auto& [head, words] : tails)
-        std::cout << "    '" << head << " '*) words='" << joined(words) << "' ;;\n";
-    std::cout << "  esac; fi\n  COMPREPLY=( $(compgen -W \"$words\" -- \"$cur\") )\n"
-              << "  [ ${#COMPREPLY[@]} -gt 0 ] || COMPREPLY=( $(compgen -f -- \"$cur\") )\n}\n"
-              << "complete -F _provost provost\n";
+    const std::string named = group ? concat(arguments[0], " ", arguments[1]) : arguments[0];
+    return usageError({.what = concat("no command \"", named, "\""),
+                       .path = group ? arguments[0] : std::string{}},
+                      arguments);
+}
+
+Result<std::uint32_t> parseNumber(const std::string& option, const std::string& given, int base)
+{
+    const bool prefixed = given.starts_with("0x") || given.starts_with("0X");
+    const char* const begin = given.data() + (prefixed ? 2 : 0);
+    const char* const end = given.data() + given.size();
+    std::uint32_t value = 0;
+    const auto [stopped, error] = std::from_chars(begin, end, value, prefixed ? 16 : base);
+    if (error != std::errc{} || stopped != end || begin == end)
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("--", option, " ", given, ": must be ",
+                           base == 16 ? "hexadecimal, such as 0x080a0000"
+                                      : "a number from 0 to 4294967295"));
+    return value;
 }
 
 } // namespace
@@ -188,59 +197,44 @@ Result<std::uint32_t> Arguments::number(const std::string& option, std::uint32_t
 {
     if (!has(option))
         return fallback;
-    const std::string given = text(option);
-    const bool hex = given.starts_with("0x") || given.starts_with("0X");
-    const char* const begin = given.data() + (hex ? 2 : 0);
-    const char* const end = given.data() + given.size();
-    std::uint32_t value = 0;
-    const auto [stopped, error] = std::from_chars(begin, end, value, hex ? 16 : 10);
-    if (error != std::errc{} || stopped != end || begin == end)
-        return fail(Errc::InvalidArgument, Blame::Operator,
-                    concat("--", option, " ", given, ": not a number of 32 bits"));
-    return value;
+    return parseNumber(option, text(option), 10);
+}
+
+Result<std::uint32_t> Arguments::hex(const std::string& option) const
+{
+    return parseNumber(option, text(option), 16);
 }
 
 Exit dispatch(const std::vector<Command>& commands, const std::vector<std::string>& arguments)
 {
-    if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "help") {
-        printOverview(commands, {});
-        return arguments.empty() ? Exit::Usage : Exit::Pass;
+    if (arguments.empty()) {
+        printOverview(commands, {}, std::cerr);
+        return Exit::Usage;
     }
+    if (arguments[0] == "--help" || arguments[0] == "help")
+        return explain(commands, {arguments.begin() + 1, arguments.end()});
     if (arguments[0] == "--version") {
         std::cout << "provost " << PROVOST_VERSION << '\n';
         return Exit::Pass;
     }
-    if (arguments[0] == "completion") {
-        if (arguments.size() != 2 ||
-            (arguments[1] != "bash" && arguments[1] != "zsh" && arguments[1] != "fish"))
-            return usageError("completion needs bash, zsh or fish", {});
-        printCompletion(commands, arguments[1]);
-        return Exit::Pass;
-    }
+    if (arguments[0] == "completion")
+        return complete(commands, arguments);
     std::size_t words = 0;
     const Command* command = findCommand(commands, arguments, words);
-    if (command == nullptr) {
-        const bool group = std::ranges::any_of(commands, [&](const Command& each) {
-            return each.path.starts_with(arguments[0] + " ");
-        });
-        if (group && (arguments.size() == 1 || arguments[1] == "--help")) {
-            printOverview(commands, arguments[0]);
-            return arguments.size() == 1 ? Exit::Usage : Exit::Pass;
-        }
-        return usageError(concat("no command \"", arguments[0],
-                                 group ? concat(" ", arguments[1]) : std::string{}, "\""),
-                          group ? arguments[0] : std::string{});
-    }
-    Arguments parsed;
+    if (command == nullptr)
+        return noSuchCommand(commands, arguments);
     const std::vector<std::string> rest(arguments.begin() + static_cast<std::ptrdiff_t>(words),
                                         arguments.end());
-    const std::string wrong = parse(*command, rest, parsed);
-    if (parsed.has("help")) {
-        printCommandHelp(*command);
+    if (asksForHelp(rest)) {
+        printHelp(*command);
         return Exit::Pass;
     }
+    Arguments parsed;
+    const std::string wrong = parse(*command, rest, parsed);
     if (!wrong.empty())
-        return usageError(wrong, command->path);
+        return usageError({.what = wrong, .path = command->path}, arguments);
+    if (command->looksOnly)
+        StopSignal::unblockSignals();
     return command->run(parsed);
 }
 

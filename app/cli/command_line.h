@@ -4,6 +4,7 @@
 #include "core/result.h"
 
 #include <functional>
+#include <iosfwd>
 #include <map>
 #include <optional>
 #include <string>
@@ -35,6 +36,8 @@ public:
     std::string text(const std::string& option, std::string fallback = {}) const;
     /// Decimal, or hexadecimal with 0x. @returns InvalidArgument  names option and value
     Result<std::uint32_t> number(const std::string& option, std::uint32_t fallback) const;
+    /// Hexadecimal with or without 0x: an address. @returns InvalidArgument
+    Result<std::uint32_t> hex(const std::string& option) const;
     const std::vector<std::string>& positionals() const { return m_positionals; }
 
     std::map<std::string, std::string> m_options{};
@@ -50,7 +53,20 @@ struct Command {
     std::vector<Option> options{};
     std::string example{}; ///< can be pasted
     std::function<Exit(const Arguments&)> run{};
+    std::string notes{};    ///< below the options; empty: none
+    bool looksOnly = false; ///< changes nothing: Ctrl-C ends it at once
 };
+
+/// The command's own options and those of every command.
+std::vector<Option> allOptions(const Command& command);
+
+void printHelp(const Command& command);
+/// Every command, or those of one group. Where the user named none it is the answer to a mistake
+/// and goes to stderr.
+void printOverview(const std::vector<Command>& commands, const std::string& group,
+                   std::ostream& to);
+/// A script for bash, zsh or fish on stdout.
+void printCompletion(const std::vector<Command>& commands, const std::string& shell);
 
 /// Parses, answers --help and completion, runs. `arguments` without the program's name.
 Exit dispatch(const std::vector<Command>& commands, const std::vector<std::string>& arguments);

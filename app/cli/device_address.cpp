@@ -1,5 +1,6 @@
 #include "cli/device_address.h"
 
+#include "cli/output.h"
 #include "config/load_plan.h"
 #include "core/text.h"
 #include "device/particle_unit.h"
@@ -21,28 +22,42 @@ Unexpected badAddress(const std::string& address)
 {
     return fail(Errc::InvalidArgument, Blame::Operator,
                 concat("address \"", address,
-                       "\": must be usb:BUS-PORT[.PORT…], usb:VID:PID or sim:BENCH.toml#SLOT"));
+                       "\": must be usb:BUS-PORT[.PORT…], usb:VID:PID or sim:BENCH#SLOT"));
+}
+
+Result<AddressedBus> openSimulated(const std::string& bench, std::optional<int> onlySlot)
+{
+    AddressedBus bus;
+    bus.bench = TRY(sim::Bench::load(fileOf(bench, dataFolders().benches)));
+    for (const auto& slot : bus.bench->slots()) {
+        if (onlySlot && *onlySlot != slot.number)
+            continue;
+        const auto unit = TRY(bus.bench->insertNext(slot.number));
+        if (onlySlot && !unit)
+            return fail(Errc::NotFound, Blame::Operator,
+                        concat("find sim:", bench, "#", *onlySlot,
+                               ": the supply of this slot is empty; name another slot"));
+    }
+    bus.usb = &bus.bench->usb();
+    bus.serial = &bus.bench->serial();
+    return bus;
 }
 
 Result<AddressedDevice> findSimulated(const std::string& address, const OpContext& op)
 {
     const auto hash = address.rfind('#');
     int slot = 0;
-    if (hash == std::string::npos ||
-        std::from_chars(address.data() + hash + 1, address.data() + address.size(), slot).ec !=
-            std::errc{})
+    const char* const end = address.data() + address.size();
+    if (hash == std::string::npos || hash + 1 == address.size() ||
+        std::from_chars(address.data() + hash + 1, end, slot).ptr != end)
         return badAddress(address);
-    AddressedDevice device;
-    device.bench = TRY(sim::Bench::load(address.substr(4, hash - 4)));
-    if (!TRY(device.bench->insertNext(slot)))
-        return fail(Errc::NotFound, Blame::Operator,
-                    concat(address, ": the supply of slot ", slot, " is empty"));
-    device.usb = &device.bench->usb();
-    device.serial = &device.bench->serial();
+    auto bus = TRY(openSimulated(address.substr(4, hash - 4), slot));
+    AddressedDevice device{std::move(bus), {}};
     const auto slots = device.bench->slots();
     const auto found = std::ranges::find(slots, slot, &sim::BenchSlot::number);
     if (found == slots.end())
-        return badAddress(address);
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("find ", address, ": the bench has slots 1 to ", slots.size()));
     device.info = TRY(device.usb->waitFor(found->port, {}, op.within(std::chrono::seconds(10))));
     return device;
 }
@@ -55,24 +70,50 @@ bool matches(const UsbDeviceInfo& info, const std::string& wanted)
 
 } // namespace
 
+std::string busNotes()
+{
+    return "BUS  this computer's USB where none is named\n"
+           "     sim:BENCH  a virtual bench by path or id, a new unit in every slot";
+}
+
+std::string deviceNotes()
+{
+    return "DEVICE  usb:BUS-PORT[.PORT…]  physical port, as dfu list shows it\n"
+           "        usb:VID:PID           only if exactly one matches\n"
+           "        sim:BENCH#SLOT        a new unit on a virtual bench by path or id\n"
+           "A unit that runs firmware is brought to DFU mode first.";
+}
+
+Result<AddressedBus> openBus(const std::string& address)
+{
+    if (address.starts_with("sim:") && address.find('#') == std::string::npos)
+        return openSimulated(address.substr(4), {});
+    if (!address.empty())
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("bus \"", address, "\": must be sim:BENCH, or left out"));
+    AddressedBus bus;
+    bus.ownBus = TRY(LibusbBus::create());
+    bus.ownPorts = std::make_unique<LibserialportPorts>();
+    bus.usb = bus.ownBus.get();
+    bus.serial = bus.ownPorts.get();
+    return bus;
+}
+
 Result<AddressedDevice> findDevice(const std::string& address, const OpContext& op)
 {
     if (address.starts_with("sim:"))
         return findSimulated(address, op);
     if (!address.starts_with("usb:"))
         return badAddress(address);
-    AddressedDevice device;
-    device.ownBus = TRY(LibusbBus::create());
-    device.ownPorts = std::make_unique<LibserialportPorts>();
-    device.usb = device.ownBus.get();
-    device.serial = device.ownPorts.get();
+    auto bus = TRY(openBus({}));
+    AddressedDevice device{std::move(bus), {}};
     const auto all = TRY(device.usb->enumerate());
     const auto fits = [&](const UsbDeviceInfo& info) { return matches(info, address); };
     const auto count = std::ranges::count_if(all, fits);
     if (count == 0)
         return fail(Errc::NotFound, Blame::Fixture,
-                    concat("find ", address, ": no such device among ", all.size(),
-                           " on the bus; see provost dfu list"));
+                    concat("find ", address, ": not among the ", all.size(),
+                           " devices on the bus; check cable and address, see provost dfu list"));
     if (count > 1)
         return fail(Errc::InvalidArgument, Blame::Operator,
                     concat("find ", address, ": ", count,
@@ -112,7 +153,7 @@ Result<HostPort> parseHostPort(const std::string& text)
             return address;
     }
     return fail(Errc::InvalidArgument, Blame::Operator,
-                concat("address \"", text, "\": must be HOST:PORT"));
+                concat("address \"", text, "\": must be HOST:PORT, such as 127.0.0.1:5683"));
 }
 
 Result<AddressedStream> openStream(const std::string& address, const OpContext& op)

@@ -12,13 +12,23 @@
 
 namespace provost::cli {
 
-/// A device on a bus that this object keeps alive.
-struct AddressedDevice {
+/// For the help of commands that take such an address.
+std::string busNotes();
+std::string deviceNotes();
+
+/// USB and serial ports of one place, which this object keeps alive.
+struct AddressedBus {
     std::unique_ptr<sim::Bench> bench{}; ///< where the address is sim:…
     std::unique_ptr<UsbBus> ownBus{};
     std::unique_ptr<SerialPorts> ownPorts{};
     UsbBus* usb = nullptr;
     SerialPorts* serial = nullptr;
+};
+
+/// This computer (empty address), `usbip:HOST:PORT`, or `sim:BENCH` with a unit in every slot.
+Result<AddressedBus> openBus(const std::string& address);
+
+struct AddressedDevice : AddressedBus {
     UsbDeviceInfo info{};
 };
 

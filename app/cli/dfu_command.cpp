@@ -7,10 +7,8 @@
 #include "core/text.h"
 #include "crypto/digest.h"
 #include "device/dfu_target.h"
+#include "host/host.h"
 #include "image/module_info.h"
-#include "transport/libusb_bus.h"
-
-#include <QJsonArray>
 
 namespace provost::cli {
 
@@ -20,106 +18,133 @@ namespace {
 
 constexpr auto kBudget = 10min;
 constexpr std::uint32_t kLargestRead = 2U << 20;
+constexpr std::size_t kLargestWrite = 4UL << 20;
+constexpr std::uint8_t kFlash = 0; // particle-devices 2.2
 
-QJsonObject toJson(const UsbDeviceInfo& info)
+Result<std::uint8_t> alternateOf(const Arguments& arguments)
 {
-    return {{"event", "device"},
-            {"device", toQt(toText(info.port))},
-            {"id", toQt(concat(hex16(info.id.vendor), ":", hex16(info.id.product)))},
-            {"serial", textOrNull(info.serial)}};
+    const auto alternate = TRY(arguments.number("alt", 0));
+    if (alternate > 255)
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("--alt ", alternate, ": must be 0 to 255; see provost dfu list"));
+    return static_cast<std::uint8_t>(alternate);
 }
 
-Result<int> listOn(UsbBus& bus, const Arguments& arguments, const OpContext& op)
+struct Listed {
+    UsbDeviceInfo info{};
+    std::vector<DfuAlternate> alternates{};
+};
+
+Result<std::vector<Listed>> listOn(UsbBus& bus, const OpContext& op)
 {
-    int count = 0;
+    std::vector<Listed> found;
     const auto devices = TRY(bus.enumerate());
     for (const auto& info : devices) {
         auto usb = bus.open(info);
         if (!usb)
             continue; // not ours to open: it is no DFU device of this user
-        auto dfu = DfuDevice::open(std::move(*usb), op.within(5s));
-        if (!dfu)
-            continue;
-        ++count;
-        auto object = toJson(info);
-        QJsonArray memories;
-        std::string text = concat(toText(info.port), "  ", hex16(info.id.vendor), ":",
-                                  hex16(info.id.product), "  ", info.serial);
-        for (const auto& alternate : dfu->alternates()) {
-            std::uint64_t size = 0;
-            for (const auto& region : alternate.layout)
-                size += region.size;
-            memories.append(QJsonObject{{"alt", alternate.number},
-                                        {"name", toQt(alternate.name)},
-                                        {"size", static_cast<qint64>(size)}});
-            text += concat("\n  alt ", static_cast<int>(alternate.number), "  ", alternate.name,
-                           "  ", size / 1024, " KiB");
-        }
-        object["memories"] = memories;
-        if (arguments.has("json"))
-            printJson(object);
-        else
-            printText(text);
+        const auto dfu = DfuDevice::open(std::move(*usb), op.within(5s));
+        if (!dfu && dfu.error().code == Errc::Cancelled)
+            return Unexpected(dfu.error());
+        if (dfu)
+            found.push_back(
+                {.info = info, .alternates = {dfu->alternates().begin(), dfu->alternates().end()}});
     }
-    return count;
+    return found;
 }
 
-Exit list(const Arguments& arguments)
+std::uint64_t sizeOf(const DfuAlternate& alternate)
+{
+    std::uint64_t size = 0;
+    for (const auto& region : alternate.layout)
+        size += region.size;
+    return size;
+}
+
+std::string toText(const UsbId& id)
+{
+    return concat(hex16(id.vendor), ":", hex16(id.product));
+}
+
+void print(const Listed& device, bool json)
+{
+    JsonArray memories;
+    std::string text =
+        concat(leftIn(12, toText(device.info.port)), "  ", toText(device.info.id), "  ",
+               orDash(device.info.serial), device.info.simulated ? "  SIMULATED" : "");
+    for (const auto& alternate : device.alternates) {
+        const auto size = sizeOf(alternate);
+        memories.add(
+            JsonObject{{"alt", alternate.number}, {"name", alternate.name}, {"size", size}});
+        text += concat("\n  alt ", static_cast<int>(alternate.number), "  ",
+                       leftIn(24, alternate.name), rightIn(6, std::to_string(size / 1024)), " KiB");
+    }
+    if (json)
+        printJson({{"event", "device"},
+                   {"device", toText(device.info.port)},
+                   {"id", toText(device.info.id)},
+                   {"serial", textOrNull(device.info.serial)},
+                   {"simulated", device.info.simulated},
+                   {"memories", memories}});
+    else
+        printText(text);
+}
+
+Result<> list(const Arguments& arguments)
 {
     const SystemClock clock;
     const StopSignal stop;
     const auto op = commandContext(clock, kBudget, nullptr, stop);
-    auto bus = LibusbBus::create();
-    if (!bus)
-        return report(bus.error(), arguments);
-    const auto count = listOn(**bus, arguments, op);
-    if (!count)
-        return report(count.error(), arguments);
+    const auto bus =
+        TRY(openBus(arguments.positionals().empty() ? std::string{} : arguments.positionals()[0]));
+    const auto found = TRY(listOn(*bus.usb, op));
+    for (const auto& device : found)
+        print(device, arguments.has("json"));
     if (arguments.has("json"))
-        printJson({{"event", "devices"}, {"count", *count}});
-    else if (*count == 0)
-        printText("no device in DFU mode");
-    return Exit::Pass;
+        printJson({{"event", "devices"}, {"count", found.size()}});
+    else if (found.empty())
+        printText("no device in DFU mode; a Photon goes there when SETUP is held over a tap on "
+                  "RESET until the LED blinks yellow");
+    return {};
 }
 
 Result<> readMemory(const Arguments& arguments)
 {
-    const auto address = TRY(arguments.number("address", 0));
+    const auto address = TRY(arguments.hex("address"));
     const auto length = TRY(arguments.number("length", 0));
-    const auto alternate = TRY(arguments.number("alt", 0));
+    const auto alternate = TRY(alternateOf(arguments));
+    const std::string file = arguments.text("output");
     if (length == 0 || length > kLargestRead)
         return fail(Errc::InvalidArgument, Blame::Operator,
                     concat("--length ", length, ": must be 1 to ", kLargestRead));
-    if (std::filesystem::exists(arguments.text("output")))
+    if (std::filesystem::exists(std::filesystem::symlink_status(file)))
         return fail(Errc::Denied, Blame::Operator,
-                    concat("write ", arguments.text("output"), ": it exists already"));
+                    concat("write ", file,
+                           ": it exists already and is never overwritten; name "
+                           "another file"));
     const SystemClock clock;
     const StopSignal stop;
     ProgressBar bar;
     const auto op = commandContext(clock, kBudget, &bar, stop).phase("reading", 0, 1);
     auto device = TRY(findDevice(arguments.positionals()[0], op));
     auto dfu = TRY(openDfu(device, op));
-    TRY(dfu.select(static_cast<std::uint8_t>(alternate), op));
+    TRY(dfu.select(alternate, op));
     // It may hold keys: kept in wiped memory, in a file that only its owner reads.
     const auto bytes = TRY(dfu.uploadSecret(address, length, op));
-    TRY(writeNewFile(arguments.text("output"), bytes.reveal(), 0600));
+    TRY(writeNewFile(file, bytes.reveal(), 0600));
+    bar.clear();
     if (arguments.has("json"))
         printJson({{"event", "read"},
-                   {"device", toQt(toText(device.info.port))},
-                   {"alt", static_cast<int>(alternate)},
-                   {"address", toQt(hex32(address))},
-                   {"length", static_cast<qint64>(length)},
-                   {"sha256", toQt(sha256Hex(bytes.reveal()))}});
+                   {"device", toText(device.info.port)},
+                   {"alt", alternate},
+                   {"address", hex32(address)},
+                   {"length", length},
+                   {"file", file},
+                   {"sha256", sha256Hex(bytes.reveal())}});
     else
-        printText(concat("read ", length, " bytes at ", hex32(address), " of memory ", alternate,
-                         " into ", arguments.text("output")));
+        printText(concat(file, ": ", counted(length, "byte"), " from ", hex32(address),
+                         " of memory ", static_cast<int>(alternate)));
     return {};
-}
-
-Exit read(const Arguments& arguments)
-{
-    const auto done = readMemory(arguments);
-    return done ? Exit::Pass : report(done.error(), arguments);
 }
 
 /// A module that belongs elsewhere is refused before the first write.
@@ -150,85 +175,106 @@ Result<> checkModule(ByteView file, std::uint32_t address, bool simulated)
     return {};
 }
 
-Result<> writeDct(DfuDevice& dfu, const MemoryBlock& block, bool verify, const OpContext& op)
+/// Memory other than flash: it may take keys, so the bytes stay in wiped memory all the way.
+Result<> writeDct(DfuDevice& dfu, std::uint32_t address, const SecretBytes& bytes, bool verify,
+                  const OpContext& op)
 {
-    TRY(dfu.download(block, op.phase("writing", 0, 0.7)));
+    TRY(dfu.downloadSecret(address, bytes, op.phase("writing", 0, 0.7)));
     if (!verify)
         return {};
-    const auto size = static_cast<std::uint32_t>(block.bytes.size());
-    const auto found = TRY(dfu.uploadSecret(block.address, size, op.phase("verifying", 0.7, 1)));
-    if (!equalBytes(found.reveal(), block.bytes))
+    const auto size = static_cast<std::uint32_t>(bytes.size());
+    const auto found = TRY(dfu.uploadSecret(address, size, op.phase("verifying", 0.7, 1)));
+    if (!equalBytes(found.reveal(), bytes.reveal()))
         return fail(Errc::Mismatch, Blame::Unit,
-                    concat("verify ", size, " bytes at ", hex32(block.address),
-                           ": the unit holds something else"));
+                    concat("verify ", size, " bytes at ", hex32(address),
+                           ": the unit holds something else; write again"));
     return {};
+}
+
+Result<ProgramOutcome> writeFlash(DfuDevice& dfu, const MemoryBlock& block, bool verify,
+                                  const OpContext& op)
+{
+    if (verify) {
+        DfuTarget target(dfu);
+        return programAndVerify(target, block, op);
+    }
+    const auto size = static_cast<std::uint32_t>(block.bytes.size());
+    TRY(dfu.erase(block.address, size, op.phase("erasing", 0, 0.3)));
+    TRY(dfu.download(block, op.phase("writing", 0.3, 1)));
+    return ProgramOutcome{.written = size};
+}
+
+void printWritten(const Arguments& arguments, const UsbDeviceInfo& device, std::uint32_t address,
+                  std::size_t length, const ProgramOutcome& outcome)
+{
+    const bool verified = !arguments.has("no-verify");
+    if (arguments.has("json"))
+        printJson({{"event", "write"},
+                   {"device", toText(device.port)},
+                   {"alt", arguments.number("alt", 0).value_or(0)},
+                   {"address", hex32(address)},
+                   {"length", length},
+                   {"skipped", outcome.skipped},
+                   {"verified", verified}});
+    else
+        printText(
+            concat("wrote ", counted(length - outcome.skipped, "byte"), " at ", hex32(address),
+                   outcome.skipped > 0 ? concat(", ", outcome.skipped, " bytes were there already")
+                                       : std::string{},
+                   verified ? ", verified" : ", NOT verified"));
 }
 
 Result<> writeMemory(const Arguments& arguments)
 {
-    const auto address = TRY(arguments.number("address", 0));
-    const auto alternate = static_cast<std::uint8_t>(TRY(arguments.number("alt", 0)));
-    MemoryBlock block{.address = address,
-                      .bytes = TRY(readFile(arguments.positionals()[1], 4UL << 20))};
-    if (block.bytes.empty())
+    const auto address = TRY(arguments.hex("address"));
+    const auto alternate = TRY(alternateOf(arguments));
+    const std::string& file = arguments.positionals()[1];
+    const SecretBytes bytes = TRY(readSecretFile(file, kLargestWrite));
+    if (bytes.empty())
         return fail(Errc::InvalidArgument, Blame::Operator,
-                    concat(arguments.positionals()[1], ": the file is empty"));
+                    concat("write ", file, ": the file is empty"));
     const SystemClock clock;
     const StopSignal stop;
     ProgressBar bar;
     const auto op = commandContext(clock, kBudget, &bar, stop).phase("writing", 0, 1);
     auto device = TRY(findDevice(arguments.positionals()[0], op));
-    TRY(checkModule(block.bytes, address, device.info.simulated));
+    if (const auto allowed = checkModule(bytes.reveal(), address, device.info.simulated); !allowed)
+        return Unexpected(inFrame(allowed.error(), file));
     auto dfu = TRY(openDfu(device, op));
     TRY(dfu.select(alternate, op));
     const bool verify = !arguments.has("no-verify");
-    ProgramOutcome outcome{.written = static_cast<std::uint32_t>(block.bytes.size())};
-    if (alternate == 0 && verify) {
-        DfuTarget target(dfu);
-        outcome = TRY(programAndVerify(target, block, op));
-    } else if (alternate == 0) {
-        TRY(dfu.erase(address, outcome.written, op.phase("erasing", 0, 0.3)));
-        TRY(dfu.download(block, op.phase("writing", 0.3, 1)));
+    ProgramOutcome outcome{.written = static_cast<std::uint32_t>(bytes.size())};
+    if (alternate == kFlash) {
+        const MemoryBlock block{.address = address, .bytes = toBytes(bytes.reveal())};
+        outcome = TRY(writeFlash(dfu, block, verify, op));
     } else {
-        TRY(writeDct(dfu, block, verify, op));
+        TRY(writeDct(dfu, address, bytes, verify, op));
     }
     if (arguments.has("leave"))
         TRY(dfu.leave(address, op));
-    if (arguments.has("json"))
-        printJson({{"event", "write"},
-                   {"device", toQt(toText(device.info.port))},
-                   {"alt", alternate},
-                   {"address", toQt(hex32(address))},
-                   {"length", static_cast<qint64>(block.bytes.size())},
-                   {"skipped", static_cast<qint64>(outcome.skipped)},
-                   {"verified", verify}});
-    else
-        printText(concat("wrote ", outcome.written, " bytes at ", hex32(address),
-                         outcome.skipped > 0
-                             ? concat(", ", outcome.skipped, " bytes were there already")
-                             : std::string{},
-                         verify ? ", verified" : ", NOT verified"));
+    bar.clear();
+    printWritten(arguments, device.info, address, bytes.size(), outcome);
     return {};
-}
-
-Exit write(const Arguments& arguments)
-{
-    const auto done = writeMemory(arguments);
-    return done ? Exit::Pass : report(done.error(), arguments);
 }
 
 } // namespace
 
 std::vector<Command> dfuCommands()
 {
-    const Option alt{
-        .name = "alt", .value = "A", .help = "memory: alternate setting", .required = true};
+    const Option alt{.name = "alt",
+                     .value = "A",
+                     .help = "memory: 0 flash, 1 configuration of the unit",
+                     .required = true};
     const Option address{.name = "address", .value = "HEX", .help = "first byte", .required = true};
+    const std::string image = (dataFolders().images / "photon-2.3.1-user-demo.bin").string();
     return {
         {.path = "dfu list",
          .summary = "Lists devices in DFU mode with their memories",
+         .positionals = "[BUS]",
+         .maxPositionals = 1,
          .example = "provost dfu list --json",
-         .run = list},
+         .run = [](const Arguments& a) { return reportIfFailed(list(a), a); },
+         .notes = busNotes()},
         {.path = "dfu read",
          .summary = "Reads memory into a new file; the length is mandatory",
          .positionals = "DEVICE",
@@ -241,8 +287,10 @@ std::vector<Command> dfuCommands()
                       .value = "FILE",
                       .help = "new file, mode 0600; also -o",
                       .required = true}},
-         .example = "provost dfu read usb:2b04:d006 --alt 1 --address 0x22 --length 612 -o key.der",
-         .run = read},
+         .example =
+             "provost dfu read sim:photon-quick#1 --alt 1 --address 0x22 --length 612 -o slot.der",
+         .run = [](const Arguments& a) { return reportIfFailed(readMemory(a), a); },
+         .notes = deviceNotes()},
         {.path = "dfu write",
          .summary = "Writes a file, sector by sector, and verifies it by read-back",
          .positionals = "DEVICE FILE",
@@ -252,8 +300,10 @@ std::vector<Command> dfuCommands()
                      address,
                      {.name = "no-verify", .help = "do not read back"},
                      {.name = "leave", .help = "start the firmware afterwards"}},
-         .example = "provost dfu write usb:2b04:d006 --alt 0 --address 0x080a0000 user.bin --leave",
-         .run = write}};
+         .example =
+             concat("provost dfu write sim:photon-quick#1 --alt 0 --address 0x080a0000 ", image),
+         .run = [](const Arguments& a) { return reportIfFailed(writeMemory(a), a); },
+         .notes = deviceNotes()}};
 }
 
 } // namespace provost::cli

@@ -1,9 +1,9 @@
 // `provost image …`
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "core/text.h"
+#include "host/host.h"
 #include "image/inspection.h"
-
-#include <iostream>
 
 namespace provost::cli {
 
@@ -16,12 +16,11 @@ Exit inspect(const Arguments& arguments)
         const Exit code = report(inspection.error(), arguments);
         return inspection.error().code == Errc::InvalidData ? Exit::Fail : code;
     }
-    if (arguments.has("json"))
-        std::cout << toJson(*inspection) << std::endl;
-    else
-        std::cout << toText(*inspection) << std::flush;
-    const auto& module = inspection->module;
-    return module.crcOk() && !module.placeholders ? Exit::Pass : Exit::Fail;
+    std::string text = arguments.has("json") ? toJson(*inspection) : toText(*inspection);
+    if (text.ends_with('\n'))
+        text.pop_back();
+    printText(text);
+    return defects(inspection->module).empty() ? Exit::Pass : Exit::Fail;
 }
 
 } // namespace
@@ -33,8 +32,11 @@ std::vector<Command> imageCommands()
              .positionals = "FILE",
              .minPositionals = 1,
              .maxPositionals = 1,
-             .example = "provost image inspect system-part1-2.3.1-photon.bin --json",
-             .run = inspect}};
+             .example =
+                 concat("provost image inspect ",
+                        (dataFolders().images / "photon-2.3.1-user-demo.bin").string(), " --json"),
+             .run = inspect,
+             .looksOnly = true}};
 }
 
 } // namespace provost::cli

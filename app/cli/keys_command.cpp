@@ -26,71 +26,129 @@ Result<> checkPlatform(const Arguments& arguments)
     return {};
 }
 
-Result<> makeKey(const Arguments& arguments)
+enum class Storage : std::uint8_t { Clear, Encrypted };
+
+/// A private key is never written in the clear because somebody forgot an option.
+Result<Storage> storageOf(const Arguments& arguments)
 {
-    TRY(checkPlatform(arguments));
-    const std::string file = arguments.text("out");
-    if (!arguments.has("clear-key"))
+    const bool clear = arguments.has("clear-key");
+    const bool encrypted = arguments.has("encrypt") || arguments.has("passphrase-file");
+    if (clear && encrypted)
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    "--clear-key and --encrypt exclude each other: name one");
+    if (!clear && !encrypted)
         return fail(Errc::Denied, Blame::Operator,
-                    concat("write a private key to ", file,
-                           " in the clear: name it with --clear-key if that is meant"));
-    const auto key = TRY(generateUnitKey());
-    const std::string pem = key.publicKey.toPem();
-    // The public half first: where it exists already, nothing was written at all.
-    TRY(writeNewFile(file + ".pub.pem", viewOf(pem), 0644));
-    const auto written = writeNewFile(file, key.privateDer.reveal(), 0600);
-    if (!written) {
-        std::error_code ignored;
-        std::filesystem::remove(file + ".pub.pem", ignored);
-        return Unexpected(written.error());
-    }
-    if (arguments.has("json"))
-        printJson({{"event", "key"},
-                   {"file", toQt(file)},
-                   {"public", toQt(file + ".pub.pem")},
-                   {"encoding", "pkcs1"},
-                   {"bits", key.publicKey.bits()},
-                   {"length", static_cast<qint64>(key.privateDer.size())},
-                   {"fingerprint", toQt(key.publicKey.fingerprint())}});
-    else
-        printText(concat(file, ": RSA-", key.publicKey.bits(), ", ", key.privateDer.size(),
-                         " bytes, read through the unit's own reader\n", file,
-                         ".pub.pem: public key ", key.publicKey.fingerprint()));
+                    concat("write a private key to ", arguments.text("out"),
+                           " in the clear: use --encrypt, or --clear-key if that is meant"));
+    return clear ? Storage::Clear : Storage::Encrypted;
+}
+
+Result<SecretBytes> passphraseOf(const Arguments& arguments)
+{
+    if (arguments.has("passphrase-file"))
+        return readFirstLine(arguments.text("passphrase-file"));
+    const StopSignal stop;
+    auto words = TRY(askSecret("Passphrase: ", stop.token()));
+    const auto again = TRY(askSecret("Once more: ", stop.token()));
+    if (!equalBytes(words.reveal(), again.reveal()))
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    "take the passphrase: the two lines differ; start again");
+    if (words.empty())
+        return fail(Errc::InvalidArgument, Blame::Operator, "take the passphrase: it is empty");
+    return words;
+}
+
+Result<> refuseExisting(const std::string& file)
+{
+    if (std::filesystem::exists(std::filesystem::symlink_status(file)))
+        return fail(Errc::Denied, Blame::Operator,
+                    concat("write ", file,
+                           ": it exists already and is never overwritten; name another file"));
     return {};
 }
 
-Exit newKey(const Arguments& arguments)
+/// The public half first: where one of the two exists already, nothing is left behind.
+Result<> writePair(const std::string& file, ByteView privateKey, const std::string& publicPem)
 {
-    const auto made = makeKey(arguments);
-    return made ? Exit::Pass : report(made.error(), arguments);
+    const std::string publicFile = file + ".pub.pem";
+    TRY(refuseExisting(file));
+    TRY(refuseExisting(publicFile));
+    TRY(writeNewFile(publicFile, viewOf(publicPem), 0644));
+    auto written = writeNewFile(file, privateKey, 0600);
+    if (!written) {
+        std::error_code ignored;
+        std::filesystem::remove(publicFile, ignored);
+    }
+    return written;
+}
+
+Result<> makeKey(const Arguments& arguments)
+{
+    TRY(checkPlatform(arguments));
+    const auto storage = TRY(storageOf(arguments));
+    const std::string file = arguments.text("out");
+    TRY(refuseExisting(file));
+    const auto key = TRY(generateUnitKey());
+    const std::string pem = key.publicKey.toPem();
+    std::size_t length = key.privateDer.size();
+    if (storage == Storage::Clear) {
+        TRY(writePair(file, key.privateDer.reveal(), pem));
+    } else {
+        const auto passphrase = TRY(passphraseOf(arguments));
+        const auto whole = TRY(RsaPrivateKey::fromBytes(key.privateDer.reveal()));
+        const auto sealed = TRY(whole.toEncryptedPem(passphrase));
+        TRY(writePair(file, sealed, pem));
+        length = sealed.size();
+    }
+    const std::string_view encoding = storage == Storage::Clear ? "pkcs1" : "encrypted-pkcs8";
+    const std::string fingerprint = key.publicKey.fingerprint();
+    if (arguments.has("json"))
+        printJson({{"event", "key"},
+                   {"file", file},
+                   {"public", file + ".pub.pem"},
+                   {"encoding", encoding},
+                   {"bits", key.publicKey.bits()},
+                   {"length", length},
+                   {"fingerprint", fingerprint}});
+    else
+        printText(concat(file, ": private key, RSA-", key.publicKey.bits(), ", ", encoding, ", ",
+                         length, " bytes, mode 0600\n", file, ".pub.pem: public key, SHA-256 ",
+                         fingerprint));
+    return {};
+}
+
+Result<KeyReading> judge(const Arguments& arguments)
+{
+    TRY(checkPlatform(arguments));
+    const auto bytes = TRY(readSecretFile(arguments.positionals()[0], 1UL << 20));
+    return judgeKeyFile(bytes.reveal());
 }
 
 Exit check(const Arguments& arguments)
 {
-    const auto platform = checkPlatform(arguments);
-    if (!platform)
-        return report(platform.error(), arguments);
-    auto bytes = readFile(arguments.positionals()[0], 1UL << 20);
-    if (!bytes)
-        return report(bytes.error(), arguments);
-    const auto reading = judgeKeyFile(*bytes);
-    wipe(*bytes);
-    const auto number = [](auto value) {
-        return value == 0 ? QJsonValue(QJsonValue::Null) : QJsonValue(static_cast<qint64>(value));
-    };
-    if (arguments.has("json"))
-        printJson(
-            {{"readable", reading.readable},
-             {"reason", textOrNull(reading.reason)},
-             {"encoding", toQt(reading.encoding)},
-             {"bits", number(reading.bits)},
-             {"length", number(reading.length)},
-             {"fingerprint", reading.publicKey ? QJsonValue(toQt(reading.publicKey->fingerprint()))
-                                               : QJsonValue(QJsonValue::Null)}});
+    const auto judged = judge(arguments);
+    if (!judged)
+        return report(judged.error(), arguments);
+    const auto& reading = *judged;
+    const std::string fingerprint =
+        reading.publicKey ? reading.publicKey->fingerprint() : std::string{};
+    const auto known = [](auto value) { return value == 0 ? JsonValue() : JsonValue(value); };
+    const auto shown = [](auto value) { return value == 0 ? "?" : std::to_string(value); };
+    if (arguments.has("json")) {
+        printJson({{"readable", reading.readable},
+                   {"reason", textOrNull(reading.reason)},
+                   {"encoding", reading.encoding},
+                   {"bits", known(reading.bits)},
+                   {"length", known(reading.length)},
+                   {"fingerprint", textOrNull(fingerprint)}});
+        return reading.readable ? Exit::Pass : Exit::Fail;
+    }
+    printText(concat(arguments.positionals()[0], ": ", reading.encoding, ", ", shown(reading.bits),
+                     " bits, ", shown(reading.length), " bytes"));
+    if (reading.readable)
+        printText("readable by the unit, public key SHA-256 " + fingerprint);
     else
-        printText(concat(reading.readable ? "readable by the unit" : "NOT readable by the unit: ",
-                         reading.reason, "\n", reading.encoding, ", ", reading.bits, " bits, ",
-                         reading.length, " bytes"));
+        printText("NOT readable by the unit: " + reading.reason);
     return reading.readable ? Exit::Pass : Exit::Fail;
 }
 
@@ -107,10 +165,18 @@ std::vector<Command> keysCommands()
                           .value = "FILE",
                           .help = "private key; FILE.pub.pem beside it",
                           .required = true},
+                         {.name = "encrypt",
+                          .help = "ask for a passphrase and write encrypted PEM, mode 0600"},
+                         {.name = "passphrase-file",
+                          .value = "FILE",
+                          .help = "its first line instead of asking; means --encrypt"},
                          {.name = "clear-key",
                           .help = "write the private key in the clear, mode 0600"}},
              .example = "provost keys new --platform photon --out unit.der --clear-key",
-             .run = newKey},
+             .run = [](const Arguments& a) { return reportIfFailed(makeKey(a), a); },
+             .notes = "Clear keys are PKCS#1 DER in the unit's own form, 611 bytes; encrypted ones "
+                      "are PKCS#8 PEM\n(PBES2, AES-256), to be opened with: openssl rsa -in FILE "
+                      "-traditional"},
             {.path = "keys check",
              .summary = "Checks a key file with the unit's own reading rules",
              .positionals = "FILE",
@@ -118,7 +184,8 @@ std::vector<Command> keysCommands()
              .maxPositionals = 1,
              .options = {platform},
              .example = "provost keys check unit.der --platform photon --json",
-             .run = check}};
+             .run = check,
+             .looksOnly = true}};
 }
 
 } // namespace provost::cli

@@ -1,9 +1,12 @@
 #include "cli/output.h"
 
+#include "core/file_io.h"
 #include "core/text.h"
 #include "engine/causes.h"
 
-#include <QJsonDocument>
+#include <QString>
+#include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <ctime>
 #include <iostream>
@@ -22,26 +25,44 @@ sigset_t stopSignals()
     return set;
 }
 
+std::string harmless(const std::string& given)
+{
+    // Through Qt and back: what comes out is UTF-8, whatever a device or a file name says.
+    std::string text = QString::fromStdString(given).toStdString();
+    std::ranges::replace_if(
+        text,
+        [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == '\x7F'; },
+        '?');
+    return text;
+}
+
+/// Characters of UTF-8 text; every one of ours is one column wide.
+std::size_t columns(std::string_view text)
+{
+    return static_cast<std::size_t>(std::ranges::count_if(
+        text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+std::string blanksFor(std::size_t width, std::string_view text)
+{
+    return std::string(width - std::min(width, columns(text)), ' ');
+}
+
 } // namespace
 
-QString toQt(std::string_view text)
+void printJson(const JsonObject& object)
 {
-    return QString::fromUtf8(text.data(), static_cast<qsizetype>(text.size()));
-}
-
-QJsonValue textOrNull(std::string_view text)
-{
-    return text.empty() ? QJsonValue(QJsonValue::Null) : QJsonValue(toQt(text));
-}
-
-void printJson(const QJsonObject& object)
-{
-    std::cout << QJsonDocument(object).toJson(QJsonDocument::Compact).toStdString() << std::endl;
+    std::cout << object.text() << std::endl;
 }
 
 void printText(const std::string& line)
 {
-    std::cout << line << std::endl;
+    std::cout << harmless(line) << std::endl;
+}
+
+void printNote(const std::string& line)
+{
+    std::cerr << harmless(line) << std::endl;
 }
 
 Exit exitFor(const Error& error)
@@ -81,22 +102,101 @@ Exit exitFor(Verdict verdict)
 
 Exit report(const Error& error, const Arguments& arguments)
 {
-    std::cerr << "provost: " << describe(error) << std::endl;
+    const std::string what = describe(error);
+    printNote("provost: " + what);
+    std::string advice;
+    if (!error.cause.empty()) {
+        const auto& cause = causeById(error.cause);
+        advice = cause.action;
+        printNote(concat(cause.id, "  ", cause.title, " · ", cause.action));
+    }
     if (arguments.has("json"))
         printJson({{"event", "error"},
-                   {"error", toQt(describe(error))},
-                   {"code", toQt(name(error.code))},
-                   {"blame", toQt(name(error.blame))},
-                   {"cause", textOrNull(error.cause)}});
+                   {"error", what},
+                   {"code", name(error.code)},
+                   {"blame", name(error.blame)},
+                   {"cause", textOrNull(error.cause)},
+                   {"advice", textOrNull(advice)}});
     return exitFor(error);
+}
+
+Exit reportIfFailed(const Result<>& result, const Arguments& arguments)
+{
+    return result ? Exit::Pass : report(result.error(), arguments);
+}
+
+std::string leftIn(std::size_t width, std::string_view text)
+{
+    return concat(text, blanksFor(width, text));
+}
+
+std::string rightIn(std::size_t width, std::string_view text)
+{
+    return concat(blanksFor(width, text), text);
+}
+
+std::string counted(std::size_t count, std::string_view noun)
+{
+    return concat(count, " ", noun, count == 1 ? "" : "s");
+}
+
+std::string shownTime(std::string_view utc)
+{
+    if (utc.size() < 19)
+        return orDash(utc);
+    return concat(utc.substr(0, 10), " ", utc.substr(11, 8));
+}
+
+std::string orDash(std::string_view text)
+{
+    return std::string(text.empty() ? "-" : text);
+}
+
+double roundedTo(int decimals, double value)
+{
+    const double scale = std::pow(10.0, decimals);
+    return std::round(value * scale) / scale;
+}
+
+Result<SecretBytes> readSecretFile(const std::filesystem::path& file, std::size_t limit)
+{
+    Bytes bytes = TRY(readFile(file, limit));
+    SecretBytes secret(bytes);
+    wipe(bytes);
+    return secret;
+}
+
+Result<SecretBytes> readFirstLine(const std::filesystem::path& file)
+{
+    const SecretBytes whole = TRY(readSecretFile(file, 4096));
+    const ByteView bytes = whole.reveal();
+    const auto end = std::ranges::find_if(
+        bytes, [](std::byte b) { return b == std::byte{'\n'} || b == std::byte{'\r'}; });
+    if (end == bytes.begin())
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("read ", file.string(), ": its first line is empty"));
+    return SecretBytes(bytes.first(static_cast<std::size_t>(end - bytes.begin())));
+}
+
+std::filesystem::path fileOf(const std::string& idOrPath, const std::filesystem::path& folder)
+{
+    if (idOrPath.find('/') != std::string::npos || idOrPath.ends_with(".toml"))
+        return idOrPath;
+    return folder / (idOrPath + ".toml");
 }
 
 ProgressBar::ProgressBar() : m_terminal(isatty(STDERR_FILENO) == 1) {}
 
 ProgressBar::~ProgressBar()
 {
-    if (m_terminal && m_shown >= 0)
+    clear();
+}
+
+void ProgressBar::clear()
+{
+    if (m_shown >= 0)
         std::cerr << "\r\033[K" << std::flush;
+    m_shown = -1;
 }
 
 void ProgressBar::report(std::string_view phase, double fraction)
@@ -116,6 +216,12 @@ void StopSignal::blockSignals()
     const sigset_t set = stopSignals();
     pthread_sigmask(SIG_BLOCK, &set, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
+}
+
+void StopSignal::unblockSignals()
+{
+    const sigset_t set = stopSignals();
+    pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
 StopSignal::StopSignal(std::function<void()> onStop) : m_onStop(std::move(onStop))

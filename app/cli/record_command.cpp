@@ -6,9 +6,6 @@
 #include "host/host.h"
 #include "store/journal.h"
 
-#include <QJsonArray>
-#include <cmath>
-
 namespace provost::cli {
 
 namespace {
@@ -27,7 +24,12 @@ Exit verify(const Arguments& arguments)
         return report(problem.error(), arguments);
     if (!*problem) {
         if (arguments.has("json"))
-            printJson({{"event", "verify"}, {"file", toQt(file.string())}, {"ok", true}});
+            printJson({{"event", "verify"},
+                       {"table", nullptr},
+                       {"row", nullptr},
+                       {"reason", nullptr},
+                       {"file", file.string()},
+                       {"ok", true}});
         else
             printText(file.string() + ": intact");
         return Exit::Pass;
@@ -36,36 +38,40 @@ Exit verify(const Arguments& arguments)
     if (arguments.has("json"))
         printJson({{"event", "verify"},
                    {"table", textOrNull(found.table)},
-                   {"row", static_cast<qint64>(found.row)},
-                   {"reason", toQt(found.reason)}});
+                   {"row", found.row > 0 ? JsonValue(found.row) : JsonValue()},
+                   {"reason", found.reason},
+                   {"file", file.string()},
+                   {"ok", false}});
     else
-        printText(concat(file.string(), ": table ", found.table, ", row ", found.row, ": ",
-                         found.reason));
+        printText(concat(file.string(), ": ", found.table == "database" ? "" : "table ",
+                         found.table, found.row > 0 ? concat(", row ", found.row) : std::string{},
+                         ": ", found.reason));
     return Exit::Fail;
 }
 
-QJsonObject toJson(const UnitRow& unit)
+JsonObject toJson(const UnitRow& unit)
 {
     return {{"event", "unit"},
             {"unit", textOrNull(unit.deviceId)},
             {"label", textOrNull(unit.label)},
-            {"state", toQt(unit.state)},
+            {"state", unit.state},
             {"cause", textOrNull(unit.lastCause)},
             {"key", textOrNull(unit.keyFingerprint)},
-            {"first_seen", toQt(unit.firstSeenUtc)},
-            {"last_seen", toQt(unit.lastSeenUtc)},
+            {"first_seen", unit.firstSeenUtc},
+            {"last_seen", unit.lastSeenUtc},
             {"runs", unit.runs},
             {"simulated", unit.simulated}};
 }
 
 std::string toLine(const UnitRow& unit)
 {
-    std::string state = unit.state;
-    state.resize(8, ' ');
-    return concat(unit.deviceId, "  ", state, " ", unit.lastSeenUtc, "  ", unit.runs,
-                  unit.runs == 1 ? " run " : " runs", unit.simulated ? "  SIMULATED" : "",
-                  unit.lastCause.empty() ? "" : "  ", unit.lastCause);
+    return concat(leftIn(24, unit.deviceId), "  ", leftIn(8, unit.state),
+                  leftIn(6, orDash(unit.lastCause)), shownTime(unit.lastSeenUtc),
+                  rightIn(6, std::to_string(unit.runs)), "  ", unit.simulated ? "simulated" : "");
 }
+
+constexpr std::string_view kUnitColumns =
+    "unit                      state   cause last seen, UTC       runs";
 
 Exit list(const Arguments& arguments)
 {
@@ -76,88 +82,103 @@ Exit list(const Arguments& arguments)
     const auto units = (*journal)->units();
     if (!units)
         return report(units.error(), arguments);
+    const bool json = arguments.has("json");
+    if (!json && !units->empty())
+        printText(std::string(kUnitColumns));
     for (const auto& unit : *units) {
-        if (arguments.has("json"))
+        if (json)
             printJson(toJson(unit));
         else
             printText(toLine(unit));
     }
-    if (arguments.has("json"))
-        printJson({{"event", "units"}, {"count", static_cast<qint64>(units->size())}});
+    if (json)
+        printJson({{"event", "units"}, {"count", units->size()}});
     else
-        printText(concat(units->size(), units->size() == 1 ? " unit" : " units"));
+        printText(counted(units->size(), "unit"));
     return Exit::Pass;
 }
 
-QJsonValue valueOf(const Measurement& measurement)
+JsonValue valueOf(const Measurement& measurement)
 {
     if (!measurement.value)
-        return QJsonValue(QJsonValue::Null);
-    return std::visit(
-        [](const auto& value) -> QJsonValue {
-            if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>)
-                return toQt(value);
-            else
-                return value;
-        },
-        *measurement.value);
+        return {};
+    return std::visit([](const auto& value) { return JsonValue(value); }, *measurement.value);
 }
 
-QJsonObject toJson(const RunRecord& run)
+JsonObject toJson(const AttemptRecord& attempt)
 {
-    QJsonArray steps;
-    for (const auto& attempt : run.attempts) {
-        QJsonArray measurements;
-        for (const auto& measurement : attempt.measurements) {
-            const auto bound = [](const std::optional<double>& value) {
-                return value ? QJsonValue(*value) : QJsonValue(QJsonValue::Null);
-            };
-            measurements.append(QJsonObject{{"name", toQt(measurement.name)},
-                                            {"value", valueOf(measurement)},
-                                            {"min", bound(measurement.limit.min)},
-                                            {"max", bound(measurement.limit.max)},
-                                            {"unit", textOrNull(measurement.limit.unit)}});
-        }
-        steps.append(QJsonObject{{"step", toQt(attempt.name)},
-                                 {"attempt", attempt.attempt},
-                                 {"verdict", toQt(name(attempt.verdict))},
-                                 {"seconds", attempt.seconds},
-                                 {"note", textOrNull(attempt.note)},
-                                 {"cause", textOrNull(attempt.cause)},
-                                 {"error", textOrNull(attempt.error)},
-                                 {"measurements", measurements}});
-    }
+    JsonArray measurements;
+    for (const auto& each : attempt.measurements)
+        measurements.add(JsonObject{{"name", each.name},
+                                    {"value", valueOf(each)},
+                                    {"min", each.limit.min},
+                                    {"max", each.limit.max},
+                                    {"unit", textOrNull(each.limit.unit)}});
+    return {{"step", attempt.name},
+            {"attempt", attempt.attempt},
+            {"verdict", name(attempt.verdict)},
+            {"seconds", roundedTo(3, attempt.seconds)},
+            {"note", textOrNull(attempt.note)},
+            {"cause", textOrNull(attempt.cause)},
+            {"error", textOrNull(attempt.error)},
+            {"measurements", measurements}};
+}
+
+JsonObject toJson(const RunRecord& run)
+{
+    JsonArray steps;
+    for (const auto& attempt : run.attempts)
+        steps.add(toJson(attempt));
+    JsonArray images;
+    for (const auto& image : run.images)
+        images.add(
+            JsonObject{{"role", image.role}, {"version", image.version}, {"sha256", image.sha256}});
+    JsonArray handshake;
+    for (const auto& arrow : run.handshake)
+        handshake.add(JsonObject{{"from", arrow.fromDevice ? "device" : "server"},
+                                 {"what", arrow.what},
+                                 {"bytes", arrow.bytes},
+                                 {"ms", roundedTo(1, arrow.atMs)},
+                                 {"note", textOrNull(arrow.note)},
+                                 {"ok", !arrow.failed}});
     return {{"event", "run"},
-            {"run", static_cast<qint64>(run.id.value)},
+            {"run", run.id.value},
             {"slot", run.start.slot},
-            {"plan", toQt(run.start.planId)},
-            {"plan_digest", toQt(run.start.planDigest)},
-            {"started", toQt(run.startedUtc)},
-            {"finished", textOrNull(run.finishedUtc)},
-            {"verdict", toQt(name(run.verdict))},
+            {"unit", textOrNull(run.start.unit.deviceId)},
+            {"verdict", name(run.verdict)},
             {"cause", textOrNull(run.cause)},
-            {"seconds", run.seconds},
+            {"error", textOrNull(run.error)},
+            {"started", run.startedUtc},
+            {"finished", textOrNull(run.finishedUtc)},
+            {"seconds", roundedTo(3, run.seconds)},
+            {"plan", run.start.planId},
+            {"plan_revision", run.start.planRevision},
+            {"plan_digest", run.start.planDigest},
+            {"station", textOrNull(run.start.station)},
             {"simulated", run.start.simulated},
-            {"steps", steps}};
+            {"id_route", textOrNull(run.route)},
+            {"steps", steps},
+            {"images", images},
+            {"handshake", handshake}};
 }
 
 void print(const RunRecord& run)
 {
-    printText(concat("\nrun ", run.id.value, "  ", shownName(run.verdict), "  ", run.startedUtc,
-                     "  ", fixed(run.seconds, 1), " s  plan ", run.start.planId, " rev ",
-                     run.start.planRevision));
+    printText(concat("\nrun ", run.id.value, "  ", shownName(run.verdict), "  ",
+                     shownTime(run.startedUtc), " UTC  ", fixed(run.seconds, 1), " s  slot ",
+                     run.start.slot, "  plan ", run.start.planId, " revision ",
+                     run.start.planRevision, run.start.simulated ? "  SIMULATED" : ""));
     if (!run.cause.empty()) {
         const auto& cause = causeById(run.cause);
         printText(concat("  ", cause.id, "  ", cause.title, " · ", cause.action));
     }
     for (const auto& attempt : run.attempts) {
-        std::string step = attempt.name;
-        step.resize(std::max<std::size_t>(32, step.size()), ' ');
-        std::string verdict(shownName(attempt.verdict));
-        verdict.resize(8, ' ');
-        std::string seconds = fixed(attempt.seconds, 1);
-        seconds.insert(0, seconds.size() < 6 ? 6 - seconds.size() : 0, ' ');
-        printText(concat("  ", verdict, step, seconds, " s  ", attempt.note, attempt.error));
+        const std::string count =
+            attempt.attempt > 1 ? concat(" (", attempt.attempt, ")") : std::string{};
+        printText(concat("  ", leftIn(8, shownName(attempt.verdict)),
+                         leftIn(32, attempt.name + count), rightIn(6, fixed(attempt.seconds, 1)),
+                         " s", attempt.note.empty() ? "" : "  ", attempt.note,
+                         attempt.error.empty() ? "" : "  ", attempt.error));
     }
     for (const auto& arrow : run.handshake)
         printText(concat("    ", arrow.fromDevice ? "unit → station  " : "station → unit  ",
@@ -165,57 +186,71 @@ void print(const RunRecord& run)
                          arrow.note.empty() ? "" : " · ", arrow.note));
 }
 
-Exit show(const Arguments& arguments)
+Result<UnitRow> wantedUnit(Journal& journal, const Arguments& arguments)
+{
+    if (!arguments.positionals().empty())
+        return journal.unit(arguments.positionals()[0]);
+    auto units = TRY(journal.units());
+    if (units.empty())
+        return fail(
+            Errc::NotFound, Blame::Operator,
+            concat("show the unit last seen: no unit is on record in ", journal.path().string()));
+    return units.front();
+}
+
+Result<> show(const Arguments& arguments)
 {
     const SystemClock clock;
-    auto journal = Journal::openReadOnly(databaseOf(arguments), clock);
-    if (!journal)
-        return report(journal.error(), arguments);
-    const auto unit = (*journal)->unit(arguments.positionals()[0]);
-    if (!unit)
-        return report(unit.error(), arguments);
-    const auto runs = (*journal)->runsOf(unit->deviceId);
-    if (!runs)
-        return report(runs.error(), arguments);
+    const auto journal = TRY(Journal::openReadOnly(databaseOf(arguments), clock));
+    const auto unit = TRY(wantedUnit(*journal, arguments));
+    const auto runs = TRY(journal->runsOf(unit.deviceId));
     if (arguments.has("json")) {
-        for (auto run = runs->rbegin(); run != runs->rend(); ++run)
+        for (auto run = runs.rbegin(); run != runs.rend(); ++run)
             printJson(toJson(*run));
-        printJson(toJson(*unit));
-        return Exit::Pass;
+        printJson(toJson(unit));
+        return {};
     }
-    printText(toLine(*unit));
-    printText(concat("label ", unit->label.empty() ? "none" : unit->label, "  key ",
-                     unit->keyFingerprint.empty() ? "none" : unit->keyFingerprint));
-    for (const auto& run : *runs)
+    printText(concat("unit   ", unit.deviceId, unit.simulated ? "  SIMULATED" : "", "\nstate  ",
+                     unit.state, unit.lastCause.empty() ? "" : "  ", unit.lastCause, "\nlabel  ",
+                     orDash(unit.label), "\nkey    ", orDash(unit.keyFingerprint), "\nseen   ",
+                     shownTime(unit.firstSeenUtc), " to ", shownTime(unit.lastSeenUtc), " UTC, ",
+                     counted(static_cast<std::size_t>(unit.runs), "run")));
+    for (const auto& run : runs)
         print(run);
-    return Exit::Pass;
+    return {};
 }
 
 } // namespace
 
 std::vector<Command> recordCommands()
 {
-    const Option db{.name = "db", .value = "FILE", .help = "database, else the state folder"};
+    const Option db{.name = "db",
+                    .value = "FILE",
+                    .help = "database, else provost.db in the user's state folder"};
     return {{.path = "db verify",
              .summary = "Checks a database; exit 1 and the first bad row where it is damaged",
              .positionals = "FILE",
              .minPositionals = 1,
              .maxPositionals = 1,
-             .example = "provost db verify provost.db --json",
-             .run = verify},
+             .example = "provost db verify ~/.local/state/provost/provost.db --json",
+             .run = verify,
+             .looksOnly = true},
             {.path = "unit list",
              .summary = "Lists every unit on record",
              .options = {db},
              .example = "provost unit list --json",
-             .run = list},
+             .run = list,
+             .looksOnly = true},
             {.path = "unit show",
              .summary = "Shows a unit with its runs, steps, measurements and handshake",
-             .positionals = "UNIT",
-             .minPositionals = 1,
+             .positionals = "[UNIT]",
              .maxPositionals = 1,
              .options = {db},
-             .example = "provost unit show 3d0021000447",
-             .run = show}};
+             .example = "provost unit show --json",
+             .run = [](const Arguments& a) { return reportIfFailed(show(a), a); },
+             .notes = "UNIT  device id or label, or how either begins; the unit last seen where "
+                      "none is named",
+             .looksOnly = true}};
 }
 
 } // namespace provost::cli

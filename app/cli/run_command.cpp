@@ -6,10 +6,11 @@
 #include "host/bench_operator.h"
 #include "host/host.h"
 
+#include <algorithm>
 #include <array>
-#include <cmath>
 #include <condition_variable>
 #include <iostream>
+#include <numeric>
 #include <unistd.h>
 
 namespace provost::cli {
@@ -36,20 +37,35 @@ public:
         clearLine();
         if (m_json) {
             printJson({{"event", "summary"},
-                       {"pass", m_count.at(1)},
-                       {"hold", m_count.at(2)},
-                       {"fail", m_count.at(3)},
-                       {"aborted", m_count.at(4)},
-                       {"error", m_count.at(5)}});
+                       {"pass", countOf(Verdict::Pass)},
+                       {"hold", countOf(Verdict::Hold)},
+                       {"fail", countOf(Verdict::Fail)},
+                       {"aborted", countOf(Verdict::Aborted)},
+                       {"error", countOf(Verdict::Error)}});
             return;
         }
-        std::string text;
-        for (std::size_t i = 1; i < m_count.size(); ++i) {
-            if (m_count.at(i) > 0 || i == 1)
-                text += concat(text.empty() ? "" : ", ", m_count.at(i), " ",
-                               shownName(static_cast<Verdict>(i)));
+        std::string text = counted(total(), "unit");
+        for (const auto verdict :
+             {Verdict::Pass, Verdict::Hold, Verdict::Fail, Verdict::Aborted, Verdict::Error}) {
+            if (countOf(verdict) > 0)
+                text += concat(" · ", countOf(verdict), " ", shownName(verdict));
         }
         printText(text);
+    }
+
+    /// A run that could not begin: nothing was judged.
+    void refused(SlotId slot, const Error& error)
+    {
+        const MutexLock lock(m_mutex);
+        clearLine();
+        printNote(concat("slot ", slot.value, ": ", describe(error)));
+        m_worst = std::max(m_worst, Verdict::Error);
+    }
+
+    std::size_t finished()
+    {
+        const MutexLock lock(m_mutex);
+        return total();
     }
 
     Verdict worst()
@@ -58,14 +74,24 @@ public:
         return m_worst;
     }
 
-    void waitForOne()
+    void waitFor(std::size_t count)
     {
         MutexLock lock(m_mutex);
-        while (m_worst == Verdict::NotRun)
+        while (total() < count)
             m_changed.wait(lock);
     }
 
 private:
+    std::size_t countOf(Verdict verdict) const PROVOST_REQUIRES(m_mutex)
+    {
+        return m_count.at(static_cast<std::size_t>(verdict));
+    }
+
+    std::size_t total() const PROVOST_REQUIRES(m_mutex)
+    {
+        return std::accumulate(m_count.begin(), m_count.end(), std::size_t{0});
+    }
+
     void clearLine()
     {
         if (m_terminal && m_lineShown)
@@ -95,29 +121,32 @@ private:
         ++m_count.at(static_cast<std::size_t>(finished.verdict));
         m_worst = std::max(m_worst, finished.verdict);
         m_changed.notify_all();
-        const double seconds = static_cast<double>(std::llround(finished.seconds * 10)) / 10;
-        if (m_json) {
+        if (m_json)
             printJson({{"event", "verdict"},
                        {"slot", finished.slot.value},
                        {"unit", textOrNull(finished.unit.deviceId)},
-                       {"verdict", toQt(name(finished.verdict))},
+                       {"verdict", name(finished.verdict)},
                        {"cause", textOrNull(finished.cause)},
-                       {"seconds", seconds},
-                       {"run", static_cast<qint64>(finished.run.value)},
+                       {"seconds", roundedTo(1, finished.seconds)},
+                       {"run", finished.run.value},
                        {"simulated", finished.simulated}});
-        } else {
-            std::string unit = finished.unit.deviceId.empty() ? "-" : finished.unit.deviceId;
-            unit.resize(24, ' ');
-            std::string line = concat("slot ", finished.slot.value, "  ", unit, "  ",
-                                      shownName(finished.verdict), "  ", fixed(seconds, 1), " s");
-            if (finished.verdict != Verdict::Pass) {
-                const auto& cause = causeById(finished.cause);
-                line += concat("  ", cause.id, " ", cause.title, " · ", cause.action);
-            }
-            printText(line);
-        }
+        else
+            printText(lineOf(finished));
         if (finished.verdict != Verdict::Pass && !finished.error.empty())
-            std::cerr << "slot " << finished.slot.value << ": " << finished.error << std::endl;
+            printNote(concat("slot ", finished.slot.value, ": ", finished.error));
+    }
+
+    static std::string lineOf(const RunFinished& finished)
+    {
+        std::string line = concat("slot ", leftIn(2, std::to_string(finished.slot.value)), " ",
+                                  leftIn(24, orDash(finished.unit.deviceId)), "  ",
+                                  leftIn(7, shownName(finished.verdict)),
+                                  rightIn(7, fixed(finished.seconds, 1)), " s");
+        if (finished.verdict != Verdict::Pass) {
+            const auto& cause = causeById(finished.cause);
+            line += concat("  ", cause.id, "  ", cause.title, " · ", cause.action);
+        }
+        return line + (finished.simulated ? "  SIMULATED" : "");
     }
 
     bool m_json;
@@ -126,7 +155,7 @@ private:
     std::condition_variable_any m_changed;
     bool m_lineShown PROVOST_GUARDED_BY(m_mutex) = false;
     Verdict m_worst PROVOST_GUARDED_BY(m_mutex) = Verdict::NotRun;
-    std::array<int, 6> m_count PROVOST_GUARDED_BY(m_mutex){};
+    std::array<std::size_t, 6> m_count PROVOST_GUARDED_BY(m_mutex){};
     std::map<SlotId, int> m_percent PROVOST_GUARDED_BY(m_mutex);
 };
 
@@ -151,20 +180,39 @@ Result<HostOptions> hostOptions(const Arguments& arguments)
     return options;
 }
 
-Result<Verdict> runOnBench(Host& host, const Arguments& arguments, VerdictPrinter& printer)
+struct Order {
+    std::size_t units = 1;
+    std::vector<SlotId> slots{}; ///< at least one
+};
+
+Result<Order> orderOf(const Host& host, const Arguments& arguments)
 {
-    BenchOperatorOptions options;
-    if (arguments.has("units") || !arguments.has("slot"))
-        options.units = static_cast<int>(TRY(arguments.number("units", 1)));
-    if (arguments.has("slot"))
-        options.slots = {SlotId{static_cast<int>(TRY(arguments.number("slot", 1)))}};
-    const std::string label = arguments.text("label");
-    BenchOperator bench(
-        *host.bench(), host.events(), host.clock(),
-        [&host, &label](SlotId slot, const std::string& printed) {
-            return host.start(slot, label.empty() ? printed : label);
-        },
-        options);
+    Order order{.slots = host.slots()};
+    order.units = TRY(arguments.number("units", 1));
+    if (order.units == 0)
+        return fail(Errc::InvalidArgument, Blame::Operator, "--units 0: must be at least 1");
+    if (!arguments.has("slot"))
+        return order;
+    const SlotId slot{static_cast<int>(TRY(arguments.number("slot", 1)))};
+    if (std::ranges::find(order.slots, slot) == order.slots.end())
+        return fail(
+            Errc::InvalidArgument, Blame::Operator,
+            concat("--slot ", slot.value, ": this station has slots 1 to ", order.slots.size()));
+    order.slots = {slot};
+    return order;
+}
+
+/// @returns true where the user stopped it
+bool runOnBench(Host& host, const Order& order, const std::string& label, VerdictPrinter& printer)
+{
+    BenchOperator bench(*host.bench(), host.events(), host.clock(),
+                        [&](SlotId slot, const std::string& printed) {
+                            auto started = host.start(slot, label.empty() ? printed : label);
+                            if (!started)
+                                printer.refused(slot, started.error());
+                            return started;
+                        },
+                        {.units = static_cast<int>(order.units), .slots = order.slots});
     host.events().add(bench);
     const StopSignal stop([&] {
         bench.pause();
@@ -173,16 +221,42 @@ Result<Verdict> runOnBench(Host& host, const Arguments& arguments, VerdictPrinte
     bench.begin();
     bench.waitUntilDone();
     host.events().remove(bench);
-    return printer.worst();
+    return stop.stopped();
 }
 
-Result<Verdict> runOnHardware(Host& host, const Arguments& arguments, VerdictPrinter& printer)
+/// One unit a slot: hands have to change them.
+bool runOnHardware(Host& host, const Order& order, const std::string& label,
+                   VerdictPrinter& printer)
 {
-    const SlotId slot{static_cast<int>(TRY(arguments.number("slot", 1)))};
     const StopSignal stop([&] { host.engine().abortAll(); });
-    TRY(host.start(slot, arguments.text("label")));
-    printer.waitForOne();
-    return printer.worst();
+    std::size_t started = 0;
+    for (const auto slot : order.slots) {
+        if (started == order.units || stop.stopped())
+            break;
+        if (const auto begun = host.start(slot, label); begun)
+            ++started;
+        else
+            printer.refused(slot, begun.error());
+    }
+    printer.waitFor(started);
+    return stop.stopped();
+}
+
+Exit runOrder(Host& host, const Order& order, const Arguments& arguments)
+{
+    VerdictPrinter printer(arguments.has("json"));
+    host.events().add(printer);
+    const std::string label = arguments.text("label");
+    const bool stopped = host.bench() != nullptr ? runOnBench(host, order, label, printer)
+                                                 : runOnHardware(host, order, label, printer);
+    host.events().remove(printer);
+    printer.printSummary();
+    const auto missing = order.units - std::min(order.units, printer.finished());
+    if (missing == 0)
+        return exitFor(printer.worst());
+    printNote(concat("provost: ", counted(missing, "unit"), " of ", order.units,
+                     " not run: ", stopped ? "stopped" : "no further unit can be had"));
+    return exitFor(std::max(printer.worst(), stopped ? Verdict::Aborted : Verdict::Error));
 }
 
 Exit run(const Arguments& arguments)
@@ -193,16 +267,11 @@ Exit run(const Arguments& arguments)
     auto host = Host::create(*options);
     if (!host)
         return report(host.error(), arguments);
-    std::cerr << "database: " << (*host)->database().string() << std::endl;
-    VerdictPrinter printer(arguments.has("json"));
-    (*host)->events().add(printer);
-    const auto worst = (*host)->bench() != nullptr ? runOnBench(**host, arguments, printer)
-                                                   : runOnHardware(**host, arguments, printer);
-    (*host)->events().remove(printer);
-    if (!worst)
-        return report(worst.error(), arguments);
-    printer.printSummary();
-    return exitFor(*worst);
+    const auto order = orderOf(**host, arguments);
+    if (!order)
+        return report(order.error(), arguments);
+    printNote("database: " + (*host)->database().string());
+    return runOrder(**host, *order, arguments);
 }
 
 } // namespace
@@ -212,18 +281,26 @@ std::vector<Command> runCommands()
     return {
         {.path = "run",
          .summary = "Runs a plan on each slot until N units are done",
-         .options = {{.name = "plan", .value = "PLAN", .help = "plan by id or path"},
-                     {.name = "station", .value = "STATION.toml", .help = "the station's file"},
-                     {.name = "simulate", .value = "BENCH", .help = "virtual bench, id or path"},
-                     {.name = "speed",
-                      .value = "SPEED",
-                      .help = "of the bench: instant, demo or timed"},
-                     {.name = "units", .value = "N", .help = "how many units, 1 by default"},
-                     {.name = "slot", .value = "S", .help = "this slot only"},
-                     {.name = "label", .value = "TEXT", .help = "the label as scanned"},
-                     {.name = "db", .value = "FILE", .help = "database, else the state folder"}},
+         .options =
+             {{.name = "plan",
+               .value = "PLAN",
+               .help = "plan by id or path, photon-full by default"},
+              {.name = "station", .value = "STATION.toml", .help = "a real line, by its file"},
+              {.name = "simulate", .value = "BENCH.toml", .help = "a virtual bench, by id or path"},
+              {.name = "speed", .value = "SPEED", .help = "of the bench: instant, demo or timed"},
+              {.name = "units",
+               .value = "N",
+               .help = "how many units over all slots, 1 by default"},
+              {.name = "slot", .value = "S", .help = "this slot only"},
+              {.name = "label",
+               .value = "TEXT",
+               .help = "the label as scanned, instead of the bench's"},
+              {.name = "db",
+               .value = "FILE",
+               .help = "database, else provost.db in the user's state folder"}},
          .example = "provost run --plan photon-full --simulate photon-quick --units 8 --json",
-         .run = run}};
+         .run = run,
+         .notes = "Ctrl-C ends every run at its next safe point, with a verdict on record."}};
 }
 
 } // namespace provost::cli

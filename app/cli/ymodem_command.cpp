@@ -37,21 +37,16 @@ Result<> sendFiles(const Arguments& arguments)
         bytes += contents[i].size();
     }
     TRY(sender.finish(op));
+    bar.clear();
     if (arguments.has("json"))
         printJson({{"event", "sent"},
-                   {"files", static_cast<qint64>(contents.size())},
-                   {"bytes", static_cast<qint64>(bytes)},
+                   {"files", contents.size()},
+                   {"bytes", bytes},
                    {"retries", sender.retries()}});
     else
-        printText(concat("sent ", contents.size(), contents.size() == 1 ? " file, " : " files, ",
-                         bytes, " bytes, ", sender.retries(), " retries"));
+        printText(concat("sent ", counted(contents.size(), "file"), ", ", counted(bytes, "byte"),
+                         ", ", sender.retries(), " retries"));
     return {};
-}
-
-Exit send(const Arguments& arguments)
-{
-    const auto sent = sendFiles(arguments);
-    return sent ? Exit::Pass : report(sent.error(), arguments);
 }
 
 } // namespace
@@ -71,7 +66,7 @@ std::vector<Command> ymodemCommands()
                      {.name = "g", .help = "YModem-G: no acknowledgements between blocks"},
                      {.name = "block", .value = "128|1024", .help = "block size, 1024 by default"}},
          .example = "provost ymodem send bootloader.bin --port /dev/ttyACM0",
-         .run = send}};
+         .run = [](const Arguments& a) { return reportIfFailed(sendFiles(a), a); }}};
 }
 
 } // namespace provost::cli

@@ -34,9 +34,15 @@ void CountersStrip::setCompact(bool compact)
     update();
 }
 
-QFont CountersStrip::valueFont() const { return m_theme.sans(m_compact ? 24 : 30, QFont::Bold); }
+QFont CountersStrip::valueFont() const
+{
+    return m_theme.sans(m_compact ? 24 : 30, QFont::Bold);
+}
 
-QFont CountersStrip::nameFont() const { return m_theme.sans(m_compact ? 13 : 14); }
+QFont CountersStrip::nameFont() const
+{
+    return m_theme.sans(m_compact ? 13 : 14);
+}
 
 std::vector<CountersStrip::Figure> CountersStrip::figures() const
 {

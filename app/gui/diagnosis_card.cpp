@@ -45,8 +45,7 @@ QColor fillOf(Verdict verdict, const Theme& theme)
 
 } // namespace
 
-DiagnosisCard::DiagnosisCard(const Theme& theme, QWidget* parent)
-    : QWidget(parent), m_theme(theme)
+DiagnosisCard::DiagnosisCard(const Theme& theme, QWidget* parent) : QWidget(parent), m_theme(theme)
 {
 }
 
@@ -95,7 +94,8 @@ double DiagnosisCard::composeProofs(QPainter* painter, double top) const
     for (const auto& proof : m_diagnosis.evidence) {
         const auto lines = wrapped(proof, font, width() - 2 * kPadX - 34, 2);
         if (painter) {
-            drawIcon(*painter, Icon::Check, QRectF(kPadX, top + lineHeight / 2 - 9, 18, 18), m_theme.pass, 3.2);
+            drawIcon(*painter, Icon::Check, QRectF(kPadX, top + lineHeight / 2 - 9, 18, 18),
+                     m_theme.pass, 3.2);
             painter->setFont(font);
             painter->setPen(m_theme.ink);
             drawLines(*painter, QRectF(kPadX + 34, top, 0, 0), lines, lineHeight);
@@ -115,8 +115,8 @@ double DiagnosisCard::composeBox(QPainter* painter, double top) const
     QStringList evidence;
     for (const auto& line : m_diagnosis.evidence)
         evidence << wrapped(line, plain, room, 3);
-    const QString todo = m_diagnosis.advice.isEmpty() ? QString()
-                                                      : tr("Do this: %1").arg(m_diagnosis.advice);
+    const QString todo =
+        m_diagnosis.advice.isEmpty() ? QString() : tr("Do this: %1").arg(m_diagnosis.advice);
     const auto advice = wrapped(todo, bold, room, 2);
 
     const double height = 32 + kTitleHeight * static_cast<double>(title.size() + advice.size()) +

@@ -40,9 +40,15 @@ void HandshakeView::refresh()
     update();
 }
 
-void HandshakeView::resizeEvent(QResizeEvent*) { refresh(); }
+void HandshakeView::resizeEvent(QResizeEvent*)
+{
+    refresh();
+}
 
-double HandshakeView::margin() const { return width() > 800 ? 120 : 64; }
+double HandshakeView::margin() const
+{
+    return width() > 800 ? 120 : 64;
+}
 
 void HandshakeView::paintEvent(QPaintEvent*)
 {
@@ -68,8 +74,7 @@ double HandshakeView::compose(QPainter* painter) const
         painter->drawText(station, Qt::AlignCenter, tr("Station"));
         const double lineHeight = height() - kHeadHeight;
         painter->fillRect(QRectF(margin() - 1, kHeadHeight, 2, lineHeight), m_theme.line);
-        painter->fillRect(QRectF(width() - margin() - 1, kHeadHeight, 2, lineHeight),
-                          m_theme.line);
+        painter->fillRect(QRectF(width() - margin() - 1, kHeadHeight, 2, lineHeight), m_theme.line);
     }
     double top = kHeadHeight + 14;
     for (int row = 0; row < m_model.rowCount(); ++row)

@@ -78,8 +78,7 @@ double HeaderBar::pillWidth(const StationModel::Pill& pill) const
     return std::ceil(QFontMetricsF(m_theme.sans(15)).horizontalAdvance(shownText(pill)) + dot + 26);
 }
 
-void HeaderBar::drawPill(QPainter& painter, const QRectF& box,
-                         const StationModel::Pill& pill) const
+void HeaderBar::drawPill(QPainter& painter, const QRectF& box, const StationModel::Pill& pill) const
 {
     painter.setPen(QPen(m_theme.line, 1));
     painter.setBrush(m_theme.surface2);
@@ -130,8 +129,7 @@ void HeaderBar::paintEvent(QPaintEvent*)
     painter.setPen(m_theme.ink2);
     const double timeWidth = tabularWidth(m_time, painter.font());
     const QFontMetricsF timeMetrics(painter.font());
-    drawTabular(painter,
-                {right - timeWidth, (height() + timeMetrics.capHeight()) / 2}, m_time);
+    drawTabular(painter, {right - timeWidth, (height() + timeMetrics.capHeight()) / 2}, m_time);
     right -= timeWidth + gap;
 
     m_pillBoxes.assign(m_pills.size(), {});

@@ -17,8 +17,8 @@ constexpr double kColumn = 158;
 
 HelpPanel::HelpPanel(const Theme& theme, QWidget* parent)
     : QWidget(parent), m_theme(theme),
-      m_close(new ActionButton(theme, tr("Close"), QStringLiteral("F4"),
-                               ActionButton::Rank::Normal, this))
+      m_close(new ActionButton(theme, tr("Close"), QStringLiteral("F4"), ActionButton::Rank::Normal,
+                               this))
 {
     m_close->setTextSize(17);
     connect(m_close, &ActionButton::clicked, this, &HelpPanel::closeAsked);

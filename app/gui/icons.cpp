@@ -129,10 +129,9 @@ private:
         if (distance <= 0)
             return;
         radius = std::max(radius, distance);
-        const double side = std::sqrt(radius * radius - distance * distance) / distance *
-                            (large == sweep ? -1 : 1);
-        const QPointF centre =
-            (from + to) / 2 + QPointF(side * half.y(), -side * half.x());
+        const double side =
+            std::sqrt(radius * radius - distance * distance) / distance * (large == sweep ? -1 : 1);
+        const QPointF centre = (from + to) / 2 + QPointF(side * half.y(), -side * half.x());
         const auto angleOf = [&](QPointF p) {
             return std::atan2(-(p.y() - centre.y()), p.x() - centre.x()) * 180 / std::numbers::pi;
         };
@@ -202,9 +201,15 @@ std::string_view pathText(Icon icon)
 
 } // namespace
 
-QPainterPath parseSvgPath(std::string_view text) { return PathReader(text).read(); }
+QPainterPath parseSvgPath(std::string_view text)
+{
+    return PathReader(text).read();
+}
 
-QPainterPath outline(Icon icon) { return parseSvgPath(pathText(icon)); }
+QPainterPath outline(Icon icon)
+{
+    return parseSvgPath(pathText(icon));
+}
 
 std::optional<Icon> iconOf(SlotState state)
 {

@@ -12,8 +12,26 @@ class QPainter;
 namespace provost::gui {
 
 enum class Icon : std::uint8_t {
-    Line, Rework, Keys, Units, Images, Yield, Station,
-    Check, Pause, Cross, Warning, Square, Power, Slot, Plug, Back, Question, Barcode, Dot, Arrow,
+    Line,
+    Rework,
+    Keys,
+    Units,
+    Images,
+    Yield,
+    Station,
+    Check,
+    Pause,
+    Cross,
+    Warning,
+    Square,
+    Power,
+    Slot,
+    Plug,
+    Back,
+    Question,
+    Barcode,
+    Dot,
+    Arrow,
 };
 
 /// Outline in a box of 24 × 24.

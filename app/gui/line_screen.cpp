@@ -51,10 +51,10 @@ QWidget* LineScreen::makeFooter(ModelSet& models)
     m_scan = new ScanField(m_theme, models.scans(), footer);
     m_start = new ActionButton(m_theme, tr("Start all"), QStringLiteral("F1"),
                                ActionButton::Rank::Primary, footer);
-    m_stop = new ActionButton(m_theme, tr("Stop"), QStringLiteral("F2"),
-                              ActionButton::Rank::Normal, footer);
-    m_help = new ActionButton(m_theme, tr("Help"), QStringLiteral("F4"),
-                              ActionButton::Rank::Normal, footer);
+    m_stop = new ActionButton(m_theme, tr("Stop"), QStringLiteral("F2"), ActionButton::Rank::Normal,
+                              footer);
+    m_help = new ActionButton(m_theme, tr("Help"), QStringLiteral("F4"), ActionButton::Rank::Normal,
+                              footer);
     m_counters = new CountersStrip(m_theme, models.counters(), footer);
     connect(m_start, &ActionButton::clicked, this, &LineScreen::startAllAsked);
     connect(m_stop, &ActionButton::clicked, this, &LineScreen::stopAsked);

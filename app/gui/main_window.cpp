@@ -35,8 +35,7 @@ MainWindow::MainWindow(StationCommands& commands, EngineBridge& bridge, WindowOp
       m_models(commands, bridge, clockOr(std::move(options.clock))),
       m_scanner(*this, std::move(options.scanner))
 {
-    setWindowTitle(m_models.station().simulated() ? tr("Provost \u2014 SIMULATED")
-                                                  : tr("Provost"));
+    setWindowTitle(m_models.station().simulated() ? tr("Provost \u2014 SIMULATED") : tr("Provost"));
     setMinimumSize(1024, 680);
     setFont(m_theme.sans(18));
     setStyleSheet(m_theme.styleSheet());
@@ -149,9 +148,15 @@ void MainWindow::toggleHelp()
     placeHelp();
 }
 
-bool MainWindow::helpShown() const { return m_help->isVisible(); }
+bool MainWindow::helpShown() const
+{
+    return m_help->isVisible();
+}
 
-QWidget* MainWindow::currentScreen() const { return m_screens->currentWidget(); }
+QWidget* MainWindow::currentScreen() const
+{
+    return m_screens->currentWidget();
+}
 
 void MainWindow::scanned(const QString& code)
 {

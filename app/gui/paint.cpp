@@ -1,6 +1,7 @@
 #include "gui/paint.h"
 
 #include "gui/icons.h"
+#include "models/display_text.h"
 
 #include <QFontMetricsF>
 #include <QTextLayout>
@@ -79,16 +80,18 @@ QFont fitted(QFont font, const QString& text, double width, int least)
 QFont squeezed(const QFont& font, const QString& text, double width)
 {
     constexpr double kLeast = 0.87;
-    const QFont smaller = fitted(font, text, width);
+    const QFont smaller = fitted(font, text, width, 12);
     const bool helps = smaller.pixelSize() >= font.pixelSize() * kLeast &&
                        QFontMetricsF(smaller).horizontalAdvance(text) <= width;
     return helps ? smaller : font;
 }
 
-QStringList wrapped(const QString& text, const QFont& font, double width, int lines)
+QStringList wrapped(const QString& given, const QFont& font, double width, int lines)
 {
-    if (text.isEmpty())
+    if (given.isEmpty())
         return {};
+    // A line never begins with the dot between two parts.
+    const QString text = QString(given).replace(QStringLiteral(" \u00b7 "), display::separator());
     QTextLayout layout(text, font);
     QTextOption option;
     option.setWrapMode(QTextOption::WrapAtWordBoundaryOrAnywhere);
@@ -128,8 +131,7 @@ QStringList balanced(const QString& text, const QFont& font, double width, int l
     return best;
 }
 
-double drawLines(QPainter& painter, const QRectF& area, const QStringList& lines,
-                 double lineHeight)
+double drawLines(QPainter& painter, const QRectF& area, const QStringList& lines, double lineHeight)
 {
     const QFontMetricsF metrics(painter.font());
     double top = area.top();

@@ -20,8 +20,9 @@ QFont fitted(QFont font, const QString& text, double width, int least = 11);
 
 /// `font` down to seven eighths where that saves `text` from a second line.
 QFont squeezed(const QFont& font, const QString& text, double width);
-/// Text in at most `lines` lines of `width`; the last one ends in an ellipsis where more remains.
-QStringList wrapped(const QString& text, const QFont& font, double width, int lines);
+/// `given` in at most `lines` lines of `width`; the last one ends in an ellipsis where more
+/// remains.
+QStringList wrapped(const QString& given, const QFont& font, double width, int lines);
 /// The same, its lines about equally long: no word alone on the last one.
 QStringList balanced(const QString& text, const QFont& font, double width, int lines);
 /// The lines, one below the other, from `top`. @returns the height they took

@@ -77,7 +77,10 @@ void Rail::setCurrent(Screen screen)
         m_buttons[i]->setChecked(i == static_cast<std::size_t>(screen));
 }
 
-void Rail::setCompact(bool compact) { setFixedWidth(compact ? 88 : 104); }
+void Rail::setCompact(bool compact)
+{
+    setFixedWidth(compact ? 88 : 104);
+}
 
 RailButton* Rail::button(Screen screen) const
 {

@@ -31,7 +31,10 @@ void RunHeader::refresh()
     update();
 }
 
-void RunHeader::resizeEvent(QResizeEvent*) { refresh(); }
+void RunHeader::resizeEvent(QResizeEvent*)
+{
+    refresh();
+}
 
 void RunHeader::paintEvent(QPaintEvent*)
 {
@@ -61,8 +64,8 @@ double RunHeader::composeTop(QPainter* painter) const
     const bool beside = QFontMetricsF(idFont).horizontalAdvance(id) <= room;
     // An id is never cut here: where it does not fit beside the badge, it goes below.
     const QFont used = beside ? idFont : fitted(idFont, id, width(), 12);
-    const QRectF area = beside ? QRectF(left, 0, room, badge.height())
-                               : QRectF(0, badge.height() + 6, width(), 32);
+    const QRectF area =
+        beside ? QRectF(left, 0, room, badge.height()) : QRectF(0, badge.height() + 6, width(), 32);
     if (painter) {
         painter->setFont(used);
         painter->setPen(m_theme.ink);
@@ -84,9 +87,9 @@ double RunHeader::composeProgress(QPainter* painter, double top) const
         painter->fillPath(round, m_theme.runBg);
         painter->save();
         painter->setClipPath(round);
-        painter->fillRect(QRectF(track.left(), track.top(), track.width() * run->fraction,
-                                 kBarHeight),
-                          m_theme.run);
+        painter->fillRect(
+            QRectF(track.left(), track.top(), track.width() * run->fraction, kBarHeight),
+            m_theme.run);
         painter->restore();
         painter->setFont(font);
         painter->setPen(m_theme.run);
@@ -117,8 +120,7 @@ double RunHeader::compose(QPainter* painter) const
     const bool underWay = run && !run->finished;
     QString line = m_run.causeLine();
     if (underWay && !m_run.timeLine().isEmpty())
-        line = line.isEmpty() ? m_run.timeLine()
-                              : m_run.timeLine() + display::separator() + line;
+        line = line.isEmpty() ? m_run.timeLine() : m_run.timeLine() + display::separator() + line;
     if (line.isEmpty() && m_run.slot())
         line = tr("Insert a unit and scan its label");
     const QFont font = m_theme.sans(width() > 500 ? 18 : 17);

@@ -16,9 +16,9 @@ class QKeyEvent;
 namespace provost::gui {
 
 struct ScannerSettings {
-    QString prefix{};                   ///< sent by the scanner before each code; taken off
-    std::chrono::milliseconds gap{50};  ///< longest pause between two keys of one burst
-    int least = 4;                      ///< characters; shorter ones are typing
+    QString prefix{};                  ///< sent by the scanner before each code; taken off
+    std::chrono::milliseconds gap{50}; ///< longest pause between two keys of one burst
+    int least = 4;                     ///< characters; shorter ones are typing
 };
 
 /// Install it on the application. Keys are held for one gap; a burst that ends in Enter becomes

@@ -109,8 +109,7 @@ private:
 
     void topRow()
     {
-        const QFont numberFont =
-            m_theme.sans(std::max(20.0, 34 * m_scale), QFont::Bold);
+        const QFont numberFont = m_theme.sans(std::max(20.0, 34 * m_scale), QFont::Bold);
         const QFontMetricsF metrics(numberFont);
         const double baseline = inner().top() + metrics.ascent() * 0.97;
         m_painter.setFont(numberFont);
@@ -130,8 +129,8 @@ private:
         const QString shown = display::shortId(unit, std::clamp(digits, 4, 12));
         m_painter.setFont(mono);
         m_painter.setPen(m_ink2);
-        m_painter.drawText(
-            QPointF(inner().right() - idMetrics.horizontalAdvance(shown), baseline), shown);
+        m_painter.drawText(QPointF(inner().right() - idMetrics.horizontalAdvance(shown), baseline),
+                           shown);
     }
 
     void cornerMark()
@@ -177,8 +176,7 @@ private:
             return std::max<double>(1, static_cast<double>(lines.size()));
         };
         const bool crammed = m_area.height() < 230 && details.isEmpty() && heads.size() > 1;
-        const double detailTop =
-            inner().bottom() - (crammed ? 0 : detailHeight * rows(details));
+        const double detailTop = inner().bottom() - (crammed ? 0 : detailHeight * rows(details));
         const double headTop = detailTop - gap - headHeight * rows(heads);
         m_painter.setFont(headFont);
         m_painter.setPen(m_face.state == SlotState::Off ? m_ink2 : m_ink);
@@ -194,8 +192,7 @@ private:
     double bar(double bottom)
     {
         const double height = std::max(6.0, std::round(12 * m_scale));
-        const QRectF track(inner().left(), bottom - 14 * m_scale - height, inner().width(),
-                           height);
+        const QRectF track(inner().left(), bottom - 14 * m_scale - height, inner().width(), height);
         m_painter.setPen(Qt::NoPen);
         m_painter.setBrush(m_theme.runBg);
         m_painter.drawRoundedRect(track, height / 2, height / 2);
@@ -216,7 +213,7 @@ private:
 
     double band(double top, const QColor& colour, Icon icon, const QString& word)
     {
-        const double height = std::max(24.0, std::round(50 * m_scale));
+        const double height = std::max(28.0, std::round(56 * m_scale));
         const QRectF area(m_area.left(), top + 6 * m_scale, m_area.width(), height);
         m_painter.fillRect(area, colour);
         const double side = height * 0.52;
@@ -224,13 +221,12 @@ private:
         const QFont font = fitted(m_theme.sans(height * 0.46, QFont::Bold), word, room, 11);
         const double width = QFontMetricsF(font).horizontalAdvance(word);
         const double left = area.center().x() - (width + side + 10 * m_scale) / 2;
-        drawIcon(m_painter, icon, QRectF(left, area.center().y() - side / 2, side, side),
-                 Qt::white, 2.4);
+        drawIcon(m_painter, icon, QRectF(left, area.center().y() - side / 2, side, side), Qt::white,
+                 2.4);
         m_painter.setFont(font);
         m_painter.setPen(Qt::white);
-        m_painter.drawText(
-            QRectF(left + side + 10 * m_scale, area.top(), width + 4, area.height()),
-            Qt::AlignLeft | Qt::AlignVCenter, word);
+        m_painter.drawText(QRectF(left + side + 10 * m_scale, area.top(), width + 4, area.height()),
+                           Qt::AlignLeft | Qt::AlignVCenter, word);
         return area.bottom();
     }
 

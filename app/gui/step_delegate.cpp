@@ -80,7 +80,10 @@ struct Body {
     double lines() const { return static_cast<double>(quiet.size() + broken.size()); }
 };
 
-double bodyWidth(double rowWidth) { return rowWidth - kMarkRoom - kTimeRoom - 8; }
+double bodyWidth(double rowWidth)
+{
+    return rowWidth - kMarkRoom - kTimeRoom - 8;
+}
 
 } // namespace
 
@@ -95,8 +98,9 @@ QSize StepDelegate::sizeHint(const QStyleOptionViewItem& option, const QModelInd
     const int width = view ? view->viewport()->width() : option.rect.width();
     const Measure measure(width);
     const Body body(index, bodyWidth(width), measure, m_theme);
-    return {width, static_cast<int>(std::ceil(measure.nameHeight + body.lines() * measure.lineHeight +
-                                              2 * measure.padding + 1))};
+    return {width,
+            static_cast<int>(std::ceil(measure.nameHeight + body.lines() * measure.lineHeight +
+                                       2 * measure.padding + 1))};
 }
 
 void StepDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
@@ -119,10 +123,10 @@ void StepDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
     const double width = bodyWidth(row.width());
     painter->setFont(m_theme.sans(measure.name, QFont::Bold));
     painter->setPen(look.name);
-    painter->drawText(QRectF(left, top, width, measure.nameHeight), Qt::AlignLeft | Qt::AlignVCenter,
-                      QFontMetricsF(painter->font())
-                          .elidedText(index.data(StepModel::NameRole).toString(), Qt::ElideRight,
-                                      width));
+    painter->drawText(
+        QRectF(left, top, width, measure.nameHeight), Qt::AlignLeft | Qt::AlignVCenter,
+        QFontMetricsF(painter->font())
+            .elidedText(index.data(StepModel::NameRole).toString(), Qt::ElideRight, width));
     painter->setFont(m_theme.sans(measure.line));
     painter->setPen(mark == Mark::Waiting || mark == Mark::NotReached ? m_theme.ink3
                                                                       : m_theme.ink2);

@@ -22,9 +22,9 @@ QFont sized(const QStringList& families, QFont::StyleHint hint, double pixels, Q
 
 QFont Theme::sans(double pixels, QFont::Weight weight) const
 {
-    return sized({QStringLiteral("Inter"), QStringLiteral("DejaVu Sans"),
-                  QStringLiteral("sans-serif")},
-                 QFont::SansSerif, pixels, weight);
+    return sized(
+        {QStringLiteral("Inter"), QStringLiteral("DejaVu Sans"), QStringLiteral("sans-serif")},
+        QFont::SansSerif, pixels, weight);
 }
 
 QFont Theme::mono(double pixels, QFont::Weight weight) const

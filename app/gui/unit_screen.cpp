@@ -34,22 +34,6 @@ QLabel* label(const QString& text, const QFont& font, const QColor& ink, QWidget
     return made;
 }
 
-SlotState stateOf(Verdict verdict)
-{
-    switch (verdict) {
-    case Verdict::Pass:
-        return SlotState::Pass;
-    case Verdict::Hold:
-        return SlotState::Hold;
-    case Verdict::Fail:
-        return SlotState::Fail;
-    case Verdict::Aborted:
-        return SlotState::Stopped;
-    default:
-        return SlotState::Check;
-    }
-}
-
 } // namespace
 
 UnitScreen::UnitScreen(const Theme& theme, RunModel& run, QWidget* parent)
@@ -124,8 +108,7 @@ QWidget* UnitScreen::makeStepsCard()
 QWidget* UnitScreen::makeHandshakeCard()
 {
     auto* card = new Card(m_theme, this);
-    auto* title =
-        label(tr("Live handshake"), m_theme.sans(20, QFont::Bold), m_theme.ink, card);
+    auto* title = label(tr("Live handshake"), m_theme.sans(20, QFont::Bold), m_theme.ink, card);
     m_handshake = new HandshakeView(m_theme, m_run.handshake(), card);
     m_handshakeArea = new QScrollArea(card);
     auto* area = m_handshakeArea;
@@ -152,8 +135,8 @@ QWidget* UnitScreen::makePromptCard()
     m_reply->setObjectName(QStringLiteral("reply"));
     m_reply->setFont(m_theme.sans(20));
     m_reply->setMinimumHeight(54);
-    auto* button = new ActionButton(m_theme, tr("Answer"), {}, ActionButton::Rank::Primary,
-                                    m_promptCard);
+    auto* button =
+        new ActionButton(m_theme, tr("Answer"), {}, ActionButton::Rank::Primary, m_promptCard);
     button->setTextSize(19);
     const auto send = [this] {
         m_run.answer(m_reply->text());
@@ -205,8 +188,9 @@ void UnitScreen::refresh()
     m_header->refresh();
     m_diagnosis->show(m_run.diagnosis());
     if (!run)
-        m_handshake->setEmptyText(tr("No unit in this slot"),
-                                  tr("What a unit and the station say to each other appears here."));
+        m_handshake->setEmptyText(
+            tr("No unit in this slot"),
+            tr("What a unit and the station say to each other appears here."));
     else if (run->finished)
         m_handshake->setEmptyText(tr("No handshake in this run"),
                                   tr("The run ended before the unit dialled the station."));
@@ -277,12 +261,10 @@ void UnitScreen::refreshHistory()
                                  ? shownName(SlotState::Running)
                                  : shownName(stateOf(record.verdict));
         auto* chip = new ActionButton(
-            m_theme, display::dayAndTime(record.startedUtc) + display::separator() + word,
-            {}, wanted[i].second ? ActionButton::Rank::Primary : ActionButton::Rank::Normal,
-            this);
+            m_theme, display::dayAndTime(record.startedUtc) + display::separator() + word, {},
+            wanted[i].second ? ActionButton::Rank::Primary : ActionButton::Rank::Normal, this);
         chip->setTextSize(16);
-        connect(chip, &ActionButton::clicked, this,
-                [this, id = record.id] { m_run.showRun(id); });
+        connect(chip, &ActionButton::clicked, this, [this, id = record.id] { m_run.showRun(id); });
         m_chips->addWidget(chip);
     }
 }

@@ -36,9 +36,9 @@ protected:
         QPainter painter(viewport());
         const bool searching = !m_search.searched().isEmpty();
         drawEmpty(painter, QRectF(viewport()->rect()), m_theme,
-                  searching ? UnitsScreen::tr("No unit matches \u201c%1\u201d")
-                                  .arg(m_search.searched())
-                            : UnitsScreen::tr("No units yet"),
+                  searching
+                      ? UnitsScreen::tr("No unit matches \u201c%1\u201d").arg(m_search.searched())
+                      : UnitsScreen::tr("No units yet"),
                   searching ? UnitsScreen::tr("Scan a label, or type part of an ID, label or key.")
                             : UnitsScreen::tr("Every unit that runs here appears in this table."));
     }
@@ -75,17 +75,11 @@ private:
         const QString word = index.data().toString();
         const QFont font = m_theme.sans(15, QFont::Bold);
         const int verdict = index.data(UnitModel::StateRole).toInt();
-        SlotState state = SlotState::Check; // inspect and the like: somebody has to look
-        if (verdict == static_cast<int>(Verdict::Pass))
-            state = SlotState::Pass;
-        else if (verdict == static_cast<int>(Verdict::Hold))
-            state = SlotState::Hold;
-        else if (verdict == static_cast<int>(Verdict::Fail))
-            state = SlotState::Fail;
-        else if (verdict == static_cast<int>(Verdict::Aborted))
-            state = SlotState::Stopped;
-        else if (word.isEmpty())
+        if (verdict < 0 && word.isEmpty())
             return;
+        // Inspect and the like are no verdict: somebody has to look.
+        const SlotState state =
+            verdict < 0 ? SlotState::Check : stateOf(static_cast<Verdict>(verdict));
         const QSizeF size = badgeSize(word, font, true);
         drawBadge(painter, {cell.left() + 14, cell.center().y() - size.height() / 2}, state, word,
                   font, m_theme);
@@ -104,8 +98,8 @@ private:
             const QFont small = m_theme.sans(12, QFont::Bold);
             const QString word = UnitsScreen::tr("SIMULATED");
             const double width = QFontMetricsF(small).horizontalAdvance(word) + 14;
-            const double own = QFontMetricsF(painter.font())
-                                   .horizontalAdvance(index.data().toString());
+            const double own =
+                QFontMetricsF(painter.font()).horizontalAdvance(index.data().toString());
             if (own + width + 12 < room.width()) {
                 const QRectF tag(room.left() + own + 12, room.center().y() - 10, width, 20);
                 painter.save();
@@ -235,8 +229,7 @@ void UnitsScreen::refreshCount()
     const int shown = m_models.unitSearch().rowCount();
     const QLocale locale;
     if (all != shown)
-        m_count->setText(
-            tr("%1 of %2 units").arg(locale.toString(shown), locale.toString(all)));
+        m_count->setText(tr("%1 of %2 units").arg(locale.toString(shown), locale.toString(all)));
     else
         m_count->setText(all == 1 ? tr("1 unit") : tr("%1 units").arg(locale.toString(all)));
 }

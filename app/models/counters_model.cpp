@@ -10,7 +10,10 @@ namespace provost {
 
 namespace {
 
-QString count(int value) { return QLocale().toString(value); }
+QString count(int value)
+{
+    return QLocale().toString(value);
+}
 
 } // namespace
 
@@ -51,6 +54,9 @@ QString CountersModel::unitsPerHour() const
     return QLocale().toString(m_counts->unitsPerHour, 'f', 0);
 }
 
-bool CountersModel::anyFailed() const { return m_counts && m_counts->fail > 0; }
+bool CountersModel::anyFailed() const
+{
+    return m_counts && m_counts->fail > 0;
+}
 
 } // namespace provost

@@ -129,7 +129,8 @@ QStringList evidenceOf(const RunState& run)
             line += QStringLiteral(": ") + display::text(step->record.note);
         lines << line;
         for (const auto& measurement : step->record.measurements) {
-            if (measurement.verdict == Verdict::Fail || (limited(measurement) && !measurement.value))
+            if (measurement.verdict == Verdict::Fail ||
+                (limited(measurement) && !measurement.value))
                 lines << display::measurement(measurement);
         }
     }

@@ -13,7 +13,10 @@ namespace provost::display {
 
 namespace {
 
-QString tr(const char* source) { return QCoreApplication::translate("display", source); }
+QString tr(const char* source)
+{
+    return QCoreApplication::translate("display", source);
+}
 
 QString numberWith(double value, int decimals)
 {
@@ -65,11 +68,20 @@ QDateTime localTime(const std::string& isoUtc)
 
 } // namespace
 
-QString unknown() { return QStringLiteral("\u2014"); }
+QString unknown()
+{
+    return QStringLiteral("\u2014");
+}
 
-QString text(const std::string& utf8) { return QString::fromStdString(utf8); }
+QString text(const std::string& utf8)
+{
+    return QString::fromStdString(utf8);
+}
 
-QString separator() { return QStringLiteral("\u00a0\u00b7 "); }
+QString separator()
+{
+    return QStringLiteral("\u00a0\u00b7 ");
+}
 
 QString seconds(double value)
 {
@@ -129,7 +141,12 @@ QString limit(const Limit& limit)
 
 QString measurement(const Measurement& measurement)
 {
-    QString line = text(measurement.name).replace(u'-', u' ').replace(u'_', u' ');
+    QString line = text(measurement.name);
+    // Names in records end in their unit, which stands behind the value here: join_s, rate_kib_s.
+    const QString suffix = u'_' + text(measurement.limit.unit).toLower().replace(u'/', u'_');
+    if (!measurement.limit.unit.empty() && line.endsWith(suffix))
+        line.chop(suffix.size());
+    line.replace(u'-', u' ').replace(u'_', u' ');
     line += u' ';
     line += measurement.value ? valueText(measurement) : tr("was not measured");
     if (measurement.value && !measurement.limit.unit.empty())
@@ -194,7 +211,10 @@ QString startTime(const std::string& isoUtc)
     return today ? clockTime(isoUtc) : dayAndTime(isoUtc);
 }
 
-QString unbroken(QString text) { return text.replace(u' ', QChar(0xa0)); }
+QString unbroken(QString text)
+{
+    return text.replace(u' ', QChar(0xa0));
+}
 
 QString dayAndTime(const std::string& isoUtc)
 {
@@ -205,8 +225,8 @@ QString dayAndTime(const std::string& isoUtc)
     const QDate today = QDate::currentDate();
     if (time.date() == today)
         return clock;
-    const auto form = time.date().year() == today.year() ? QStringLiteral("d MMM")
-                                                         : QStringLiteral("d MMM yyyy");
+    const auto form =
+        time.date().year() == today.year() ? QStringLiteral("d MMM") : QStringLiteral("d MMM yyyy");
     return QLocale().toString(time.date(), form) + u' ' + clock;
 }
 

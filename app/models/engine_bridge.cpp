@@ -7,7 +7,8 @@ namespace provost {
 EngineBridge::EngineBridge(QObject* parent) : QObject(parent), m_timer(this)
 {
     m_timer.setSingleShot(true);
-    m_timer.setTimerType(Qt::PreciseTimer); // a coarse one may fire 5 % early: more than ten a second
+    m_timer.setTimerType(
+        Qt::PreciseTimer); // a coarse one may fire 5 % early: more than ten a second
     m_timer.setInterval(kProgressInterval);
     connect(&m_timer, &QTimer::timeout, this, &EngineBridge::deliverHeld);
 }

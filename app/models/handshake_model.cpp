@@ -32,7 +32,8 @@ QVariant HandshakeModel::data(const QModelIndex& index, int role) const
         QStringList parts;
         if (arrow.bytes > 0) // nothing was sent where a message stayed out
             parts << tr("%1 bytes").arg(QLocale().toString(static_cast<qint64>(arrow.bytes)));
-        parts << tr("+%1 ms").arg(QLocale().toString(static_cast<qint64>(std::llround(arrow.atMs))));
+        parts << tr("+%1 ms").arg(
+            QLocale().toString(static_cast<qint64>(std::llround(arrow.atMs))));
         if (!arrow.note.empty())
             parts << display::text(arrow.note);
         return parts.join(display::separator());

@@ -38,7 +38,10 @@ void ModelSet::apply(const StationEvent& event)
         m_counters.show(m_commands.counts());
 }
 
-void ModelSet::refreshUnits() { m_units.show(m_commands.units()); }
+void ModelSet::refreshUnits()
+{
+    m_units.show(m_commands.units());
+}
 
 void ModelSet::tick()
 {

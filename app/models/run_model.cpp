@@ -7,22 +7,6 @@
 
 namespace provost {
 
-namespace {
-
-std::optional<SlotId> slotOf(const StationEvent& event)
-{
-    return std::visit(
-        [](const auto& concrete) -> std::optional<SlotId> {
-            if constexpr (requires { concrete.slot; })
-                return concrete.slot;
-            else
-                return std::nullopt;
-        },
-        event);
-}
-
-} // namespace
-
 RunModel::RunModel(SlotModel& slots, StationCommands& commands, std::shared_ptr<const Clock> clock,
                    QObject* parent)
     : QObject(parent), m_slots(slots), m_commands(commands), m_clock(std::move(clock))
@@ -79,7 +63,10 @@ void RunModel::apply(const StationEvent& event)
     show();
 }
 
-void RunModel::leave() { m_slot.reset(); }
+void RunModel::leave()
+{
+    m_slot.reset();
+}
 
 void RunModel::tick()
 {
@@ -119,7 +106,10 @@ void RunModel::show()
     Q_EMIT changed();
 }
 
-Diagnosis RunModel::diagnosis() const { return m_run ? diagnose(*m_run) : Diagnosis{}; }
+Diagnosis RunModel::diagnosis() const
+{
+    return m_run ? diagnose(*m_run) : Diagnosis{};
+}
 
 SlotState RunModel::state() const
 {
@@ -127,18 +117,7 @@ SlotState RunModel::state() const
         return m_slots.stateOf(*m_slot);
     if (!m_run)
         return SlotState::Ready;
-    switch (m_run->verdict) {
-    case Verdict::Pass:
-        return SlotState::Pass;
-    case Verdict::Hold:
-        return SlotState::Hold;
-    case Verdict::Fail:
-        return SlotState::Fail;
-    case Verdict::Aborted:
-        return SlotState::Stopped;
-    default:
-        return SlotState::Check;
-    }
+    return provost::stateOf(m_run->verdict);
 }
 
 int RunModel::attemptNumber() const
@@ -157,7 +136,7 @@ QString RunModel::causeLine() const
         parts << display::text(m_run->cause) << display::causeTitle(m_run->cause);
     else if (m_run->finished)
         parts << display::seconds(m_run->seconds);
-    if (!m_run->unit.serial.empty())
+    if (!m_run->unit.serial.empty() && m_run->unit.serial != m_run->unit.deviceId)
         parts << display::unbroken(tr("label %1").arg(display::text(m_run->unit.serial)));
     const QString started = display::startTime(m_run->startedUtc);
     if (!started.isEmpty())

@@ -145,6 +145,18 @@ constexpr bool kBelongsToRun = std::is_invocable_r_v<bool, Folding, const Event&
 
 } // namespace
 
+std::optional<SlotId> slotOf(const StationEvent& event)
+{
+    return std::visit(
+        [](const auto& concrete) -> std::optional<SlotId> {
+            if constexpr (requires { concrete.slot; })
+                return concrete.slot;
+            else
+                return std::nullopt;
+        },
+        event);
+}
+
 RunState begunRun(const RunStarted& event, Clock::Steady now, std::string startedUtc)
 {
     RunState run{.id = event.run,
@@ -265,8 +277,7 @@ std::optional<double> remainingSeconds(const RunState& run, Clock::Steady now)
             continue;
         if (step.typicalSeconds <= 0)
             return std::nullopt;
-        const double spent =
-            step.stage == StepStage::Running ? secondsSince(step.began, now) : 0.0;
+        const double spent = step.stage == StepStage::Running ? secondsSince(step.began, now) : 0.0;
         left += std::max(0.0, step.typicalSeconds - spent);
     }
     return left;

@@ -15,12 +15,12 @@ enum class StepStage : std::uint8_t { NotReached, Running, Done };
 /// One try of a step, or a step that was not begun.
 struct StepState {
     std::string name{};
-    double typicalSeconds = 0;  ///< 0: not known
-    int planIndex = -1;         ///< in the plan; -1: teardown
+    double typicalSeconds = 0; ///< 0: not known
+    int planIndex = -1;        ///< in the plan; -1: teardown
     StepStage stage = StepStage::NotReached;
-    Clock::Steady began{};      ///< while Running
-    std::string activity{};     ///< what it is doing, while Running
-    AttemptRecord record{};     ///< verdict, seconds and note once Done; measurements as they come
+    Clock::Steady began{};  ///< while Running
+    std::string activity{}; ///< what it is doing, while Running
+    AttemptRecord record{}; ///< verdict, seconds and note once Done; measurements as they come
 };
 
 struct RunState {
@@ -28,26 +28,28 @@ struct RunState {
     SlotId slot{};
     UnitIdentity unit{};
     std::string route{};
-    std::string planId{};       ///< from the record only
+    std::string planId{}; ///< from the record only
     int planRevision = 0;
     bool simulated = false;
-    Clock::Steady began{};      ///< while it goes on
-    std::string startedUtc{};   ///< ISO 8601, UTC
+    Clock::Steady began{};    ///< while it goes on
+    std::string startedUtc{}; ///< ISO 8601, UTC
     bool finished = false;
     bool stopping = false;
-    double fraction = 0;        ///< of the whole run, never moves backwards
-    bool critical = false;      ///< DO NOT UNPLUG
+    double fraction = 0;   ///< of the whole run, never moves backwards
+    bool critical = false; ///< DO NOT UNPLUG
     std::string criticalWhat{};
     std::string promptId{};
-    std::string promptText{};   ///< empty: nothing is asked
+    std::string promptText{}; ///< empty: nothing is asked
     Verdict verdict = Verdict::NotRun;
     std::string cause{};
     std::string error{};
-    double seconds = 0;         ///< once finished
+    double seconds = 0; ///< once finished
     std::vector<StepState> steps{};
     std::vector<HandshakeArrow> handshake{};
 };
 
+/// The slot that an event is about; nullopt: the station.
+std::optional<SlotId> slotOf(const StationEvent& event);
 /// A run whose first event was just taken in.
 RunState begunRun(const RunStarted& event, Clock::Steady now, std::string startedUtc);
 /// A run that ended before it could begin: the journal refused it.

@@ -44,10 +44,7 @@ ScanRouter::Outcome ScanRouter::scan(const QString& text)
         // Not judged: the same label runs the same unit again where it is.
         if (state == SlotState::Check || state == SlotState::Stopped)
             return start(*where, label);
-        return refuse(tr("%1 is in slot %2: %3")
-                          .arg(code)
-                          .arg(where->value)
-                          .arg(shownName(state)));
+        return refuse(tr("%1 is in slot %2: %3").arg(code).arg(where->value).arg(shownName(state)));
     }
     const auto slot = m_slots.nextFree();
     if (!slot)

@@ -18,19 +18,9 @@ constexpr auto kClaimLasts = 2s;
 /// The bar of a tile is some 400 pixels wide: finer steps of it cannot be seen.
 constexpr double kFractionStep = 1.0 / 1000;
 
-std::optional<SlotId> slotOf(const StationEvent& event)
-{
-    return std::visit(
-        [](const auto& concrete) -> std::optional<SlotId> {
-            if constexpr (requires { concrete.slot; })
-                return concrete.slot;
-            else
-                return std::nullopt;
-        },
-        event);
-}
+} // namespace
 
-SlotState finishedState(Verdict verdict)
+SlotState stateOf(Verdict verdict)
 {
     switch (verdict) {
     case Verdict::Pass:
@@ -47,8 +37,6 @@ SlotState finishedState(Verdict verdict)
     }
     return SlotState::Check;
 }
-
-} // namespace
 
 QString shownName(SlotState state)
 {
@@ -138,13 +126,13 @@ QVariant SlotModel::data(const QModelIndex& index, int role) const
 
 QHash<int, QByteArray> SlotModel::roleNames() const
 {
-    return {{NumberRole, "number"},     {StateRole, "state"},
-            {WordRole, "word"},         {UnitRole, "unit"},
-            {LabelRole, "label"},       {RunRole, "run"},
-            {PercentRole, "percent"},   {FractionRole, "fraction"},
-            {HeadlineRole, "headline"}, {DetailRole, "detail"},
-            {CauseRole, "cause"},       {CriticalRole, "critical"},
-            {PromptRole, "prompt"},     {CriticalWhatRole, "criticalWhat"},
+    return {{NumberRole, "number"},      {StateRole, "state"},
+            {WordRole, "word"},          {UnitRole, "unit"},
+            {LabelRole, "label"},        {RunRole, "run"},
+            {PercentRole, "percent"},    {FractionRole, "fraction"},
+            {HeadlineRole, "headline"},  {DetailRole, "detail"},
+            {CauseRole, "cause"},        {CriticalRole, "critical"},
+            {PromptRole, "prompt"},      {CriticalWhatRole, "criticalWhat"},
             {SimulatedRole, "simulated"}};
 }
 
@@ -205,8 +193,8 @@ QString SlotModel::runningDetail(const RunState& run) const
     QString text = display::wholeSeconds(std::floor(elapsedSeconds(run, now)));
     const auto left = remainingSeconds(run, now);
     if (left && *left >= 0.5)
-        text += display::separator() +
-                tr("about %1 left").arg(display::wholeSeconds(std::ceil(*left)));
+        text +=
+            display::separator() + tr("about %1 left").arg(display::wholeSeconds(std::ceil(*left)));
     return text;
 }
 
@@ -224,8 +212,8 @@ void SlotModel::apply(const StationEvent& event)
         return;
     if (std::holds_alternative<ProgressMoved>(event)) {
         // Only what can be seen is announced; 24 slots may report ten times a second each.
-        const bool moved = std::floor(shown / kFractionStep) !=
-                           std::floor(entry.run->fraction / kFractionStep);
+        const bool moved =
+            std::floor(shown / kFractionStep) != std::floor(entry.run->fraction / kFractionStep);
         if (moved) {
             const QModelIndex at = index(static_cast<int>(row));
             Q_EMIT dataChanged(at, at, {FractionRole, PercentRole});
@@ -332,7 +320,7 @@ SlotState SlotModel::stateOf(const Entry& entry)
         return entry.availability == SlotAvailability::Off ? SlotState::Off : SlotState::Ready;
     if (!entry.run->finished)
         return entry.run->stopping ? SlotState::Stopping : SlotState::Running;
-    return finishedState(entry.run->verdict);
+    return provost::stateOf(entry.run->verdict);
 }
 
 bool SlotModel::isFree(const Entry& entry)
@@ -407,6 +395,9 @@ void SlotModel::announce(std::size_t row)
     Q_EMIT dataChanged(at, at);
 }
 
-std::string SlotModel::nowUtc() const { return isoUtc(m_clock->utcNow()); }
+std::string SlotModel::nowUtc() const
+{
+    return isoUtc(m_clock->utcNow());
+}
 
 } // namespace provost

@@ -22,6 +22,8 @@ enum class SlotState : std::uint8_t {
     Stopped,
     Check,
 };
+/// How a run that ended so is shown; CHECK where it has no verdict.
+SlotState stateOf(Verdict verdict);
 /// READY, RUNNING, …: the word on the tile.
 QString shownName(SlotState state);
 
@@ -33,9 +35,9 @@ class SlotModel final : public QAbstractListModel {
 public:
     enum Role {
         NumberRole = Qt::UserRole + 1,
-        StateRole,    ///< SlotState as int
-        WordRole,     ///< the state as people read it
-        UnitRole,     ///< device id, else label; empty: none
+        StateRole, ///< SlotState as int
+        WordRole,  ///< the state as people read it
+        UnitRole,  ///< device id, else label; empty: none
         LabelRole,
         RunRole,      ///< qint64, 0: none
         PercentRole,  ///< int, 0 to 100
@@ -45,7 +47,7 @@ public:
         CauseRole,    ///< id
         CriticalRole, ///< bool: DO NOT UNPLUG
         CriticalWhatRole,
-        PromptRole,   ///< the question to the operator, empty: none
+        PromptRole, ///< the question to the operator, empty: none
         SimulatedRole,
     };
 
@@ -85,8 +87,8 @@ private:
         SlotAvailability availability = SlotAvailability::Ready;
         std::string why{};
         std::optional<RunState> run{};
-        bool unitGone = false;      ///< taken out while its run went on
-        bool stopAsked = false;     ///< before the run had begun
+        bool unitGone = false;  ///< taken out while its run went on
+        bool stopAsked = false; ///< before the run had begun
         std::optional<Clock::Steady> claimed{};
         std::string claimedLabel{};
     };

@@ -29,7 +29,10 @@ QString StationModel::planTitle() const
     return m_identity.planTitle.empty() ? tr("No plan") : display::text(m_identity.planTitle);
 }
 
-QString StationModel::planLine() const { return display::text(m_identity.planLine); }
+QString StationModel::planLine() const
+{
+    return display::text(m_identity.planLine);
+}
 
 std::vector<StationModel::Pill> StationModel::pills() const
 {
@@ -70,8 +73,7 @@ StationModel::Pill StationModel::databasePill() const
     }
     const auto database = m_notices.find("database");
     if (database != m_notices.end() && !database->second.good) {
-        pill.text = pill.brief =
-            tr("Database \u00b7 %1").arg(display::text(database->second.text));
+        pill.text = pill.brief = tr("Database \u00b7 %1").arg(display::text(database->second.text));
         pill.light = Light::Attention;
     }
     return pill;

@@ -23,9 +23,8 @@ QStringList lines(const StepState& step, bool wantBroken)
 {
     QStringList lines;
     for (const auto& measurement : step.record.measurements) {
-        // The engine measures every step's time; the row shows it anyhow.
-        const bool ownTime = measurement.name == "seconds" && !limited(measurement);
-        if (!ownTime && broken(measurement) == wantBroken)
+        // What has no limit is in the record, and in the note where it helps people.
+        if (limited(measurement) && broken(measurement) == wantBroken)
             lines << display::measurement(measurement);
     }
     return lines;
@@ -70,9 +69,8 @@ QVariant StepModel::data(const QModelIndex& index, int role) const
 
 QHash<int, QByteArray> StepModel::roleNames() const
 {
-    return {{NameRole, "name"},       {MarkRole, "mark"},
-            {NoteRole, "note"},       {SecondsRole, "seconds"},
-            {AttemptRole, "attempt"}, {MeasurementsRole, "measurements"},
+    return {{NameRole, "name"},       {MarkRole, "mark"},       {NoteRole, "note"},
+            {SecondsRole, "seconds"}, {AttemptRole, "attempt"}, {MeasurementsRole, "measurements"},
             {BrokenRole, "broken"},   {ErrorRole, "error"}};
 }
 
@@ -131,11 +129,12 @@ StepModel::Mark StepModel::markOf(const StepState& step, bool runFinished)
         return Mark::Failed;
     case Verdict::Aborted:
         return Mark::Stopped;
-    case Verdict::NotRun:
     case Verdict::Error:
+        return Mark::Check;
+    case Verdict::NotRun:
         break;
     }
-    return Mark::Check;
+    return Mark::NotReached; // begun, and cut off by the end of the run
 }
 
 QString StepModel::note(const StepState& step) const
@@ -147,7 +146,7 @@ QString StepModel::note(const StepState& step) const
     case Mark::Waiting:
         break;
     case Mark::NotReached:
-        parts << tr("not reached");
+        parts << (step.stage == StepStage::NotReached ? tr("not reached") : tr("not finished"));
         break;
     case Mark::Running:
         parts << (step.activity.empty() ? tr("running") : display::text(step.activity));
@@ -167,12 +166,12 @@ QString StepModel::secondsText(const StepState& step) const
     case StepStage::NotReached:
         return {};
     case StepStage::Running:
-        return m_now > step.began
-                   ? display::wholeSeconds(std::floor(
-                         std::chrono::duration<double>(m_now - step.began).count()))
-                   : QString();
+        return m_now > step.began ? display::wholeSeconds(std::floor(
+                                        std::chrono::duration<double>(m_now - step.began).count()))
+                                  : QString();
     case StepStage::Done:
-        return display::seconds(step.record.seconds);
+        return step.record.verdict == Verdict::NotRun ? QString()
+                                                      : display::seconds(step.record.seconds);
     }
     return {};
 }

@@ -22,8 +22,16 @@ public:
         BrokenRole,       ///< QStringList, the ones outside their limits or missing
         ErrorRole,        ///< technical text, empty where it passed
     };
-    enum class Mark : std::uint8_t { Waiting, NotReached, Running, Passed, Held, Failed, Stopped,
-                                     Check };
+    enum class Mark : std::uint8_t {
+        Waiting,
+        NotReached,
+        Running,
+        Passed,
+        Held,
+        Failed,
+        Stopped,
+        Check
+    };
 
     explicit StepModel(QObject* parent = nullptr);
 

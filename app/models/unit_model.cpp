@@ -145,10 +145,9 @@ QString UnitSearch::exactMatch(const QString& text) const
     QString found;
     for (int row = 0; row < m_units.rowCount(); ++row) {
         const UnitRow& unit = *m_units.row(row);
-        const bool hit =
-            text.compare(display::text(unit.deviceId), Qt::CaseInsensitive) == 0 ||
-            (!unit.label.empty() &&
-             text.compare(display::text(unit.label), Qt::CaseInsensitive) == 0);
+        const bool hit = text.compare(display::text(unit.deviceId), Qt::CaseInsensitive) == 0 ||
+                         (!unit.label.empty() &&
+                          text.compare(display::text(unit.label), Qt::CaseInsensitive) == 0);
         if (hit && !found.isEmpty())
             return {};
         if (hit)

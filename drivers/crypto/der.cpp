@@ -200,6 +200,20 @@ ByteSpan DerWriter::space(std::size_t size)
     return taken;
 }
 
+SecretBytes privateKeyInfo(ByteView pkcs1)
+{
+    const std::size_t content = 3 + rsaAlgorithmId().size() + derSize(pkcs1.size());
+    SecretBytes der(derSize(content));
+    DerWriter to(der.writable());
+    to.header(DerTag::Sequence, content);
+    to.header(DerTag::Integer, 1);
+    to.space(1)[0] = std::byte{0};
+    to.raw(rsaAlgorithmId());
+    to.header(DerTag::OctetString, pkcs1.size());
+    to.raw(pkcs1);
+    return der;
+}
+
 Result<PemBlock> firstPemKey(ByteView file)
 {
     const std::string_view text = textOf(file);

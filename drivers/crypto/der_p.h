@@ -79,6 +79,9 @@ private:
     ByteSpan m_rest;
 };
 
+/// PKCS#8 around PKCS#1: PrivateKeyInfo, RFC 5208 section 5.
+SecretBytes privateKeyInfo(ByteView pkcs1);
+
 struct PemBlock {
     std::string label{}; ///< "RSA PRIVATE KEY"
     bool encrypted = false;

@@ -257,7 +257,7 @@ Result<RsaPrivateKey> RsaPrivateKey::fromBytes(ByteView file)
         return Unexpected(std::move(pem).error());
     if (pem && pem->encrypted)
         return fail(Errc::InvalidData, Blame::Operator,
-                    "read an RSA private key: the file is encrypted with a pass phrase");
+                    "read an RSA private key: the file is encrypted with a passphrase");
     ByteView der = pem ? pem->der.reveal() : file;
     if (structureOf(der) == KeyStructure::Pkcs8)
         der = pkcs8RsaKey(der).value_or(ByteView{});
@@ -302,17 +302,7 @@ SecretBytes RsaPrivateKey::toFullWidthDer() const
 
 SecretBytes RsaPrivateKey::toClearPem() const
 {
-    const SecretBytes inner = toPkcs1Der();
-    const std::size_t content = 3 + rsaAlgorithmId().size() + derSize(inner.size());
-    SecretBytes der(derSize(content));
-    DerWriter to(der.writable());
-    to.header(DerTag::Sequence, content); // PrivateKeyInfo, RFC 5208 section 5
-    to.header(DerTag::Integer, 1);
-    to.space(1)[0] = std::byte{0};
-    to.raw(rsaAlgorithmId());
-    to.header(DerTag::OctetString, inner.size());
-    to.raw(inner.reveal());
-    return toPem("PRIVATE KEY", der.reveal());
+    return toPem("PRIVATE KEY", privateKeyInfo(toPkcs1Der().reveal()).reveal());
 }
 
 Result<SecretBytes> RsaPrivateKey::decrypt(ByteView cipher) const

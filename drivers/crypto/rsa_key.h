@@ -63,6 +63,10 @@ public:
     SecretBytes toFullWidthDer() const;
     /// PKCS#8 PEM in the clear, for files that the user named with --clear-key.
     SecretBytes toClearPem() const;
+    /// PKCS#8 PEM under a passphrase: PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC (RFC 8018),
+    /// as `openssl pkey` opens it. Takes a good part of a second by design.
+    /// @returns InvalidArgument  the passphrase is empty
+    Result<Bytes> toEncryptedPem(const SecretBytes& passphrase) const;
     /// PKCS#1 v1.5 type 2.
     /// @returns InvalidData  no such padding. OpenSSL builds with implicit rejection return
     ///          pseudo-random bytes instead: always check length and content (5.1).

@@ -30,7 +30,7 @@ Bio readingFrom(ByteView bytes)
 Result<Bytes> sealToCertificate(ByteView certificatePem, ByteView plain)
 {
     const Bio pem = readingFrom(certificatePem);
-    // A pass phrase is never asked for: certificates have none.
+    // A passphrase is never asked for: certificates have none.
     const auto noPassPhrase = [](char*, int, int, void*) { return -1; };
     const Certificate certificate(pem ? PEM_read_bio_X509(pem.get(), nullptr, noPassPhrase, nullptr)
                                       : nullptr);

@@ -116,7 +116,9 @@ std::string otherStructureReason(KeyStructure structure)
     case KeyStructure::Pkcs8:
         return "PKCS#8: the unit reads bare PKCS#1 only; re-encode it";
     case KeyStructure::Pkcs8Encrypted:
-        return "encrypted PKCS#8: the unit reads bare PKCS#1 only; decrypt and re-encode it";
+        return "encrypted PKCS#8, it needs its passphrase: decrypt and re-encode it, the unit "
+               "reads "
+               "bare PKCS#1 only";
     case KeyStructure::Sec1:
         return "an EC key (SEC1): this platform takes RSA-1024 only";
     case KeyStructure::Spki:
@@ -229,8 +231,9 @@ KeyReading judgeKeyFile(ByteView file)
     if (!pem)
         return KeyReading{.reason = pem.error().message, .encoding = "unknown"};
     if (pem->encrypted)
-        return KeyReading{.reason = "encrypted with a pass phrase: decrypt it, the unit reads bare "
-                                    "PKCS#1 only",
+        return KeyReading{.reason =
+                              "encrypted, it needs its passphrase: decrypt it, the unit reads "
+                              "bare PKCS#1 only",
                           .encoding = pem->label.starts_with("ENCRYPTED") ? "pkcs8" : "unknown"};
     return readAsUnit(pem->der.reveal());
 }

@@ -91,8 +91,7 @@ Result<Bytes> buildServerSlot(const DctLayout& layout, ByteView serverKeyDer,
         return fail(Errc::InvalidArgument, Blame::Operator,
                     concat("build the server key slot: the key has ", serverKeyDer.size(),
                            " bytes, its place ", layout.addressRecord));
-    const Bytes record =
-        TRY(encodeAddress(address, layout.serverKey.size - layout.addressRecord));
+    const Bytes record = TRY(encodeAddress(address, layout.serverKey.size - layout.addressRecord));
     Bytes slot(layout.serverKey.size, kFf);
     std::ranges::copy(serverKeyDer, slot.begin());
     std::ranges::copy(record, slot.begin() + layout.addressRecord);
@@ -106,8 +105,8 @@ Result<SecretBytes> buildKeySlots(const DctLayout& layout, const SecretBytes& pr
         privateDer.size() > layout.privateKey.size || publicDer.size() > layout.publicKey.size)
         return fail(Errc::InvalidArgument, Blame::Software,
                     concat("build the key slots: keys of ", privateDer.size(), " and ",
-                           publicDer.size(), " bytes do not fit slots of ",
-                           layout.privateKey.size, " and ", layout.publicKey.size));
+                           publicDer.size(), " bytes do not fit slots of ", layout.privateKey.size,
+                           " and ", layout.publicKey.size));
     SecretBytes slots(layout.privateKey.size + layout.publicKey.size);
     const ByteSpan to = slots.writable();
     std::ranges::fill(to, kFf);
@@ -162,17 +161,21 @@ ByteView DctSnapshot::wifi(int copy) const
     return sector(copy).subspan(m_layout.wifi.offset, m_layout.wifi.size);
 }
 
-bool DctSnapshot::blank(int copy) const { return allFf(sector(copy)); }
-
 bool allFf(ByteView bytes)
 {
     return std::ranges::all_of(bytes, [](std::byte b) { return b == kFf; });
 }
 
+bool blank(ByteView bytes)
+{
+    return allFf(bytes) ||
+           std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
+}
+
 bool contains(ByteView bytes, ByteView needle)
 {
-    return !needle.empty() && std::search(bytes.begin(), bytes.end(), needle.begin(),
-                                          needle.end()) != bytes.end();
+    return !needle.empty() &&
+           std::search(bytes.begin(), bytes.end(), needle.begin(), needle.end()) != bytes.end();
 }
 
 } // namespace provost

@@ -18,7 +18,8 @@ struct ServerAddress {
 };
 std::string toText(const ServerAddress& address);
 
-/// The record as it stands behind the key: type, length, value, port at +66; `size` bytes, FF-filled.
+/// The record as it stands behind the key: type, length, value, port at +66; `size` bytes,
+/// FF-filled.
 /// @returns InvalidArgument  empty host, or longer than 64 bytes
 Result<Bytes> encodeAddress(const ServerAddress& address, std::size_t size);
 /// nullopt: none (type neither 0 nor 1).
@@ -46,8 +47,6 @@ public:
     ByteView application(int copy) const;
     ByteView field(int copy, DctField field) const; ///< application offsets
     ByteView wifi(int copy) const;
-    /// True where the whole copy is FF.
-    bool blank(int copy) const;
 
 private:
     DctSnapshot(const DctLayout& layout, SecretBytes sectors);
@@ -56,6 +55,8 @@ private:
 };
 
 bool allFf(ByteView bytes);
+/// Erased or cleared: every byte FF, or every byte 00.
+bool blank(ByteView bytes);
 /// True where `needle` (not empty) occurs in `bytes`.
 bool contains(ByteView bytes, ByteView needle);
 

@@ -42,11 +42,11 @@ Result<std::vector<Piece>> cutBySectors(std::span<const MemoryRegion> regions,
         const std::size_t room = sector + region->sectorSize - address;
         const std::size_t count = std::min(room, block.bytes.size() - at);
         const auto first = block.bytes.begin() + static_cast<std::ptrdiff_t>(at);
-        pieces.push_back({.sector = sector,
-                          .sectorSize = region->sectorSize,
-                          .block = {.address = address,
-                                    .bytes = Bytes(first, first + static_cast<std::ptrdiff_t>(
-                                                                      count))}});
+        pieces.push_back(
+            {.sector = sector,
+             .sectorSize = region->sectorSize,
+             .block = {.address = address,
+                       .bytes = Bytes(first, first + static_cast<std::ptrdiff_t>(count))}});
         at += count;
     }
     return pieces;

@@ -37,15 +37,15 @@ bool ParticleUnit::look()
 Result<> ParticleUnit::isOurs(const UsbDeviceInfo& info) const
 {
     if (info.id != m_platform.dfu && info.id != m_platform.firmware)
-        return Unexpected(Error{.code = Errc::Unsupported,
-                                .blame = Blame::Operator,
-                                .message = concat("identify the unit at ", toText(info.port),
-                                                  ": USB id ", hex16(info.id.vendor), ":",
-                                                  hex16(info.id.product), " is no ",
-                                                  m_platform.name),
-                                .frames = {},
-                                .native = {},
-                                .cause = "C013"});
+        return Unexpected(
+            Error{.code = Errc::Unsupported,
+                  .blame = Blame::Operator,
+                  .message = concat("identify the unit at ", toText(info.port), ": USB id ",
+                                    hex16(info.id.vendor), ":", hex16(info.id.product), " is no ",
+                                    m_platform.name),
+                  .frames = {},
+                  .native = {},
+                  .cause = "C013"});
     const std::string named = m_platform.deviceIdOf(info.serial);
     if (!m_deviceId.empty() && !named.empty() && named != m_deviceId)
         return Unexpected(Error{.code = Errc::Mismatch,
@@ -74,8 +74,8 @@ Unexpected ParticleUnit::ranOut(struct Error error, std::string_view waitedFor,
 
 Result<UsbDeviceInfo> ParticleUnit::arrival(const OpContext& op)
 {
-    auto info = m_connection.usb.waitFor(m_connection.port, {},
-                                         op.within(m_connection.timing.arrival));
+    auto info =
+        m_connection.usb.waitFor(m_connection.port, {}, op.within(m_connection.timing.arrival));
     if (!info)
         return ranOut(std::move(info).error(), "wait for a unit in the slot", "C030");
     m_simulated = info->simulated;
@@ -107,8 +107,8 @@ Result<> ParticleUnit::waitForNewIncarnation(std::uint32_t old, const OpContext&
 Result<> ParticleUnit::waitForFirmware(const OpContext& op)
 {
     const std::array wanted{m_platform.firmware};
-    auto seen = m_connection.usb.waitFor(m_connection.port, wanted,
-                                         op.within(m_connection.timing.boot));
+    auto seen =
+        m_connection.usb.waitFor(m_connection.port, wanted, op.within(m_connection.timing.boot));
     if (!seen)
         return ranOut(std::move(seen).error(), "wait for the unit's firmware", "C014");
     return isOurs(*seen);
@@ -119,8 +119,8 @@ Result<std::unique_ptr<SerialPort>> ParticleUnit::openPort(const OpContext& op)
     // The tty node follows the USB device by some milliseconds, its permissions by some more.
     Error last{.code = Errc::NotFound,
                .blame = Blame::Fixture,
-               .message = concat("open the serial port of the unit at ",
-                                 toText(m_connection.port), ": there is none")};
+               .message = concat("open the serial port of the unit at ", toText(m_connection.port),
+                                 ": there is none")};
     while (true) {
         const auto ports = TRY(m_connection.serial.enumerate());
         const auto found = std::ranges::find_if(ports, [this](const SerialPortInfo& p) {
@@ -165,13 +165,13 @@ Result<std::string> ParticleUnit::askListening(std::chrono::milliseconds patienc
     while (true) {
         auto id = askOnce(limited.within(span));
         if (id && !m_deviceId.empty() && *id != m_deviceId)
-            return Unexpected(Error{.code = Errc::Mismatch,
-                                    .blame = Blame::Operator,
-                                    .message = concat("ask unit ", m_deviceId, " for its id: ",
-                                                      *id, " answers"),
-                                    .frames = {},
-                                    .native = {},
-                                    .cause = "C016"});
+            return Unexpected(
+                Error{.code = Errc::Mismatch,
+                      .blame = Blame::Operator,
+                      .message = concat("ask unit ", m_deviceId, " for its id: ", *id, " answers"),
+                      .frames = {},
+                      .native = {},
+                      .cause = "C016"});
         if (id || id.error().code == Errc::Cancelled || id.error().cause == "C031")
             return id;
         const auto slept = limited.sleepFor(kPoll);

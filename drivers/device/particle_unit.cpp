@@ -186,8 +186,8 @@ Result<> ParticleUnit::toDfu(const OpContext& op)
         return {};
     TRY(sendBaudCommand(kDfuBaud, op));
     const std::array wanted{m_platform.dfu};
-    auto seen = m_connection.usb.waitFor(m_connection.port, wanted,
-                                         op.within(m_connection.timing.arrival));
+    auto seen =
+        m_connection.usb.waitFor(m_connection.port, wanted, op.within(m_connection.timing.arrival));
     if (!seen)
         return ranOut(std::move(seen).error(), "wait for DFU mode behind the 14400 baud command",
                       "C014");
@@ -301,8 +301,8 @@ Result<DctSnapshot> ParticleUnit::readDct(const OpContext& op)
     TRY(device->select(0, op));
     if (layout.copies[1] != layout.copies[0] + layout.sectorSize)
         return fail(Errc::Internal, Blame::Software, "the DCT sectors do not adjoin");
-    auto sectors = TRY(
-        device->uploadSecret(layout.copies[0], 2 * layout.sectorSize, op.withSecrets()));
+    auto sectors =
+        TRY(device->uploadSecret(layout.copies[0], 2 * layout.sectorSize, op.withSecrets()));
     return DctSnapshot::create(layout, std::move(sectors));
 }
 

@@ -13,10 +13,10 @@ namespace provost {
 
 /// A named range of a unit's memory.
 struct Segment {
-    std::string name{};          ///< bootloader, dct, system-1, system-2, user
-    std::uint8_t alternate = 0;  ///< DFU memory it is reached through
+    std::string name{};         ///< bootloader, dct, system-1, system-2, user
+    std::uint8_t alternate = 0; ///< DFU memory it is reached through
     std::uint32_t address = 0;
-    std::uint32_t size = 0;      ///< bytes
+    std::uint32_t size = 0; ///< bytes
 };
 
 /// A field of the application DCT.
@@ -27,16 +27,16 @@ struct DctField {
 
 /// Where the configuration table lies (particle-devices 3.1, 3.3).
 struct DctLayout {
-    std::array<std::uint32_t, 2> copies{};  ///< physical addresses of the two sectors
+    std::array<std::uint32_t, 2> copies{}; ///< physical addresses of the two sectors
     std::uint32_t sectorSize = 0;
-    std::uint32_t applicationOffset = 0;    ///< of the application DCT inside a sector
-    std::uint32_t applicationSize = 0;      ///< bytes reachable through `alternate`
-    std::uint8_t alternate = 1;             ///< DFU memory that shows the application DCT
-    DctField wifi{};                        ///< inside the sector, not inside the application DCT
+    std::uint32_t applicationOffset = 0; ///< of the application DCT inside a sector
+    std::uint32_t applicationSize = 0;   ///< bytes reachable through `alternate`
+    std::uint8_t alternate = 1;          ///< DFU memory that shows the application DCT
+    DctField wifi{};                     ///< inside the sector, not inside the application DCT
     DctField privateKey{};
     DctField publicKey{};
-    DctField serverKey{};                   ///< key and address record
-    std::uint32_t addressRecord = 0;        ///< inside the server key slot
+    DctField serverKey{};            ///< key and address record
+    std::uint32_t addressRecord = 0; ///< inside the server key slot
     DctField claimCode{};
     DctField claimed{};
     DctField updateFlag{};
@@ -49,9 +49,9 @@ struct PlatformSpec {
     std::string name{};
     std::uint16_t id = 0;
     UsbId dfu{};
-    UsbId firmware{};                          ///< CDC, while firmware runs
-    std::vector<std::string> constantSerials{};///< USB serials that name no unit (1.2)
-    std::uint32_t entry = 0;                   ///< where `leave` starts
+    UsbId firmware{};                           ///< CDC, while firmware runs
+    std::vector<std::string> constantSerials{}; ///< USB serials that name no unit (1.2)
+    std::uint32_t entry = 0;                    ///< where `leave` starts
     std::vector<Segment> segments{};
     DctLayout dct{};
 

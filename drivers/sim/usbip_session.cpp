@@ -320,7 +320,7 @@ void UsbIpSession::finish(const Transfer& transfer, Answer answer)
 /// Waits for the client, the port or `until`, and moves bytes. False: it is over.
 bool UsbIpSession::pump(SteadyTime until)
 {
-    if (!flushSome())
+    if (!flushSome() || m_stop.stop_requested())
         return false;
     const short events = static_cast<short>(POLLIN | (m_out.empty() ? 0 : POLLOUT));
     pollfd fds[] = {{.fd = m_socket.get(), .events = events, .revents = 0},

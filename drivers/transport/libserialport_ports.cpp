@@ -11,6 +11,8 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <libserialport.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
 #include <utility>
 
 namespace provost {
@@ -159,6 +161,11 @@ Result<std::unique_ptr<SerialPort>> openListed(const std::string& path)
     int fd = -1;
     if (sp_get_port_handle(port.get(), &fd) != SP_OK)
         return openFailed(path, SP_ERR_SUPP);
+    // libserialport 0.1.1 of Debian shares the port with everybody.
+    if (::flock(fd, LOCK_EX | LOCK_NB) != 0)
+        return fail(Errc::Busy, Blame::Station, concat("open ", path, ": another program holds it"),
+                    errno);
+    ::ioctl(fd, TIOCEXCL);
     // Its own descriptor, so that closing stays with libserialport.
     FdIo io(::fcntl(fd, F_DUPFD_CLOEXEC, 0), FdKind::Terminal, path);
     sp_set_bits(port.get(), 8);

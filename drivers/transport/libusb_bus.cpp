@@ -139,6 +139,11 @@ public:
     }
     Result<> selectAlternate(std::uint8_t number, std::uint8_t alternate) override
     {
+        // For a device that has left, libusb 1.0.26 unlocks here a mutex that it never locked, and
+        // aborts the program when the handle is closed. This question is answered properly.
+        if (libusb_kernel_driver_active(m_handle.get(), number) == LIBUSB_ERROR_NO_DEVICE)
+            return done(LIBUSB_ERROR_NO_DEVICE, concat("select alternate ", alternate + 0,
+                                                       " of interface ", number + 0));
         return done(libusb_set_interface_alt_setting(m_handle.get(), number, alternate),
                     concat("select alternate ", alternate + 0, " of interface ", number + 0));
     }
@@ -289,6 +294,9 @@ Result<UsbDeviceInfo> LibusbBus::waitFor(const UsbPortPath& port, std::span<cons
                                          const OpContext& op)
 {
     while (true) {
+        if (auto ready = op.checkpoint(); !ready)
+            return Unexpected(
+                inFrame(std::move(ready).error(), concat("wait for a device at ", toText(port))));
         const std::uint64_t seen = m_context->generation();
         const auto present = TRY(m_context->enumerate());
         for (const auto& info : present) {
@@ -297,9 +305,6 @@ Result<UsbDeviceInfo> LibusbBus::waitFor(const UsbPortPath& port, std::span<cons
             if (info.port == port && wanted)
                 return info;
         }
-        if (auto ready = op.checkpoint(); !ready)
-            return Unexpected(
-                inFrame(std::move(ready).error(), concat("wait for a device at ", toText(port))));
         m_context->waitForChange(seen, std::min(op.remaining(), kLookAgain), op.stop);
     }
 }

@@ -140,4 +140,9 @@ void TcpStream::shutdownWrite()
     ::shutdown(m_impl->io.fd(), SHUT_WR);
 }
 
+int TcpStream::release()
+{
+    return m_impl->io.release();
+}
+
 } // namespace provost

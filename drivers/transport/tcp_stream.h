@@ -25,6 +25,8 @@ public:
     Result<> discardInput() override;
     /// Says that nothing more will be written; the other side reads the end of the stream.
     void shutdownWrite();
+    /// Gives the connected socket away; the stream is of no use afterwards.
+    int release();
 
 private:
     struct Impl;

@@ -6,10 +6,11 @@ namespace provost {
 
 std::string toText(const UsbPortPath& path)
 {
-    const bool onController =
-        path.controller.rfind("sim:", 0) != 0 && path.controller.rfind("usbip:", 0) != 0;
+    const bool simulated = path.controller.starts_with("sim:");
+    const bool remote = path.controller.starts_with("usbip:");
+    const bool onController = !simulated && !remote;
     std::string text = onController ? "usb:" : path.controller;
-    char separator = onController ? '\0' : '#';
+    char separator = simulated ? '#' : '/';
     if (onController) {
         // The bus number is the last component of the controller's path ("…/usb1").
         const auto at = path.controller.rfind("usb");
@@ -18,7 +19,8 @@ std::string toText(const UsbPortPath& path)
     }
     for (const std::uint8_t port : path.ports) {
         text += concat(separator, static_cast<unsigned>(port));
-        separator = '.';
+        // A bus id as its server writes it: bus, then ports (usbip:HOST:PORT/1-2.3).
+        separator = separator == '/' ? '-' : '.';
     }
     return text;
 }

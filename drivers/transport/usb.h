@@ -17,7 +17,7 @@ struct UsbPortPath {
     std::vector<std::uint8_t> ports{};
     auto operator<=>(const UsbPortPath&) const = default;
 };
-/// `usb:1-2.3`, `sim:demo-1`: for people and records.
+/// `usb:1-2.3`, `sim:demo#1`, `usbip:HOST:PORT/1-2.3`: for people and records.
 std::string toText(const UsbPortPath& path);
 
 struct UsbId {

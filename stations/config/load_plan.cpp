@@ -5,6 +5,7 @@
 #include "core/file_io.h"
 #include "core/text.h"
 #include "crypto/digest.h"
+#include "device/unit_under_test.h"
 
 #include <algorithm>
 #include <array>
@@ -59,6 +60,19 @@ Result<DctLayout> dctLayout(const TomlTable& table)
     }};
     for (const auto& [key, field] : fields)
         *field = TRY(dctField(table, key));
+    for (const auto& [key, field] : fields) {
+        const auto room = field == &layout.wifi ? layout.sectorSize : layout.applicationSize;
+        if (field->size == 0 || field->size > room || field->offset > room - field->size)
+            return fail(Errc::InvalidData, Blame::Operator,
+                        concat(table.where(key), ": \"", key, "\" lies outside of the DCT"));
+    }
+    if (layout.copies[1] != layout.copies[0] + layout.sectorSize ||
+        layout.applicationOffset + layout.applicationSize > layout.sectorSize ||
+        layout.publicKey.offset != layout.privateKey.offset + layout.privateKey.size ||
+        layout.addressRecord >= layout.serverKey.size)
+        return fail(Errc::InvalidData, Blame::Operator,
+                    concat(table.where(), ": the copies and the two key slots must adjoin, and the "
+                                          "table and the address record lie inside"));
     TRY(table.finish());
     return layout;
 }
@@ -75,6 +89,9 @@ Result<Limit> limitOf(const TomlTable& measures, const std::string& name)
     if (!limit.min && !limit.max)
         return fail(Errc::InvalidData, Blame::Operator,
                     concat(table.where(), ": a limit needs \"min\" or \"max\""));
+    if (limit.min && limit.max && *limit.min > *limit.max)
+        return fail(Errc::InvalidData, Blame::Operator,
+                    concat(table.where(), ": \"min\" is above \"max\""));
     TRY(table.finish());
     return limit;
 }
@@ -92,9 +109,17 @@ Result<StepSpec> stepSpec(const TomlTable& table, const StepRegistry& registry)
         const auto measures = TRY(table.table("measure"));
         for (const auto& name : measures.keys())
             spec.limits.emplace(name, TRY(limitOf(measures, name)));
+        for (const auto& name : measures.keys())
+            spec.places.emplace(name, measures.where(name));
         TRY(measures.finish());
     }
+    if (spec.timeout <= std::chrono::milliseconds(0) || spec.retries < 0 || spec.retries > 9)
+        return fail(Errc::InvalidData, Blame::Operator,
+                    concat(spec.where, ": \"timeout\" must be above 0, \"retries\" from 0 to 9"));
+    spec.places.emplace("use", table.where("use"));
     spec.parameters = table.remainingScalars();
+    for (const auto& [key, value] : spec.parameters)
+        spec.places.emplace(key, table.where(key));
     TRY(table.finish());
     TRY(registry.make(spec));
     return spec;
@@ -110,24 +135,60 @@ Result<std::vector<StepSpec>> stepSpecs(const TomlTable& document, std::string_v
     return specs;
 }
 
-/// Every image that the plan and its shipping state name, as one set.
-Result<> checkImages(const TestPlan& plan, ImageCatalog& images)
-{
-    std::vector<std::shared_ptr<const FlashImage>> set;
-    const auto add = [&](std::string_view role, std::string_view version) -> Result<> {
-        auto image = TRY(images.find(plan.platform.name, role, version));
-        if (std::ranges::find(set, image) == set.end())
-            set.push_back(std::move(image));
+/// Every image that the plan and its shipping state name, checked as one set.
+class ImageSet {
+public:
+    ImageSet(const TestPlan& plan, ImageCatalog& images) : m_plan(plan), m_images(images) {}
+
+    Result<> add(const std::string& role, const std::string& version, const std::string& where)
+    {
+        auto image = m_images.find(m_plan.platform.name, role, version);
+        if (!image)
+            return Unexpected(withCause(at(where, std::move(image).error()), "C040"));
+        std::shared_ptr<const FlashImage> found = TRY(std::move(image));
+        m_demo = m_demo || found->module.demo;
+        if (std::ranges::find(m_set, found) == m_set.end())
+            m_set.push_back(std::move(found));
         return {};
-    };
-    for (const auto& step : plan.steps) {
-        if (const auto version = step.text("version"))
-            TRY(add(step.textOr("role", "bootloader"), *version));
     }
-    for (const auto& module : plan.shipping->modules)
-        TRY(add(module.role, module.version));
-    return checkSet(plan.platform.id, set);
-}
+
+    Result<> addStep(const StepSpec& step)
+    {
+        const auto version = step.text("version");
+        if (!version)
+            return {};
+        const auto role = step.textOr("role", "bootloader");
+        TRY(add(role, *version, step.placeOf("version")));
+        if (step.use != "flash-image")
+            return {};
+        const auto segment = m_plan.platform.segment(step.textOr("segment", role));
+        if (!segment)
+            return Unexpected(at(step.placeOf("segment"), segment.error()));
+        return {};
+    }
+
+    Result<> check(const std::string& where) const
+    {
+        auto checked = checkSet(m_plan.platform.id, m_set);
+        if (!checked)
+            return Unexpected(withCause(at(where, std::move(checked).error()), "C040"));
+        return checked;
+    }
+    bool demo() const { return m_demo; }
+
+private:
+    static Error at(const std::string& where, Error error)
+    {
+        error.message = concat(where, ": ", error.message);
+        error.blame = Blame::Operator;
+        return error;
+    }
+
+    const TestPlan& m_plan;
+    ImageCatalog& m_images;
+    std::vector<std::shared_ptr<const FlashImage>> m_set{};
+    bool m_demo = false;
+};
 
 } // namespace
 
@@ -166,6 +227,10 @@ Result<ShippingState> loadShippingState(const std::filesystem::path& file)
     ShippingState state;
     state.id = TRY(table.text("id"));
     state.mode = TRY(table.text("mode"));
+    if (state.mode != name(UnitMode::Listening) && state.mode != name(UnitMode::Application))
+        return fail(
+            Errc::InvalidData, Blame::Operator,
+            concat(table.where("mode"), ": \"mode\" must be \"listening\" or \"application\""));
     const auto keyFile = TRY(table.text("server_key"));
     const Bytes pem = TRY(readFile(file.parent_path() / keyFile));
     state.serverKeyDer = TRY(RsaPublicKey::fromText(pem)).toDer();
@@ -183,6 +248,7 @@ Result<ShippingState> loadShippingState(const std::filesystem::path& file)
         ShippedModule module;
         module.role = TRY(entry.text("role"));
         module.version = TRY(entry.text("version"));
+        module.where = entry.where("version");
         TRY(entry.finish());
         state.modules.push_back(std::move(module));
     }
@@ -196,8 +262,8 @@ Result<std::shared_ptr<const TestPlan>> loadPlan(const std::string& idOrPath,
                                                  const StepRegistry& steps, ImageCatalog& images)
 {
     const bool isPath = idOrPath.find('/') != std::string::npos || idOrPath.ends_with(".toml");
-    const auto file = isPath ? std::filesystem::path(idOrPath)
-                             : folders.plans / (idOrPath + ".toml");
+    const auto file =
+        isPath ? std::filesystem::path(idOrPath) : folders.plans / (idOrPath + ".toml");
     const auto document = TRY(TomlTable::load(file));
     const auto table = TRY(document.table("plan"));
     auto plan = std::make_shared<TestPlan>();
@@ -217,7 +283,13 @@ Result<std::shared_ptr<const TestPlan>> loadPlan(const std::string& idOrPath,
         return fail(Errc::InvalidData, Blame::Operator,
                     concat(document.where(), ": the last step must prove the shipping state "
                                              "(use = \"shipping-state\")"));
-    TRY(checkImages(*plan, images));
+    ImageSet set(*plan, images);
+    for (const auto& step : plan->steps)
+        TRY(set.addStep(step));
+    for (const auto& module : plan->shipping->modules)
+        TRY(set.add(module.role, module.version, module.where));
+    TRY(set.check(document.where()));
+    plan->demo = set.demo();
     plan->digest = sha256Hex(
         viewOf(concat(document.source(), toText(TRY(readFile(platform))), plan->shipping->digest)));
     return std::shared_ptr<const TestPlan>(std::move(plan));

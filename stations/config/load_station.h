@@ -18,8 +18,8 @@ struct StationConfig {
     std::vector<StationSlot> slots{};
     std::string cloudUrl{};
     SecretBytes cloudToken{};
-    bool cloudIsLocal = false;            ///< no [cloud]: the station serves its own
-    std::filesystem::path cloudFolder{};  ///< registry and server key of a local cloud
+    bool cloudIsLocal = false;           ///< no [cloud]: the station serves its own
+    std::filesystem::path cloudFolder{}; ///< registry and server key of a local cloud
     std::string handshakeHost{"127.0.0.1"};
     std::uint16_t handshakePort = 0;
 };

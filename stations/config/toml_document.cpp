@@ -59,9 +59,9 @@ Result<TomlTable> TomlTable::parse(std::string_view text, const std::string& fil
     try {
         document->root = toml::parse(text, fileName);
     } catch (const toml::parse_error& error) {
-        return fail(Errc::InvalidData, Blame::Operator,
-                    concat(placeOf(fileName, error.source()), ": ",
-                           std::string(error.description())));
+        return fail(
+            Errc::InvalidData, Blame::Operator,
+            concat(placeOf(fileName, error.source()), ": ", std::string(error.description())));
     }
     auto impl = std::make_unique<Impl>();
     impl->node = &document->root;
@@ -80,11 +80,14 @@ Unexpected TomlTable::wrong(std::string_view key, std::string_view expected) con
 {
     const bool missing = m_impl->node->get(key) == nullptr;
     return fail(Errc::InvalidData, Blame::Operator,
-                concat(where(key), ": \"", key, missing ? "\" is missing; it must be " : "\" must be ",
-                       expected));
+                concat(where(key), ": \"", key,
+                       missing ? "\" is missing; it must be " : "\" must be ", expected));
 }
 
-bool TomlTable::has(std::string_view key) const { return m_impl->find(key) != nullptr; }
+bool TomlTable::has(std::string_view key) const
+{
+    return m_impl->find(key) != nullptr;
+}
 
 Result<std::string> TomlTable::text(std::string_view key) const
 {
@@ -147,7 +150,7 @@ Result<std::chrono::milliseconds> TomlTable::spanOr(std::string_view key,
 {
     if (!has(key))
         return fallback;
-    const auto value = TRY(text(key));
+    const std::string value = m_impl->find(key)->value_exact<std::string>().value_or("");
     std::size_t digits = 0;
     while (digits < value.size() && digits < 9 && value[digits] >= '0' && value[digits] <= '9')
         ++digits;
@@ -246,12 +249,15 @@ Result<> TomlTable::finish() const
     for (const auto& [key, node] : *m_impl->node) {
         if (!m_impl->asked.contains(key.str()))
             return fail(Errc::InvalidData, Blame::Operator,
-                        concat(placeOf(m_impl->document->fileName, node.source()), ": \"",
+                        concat(placeOf(m_impl->document->fileName, key.source()), ": \"",
                                std::string(key.str()), "\" is not known here"));
     }
     return {};
 }
 
-const std::string& TomlTable::source() const { return m_impl->document->source; }
+const std::string& TomlTable::source() const
+{
+    return m_impl->document->source;
+}
 
 } // namespace provost

@@ -66,7 +66,7 @@ constexpr std::array kCauses{
     Cause{"S001", Aborted, "Stopped by the operator", "Remove unit"},
 };
 
-/// What a unit, or the way to it, did wrong. A unit that is silent or answers out of turn was not
+/// What a unit, or the way to it, did wrong. A unit that is silent or answers nonsense was not
 /// judged; one that refuses or holds something else was.
 std::string_view idForUnit(Errc code)
 {
@@ -76,6 +76,7 @@ std::string_view idForUnit(Errc code)
     case Errc::Busy:
     case Errc::NotFound:
     case Errc::Unavailable:
+    case Errc::InvalidData:
         return "C015";
     case Errc::Io:
         return "C030";
@@ -121,7 +122,10 @@ std::string_view idByBlame(const struct Error& error)
 
 } // namespace
 
-std::span<const Cause> allCauses() { return kCauses; }
+std::span<const Cause> allCauses()
+{
+    return kCauses;
+}
 
 const Cause& causeById(std::string_view id)
 {

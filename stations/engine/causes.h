@@ -10,7 +10,7 @@
 namespace provost {
 
 struct Cause {
-    std::string_view id{};     ///< F…: fail, H…: hold, C…: check, S…: stopped
+    std::string_view id{}; ///< F…: fail, H…: hold, C…: check, S…: stopped
     Verdict verdict = Verdict::Error;
     std::string_view title{};  ///< what is so, for the tile
     std::string_view action{}; ///< the one thing to do

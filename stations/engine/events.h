@@ -14,34 +14,97 @@ namespace provost {
 enum class SlotAvailability : std::uint8_t { Off, Ready };
 
 struct PlannedStep {
-    std::string name{};          ///< as the plan calls it
-    double typicalSeconds = 0;   ///< from earlier runs, else from the plan; for remaining time
+    std::string name{};        ///< as the plan calls it
+    double typicalSeconds = 0; ///< from earlier runs, else from the plan; for remaining time
 };
 
-struct SlotChanged   { SlotId slot; SlotAvailability availability{}; std::string why{}; };
-struct RunStarted    { RunId run; SlotId slot; UnitIdentity unit; bool simulated = false;
-                       std::vector<PlannedStep> steps{}; };
-struct UnitIdentified{ RunId run; SlotId slot; UnitIdentity unit; std::string route{}; };
-struct StepStarted   { RunId run; SlotId slot; int index = 0; std::string name{}; int attempt = 1; };
-struct StepFinished  { RunId run; SlotId slot; int index = 0; AttemptRecord attempt{}; };
-struct Measured      { RunId run; SlotId slot; Measurement measurement{}; };
+struct SlotChanged {
+    SlotId slot;
+    SlotAvailability availability{};
+    std::string why{};
+};
+struct RunStarted {
+    RunId run;
+    SlotId slot;
+    UnitIdentity unit;
+    bool simulated = false;
+    std::vector<PlannedStep> steps{};
+};
+struct UnitIdentified {
+    RunId run;
+    SlotId slot;
+    UnitIdentity unit;
+    std::string route{};
+};
+struct StepStarted {
+    RunId run;
+    SlotId slot;
+    int index = 0;
+    std::string name{};
+    int attempt = 1;
+};
+struct StepFinished {
+    RunId run;
+    SlotId slot;
+    int index = 0;
+    AttemptRecord attempt{};
+};
+struct Measured {
+    RunId run;
+    SlotId slot;
+    Measurement measurement{};
+};
 /// `fraction` of the whole run.
-struct ProgressMoved { RunId run; SlotId slot; std::string phase{}; double fraction = 0; };
+struct ProgressMoved {
+    RunId run;
+    SlotId slot;
+    std::string phase{};
+    double fraction = 0;
+};
 /// A bootloader or DCT is being written: DO NOT UNPLUG while `on`.
-struct CriticalWrite { RunId run; SlotId slot; bool on = false; std::string what{}; };
-struct HandshakeSeen { RunId run; SlotId slot; HandshakeArrow arrow{}; };
-struct PromptRaised  { RunId run; SlotId slot; std::string promptId{}; std::string text{}; };
+struct CriticalWrite {
+    RunId run;
+    SlotId slot;
+    bool on = false;
+    std::string what{};
+};
+struct HandshakeSeen {
+    RunId run;
+    SlotId slot;
+    HandshakeArrow arrow{};
+};
+struct PromptRaised {
+    RunId run;
+    SlotId slot;
+    std::string promptId{};
+    std::string text{};
+};
 /// The operator asked to stop; the step ends at its next safe point.
-struct StopRequested { RunId run; SlotId slot; };
+struct StopRequested {
+    RunId run;
+    SlotId slot;
+};
 /// Comes only when the verdict is on disk and was read back.
-struct RunFinished   { RunId run; SlotId slot; UnitIdentity unit; Verdict verdict{};
-                       std::string cause{}; std::string error{}; double seconds = 0;
-                       bool simulated = false; };
+struct RunFinished {
+    RunId run;
+    SlotId slot;
+    UnitIdentity unit;
+    Verdict verdict{};
+    std::string cause{};
+    std::string error{};
+    double seconds = 0;
+    bool simulated = false;
+};
 /// The unit was taken out of the nest.
-struct UnitRemoved   { SlotId slot; };
+struct UnitRemoved {
+    SlotId slot;
+};
 /// Something of the station, not of a slot: the cloud's state and delay, waiting rows.
-struct StationNotice { std::string subject{}; ///< "cloud", "outbox"
-                       bool good = true; std::string text{}; };
+struct StationNotice {
+    std::string subject{}; ///< "cloud", "outbox"
+    bool good = true;
+    std::string text{};
+};
 
 using StationEvent =
     std::variant<SlotChanged, RunStarted, UnitIdentified, StepStarted, StepFinished, Measured,

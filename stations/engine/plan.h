@@ -20,14 +20,14 @@ using ParameterValue = std::variant<std::string, std::int64_t, double, bool>;
 
 /// One line of the recipe.
 struct StepSpec {
-    std::string use{};   ///< id of the step's code
-    std::string name{};  ///< what the operator reads
+    std::string use{};  ///< id of the step's code
+    std::string name{}; ///< what the operator reads
     std::chrono::milliseconds timeout{60000};
     int retries = 0;
     double typicalSeconds = 1; ///< before there are records of earlier runs
     std::map<std::string, ParameterValue> parameters{};
     std::map<std::string, Limit> limits{};
-    std::string where{}; ///< file:line:column
+    std::string where{};                         ///< file:line:column
     std::map<std::string, std::string> places{}; ///< of keys, where known
 
     std::string placeOf(const std::string& key) const;
@@ -41,12 +41,13 @@ struct StepSpec {
 struct ShippedModule {
     std::string role{};    ///< as in the catalogue
     std::string version{}; ///< release
+    std::string where{};   ///< file:line:column
 };
 
 /// What a unit must hold, field by field, when it leaves: a reviewed file per product.
 struct ShippingState {
     std::string id{};
-    std::string digest{};                 ///< hex SHA-256 of the file and the key file
+    std::string digest{}; ///< hex SHA-256 of the file and the key file
     std::string mode{"listening"};
     Bytes serverKeyDer{};
     ServerAddress address{};
@@ -54,7 +55,6 @@ struct ShippingState {
     bool unclaimed = true;
     bool updateFlagClear = true;
     bool noPendingModules = true;
-    bool noCredentials = true;
     bool staticAddressBlank = true;
     bool nameServersBlank = true;
     std::vector<ShippedModule> modules{};
@@ -64,13 +64,13 @@ struct TestPlan {
     std::string id{};
     int revision = 0;
     std::string title{};
-    std::string release{};                ///< of the images it installs
-    std::string digest{};                 ///< hex SHA-256 of plan, platform and shipping state
-    bool demo = false;                    ///< names demo images: virtual units only
+    std::string release{}; ///< of the images it installs
+    std::string digest{};  ///< hex SHA-256 of plan, platform and shipping state
+    bool demo = false;     ///< names demo images: virtual units only
     PlatformSpec platform{};
     std::shared_ptr<const ShippingState> shipping{};
     std::vector<StepSpec> steps{};
-    std::vector<StepSpec> teardown{};     ///< always runs, shielded, in order
+    std::vector<StepSpec> teardown{}; ///< always runs, shielded, in order
 };
 
 /// Network that units join for the handshake.
@@ -85,7 +85,7 @@ struct TestNetwork {
 struct StationSettings {
     std::string name{"Station A"};
     TestNetwork network{};
-    Bytes escrowCertificate{};            ///< PEM; empty: backups keep fingerprints only
+    Bytes escrowCertificate{}; ///< PEM; empty: backups keep fingerprints only
     std::string backupFolder{};
 };
 

@@ -38,7 +38,8 @@ class ProvisioningClient {
 public:
     virtual ~ProvisioningClient() = default;
     /// POST /v1/provisioning/:id, 2xx demanded.
-    /// @returns Unavailable  no answer, 5xx or 429: may be sent later (native = HTTP status, 0: none)
+    /// @returns Unavailable  no answer, 5xx or 429: may be sent later (native = HTTP status, 0:
+    /// none)
     ///          Denied       401 or 403: the token is at fault; or the key is locked
     ///          InvalidData  any other 4xx: the cloud refuses this key
     virtual Result<Registration> registerUnit(const UnitIdentity& unit, ByteView publicKeyDer,

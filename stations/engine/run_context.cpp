@@ -178,8 +178,9 @@ Result<> RunContext::intend(std::string_view effect, std::string_view payload)
 
 Result<> RunContext::settle(std::string_view effect, Verdict verdict)
 {
+    auto settled = journal().settle(m_run, effect, verdict);
     critical(false, {});
-    return journal().settle(m_run, effect, verdict);
+    return settled;
 }
 
 void RunContext::critical(bool on, std::string_view what)

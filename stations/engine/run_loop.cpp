@@ -27,8 +27,8 @@ std::vector<PlannedStep> plannedSteps(const TestPlan& plan, Journal& journal, bo
     for (const auto& spec : plan.steps) {
         PlannedStep step{.name = spec.name, .typicalSeconds = spec.typicalSeconds};
         if (typical) {
-            const auto known = std::ranges::find(*typical, spec.name,
-                                                 &std::pair<std::string, double>::first);
+            const auto known =
+                std::ranges::find(*typical, spec.name, &std::pair<std::string, double>::first);
             if (known != typical->end())
                 step.typicalSeconds = known->second;
         }
@@ -51,7 +51,7 @@ struct Outcome {
         cause = attempt.cause;
         error = attempt.error;
     }
-    void take(const struct Error& why)
+    void takeError(const struct Error& why)
     {
         const Cause& row = causeOf(why);
         take({.verdict = row.verdict, .cause = std::string(row.id), .error = describe(why)});
@@ -74,17 +74,14 @@ Result<> guarded(std::string_view what, Act act)
 /// True where an operator's stop explains the error. What the unit was found guilty of stands.
 bool comesFromStop(const struct Error& error)
 {
-    if (error.blame != Blame::Unit)
-        return true;
-    return error.code != Errc::Mismatch && error.code != Errc::InvalidData &&
-           error.code != Errc::Denied && error.code != Errc::Protected;
+    return causeOf(error).verdict != Verdict::Fail;
 }
 
 /// A second try helps against a bad moment, not against a missing unit, file or permission.
 bool mayHelpAgain(const struct Error& error)
 {
-    const bool outside = error.blame == Blame::Unit || error.blame == Blame::Fixture ||
-                         error.blame == Blame::Cloud;
+    const bool outside =
+        error.blame == Blame::Unit || error.blame == Blame::Fixture || error.blame == Blame::Cloud;
     return outside && error.code != Errc::Cancelled && error.code != Errc::Disconnected;
 }
 
@@ -111,7 +108,7 @@ public:
             return {};
         });
         if (!ran)
-            outcome.take(ran.error());
+            outcome.takeError(ran.error());
         return outcome;
     }
 
@@ -126,7 +123,7 @@ public:
                 return {};
             });
             if (!ran && outcome.verdict <= Verdict::Hold)
-                outcome.take(ran.error());
+                outcome.takeError(ran.error());
         }
         m_context.unit().release();
     }
@@ -171,24 +168,22 @@ private:
 
     AttemptRecord runStep(const StepSpec& spec, int index)
     {
-        AttemptRecord last{.verdict = Verdict::Aborted, .cause = "S001"};
+        AttemptRecord last{.verdict = Verdict::Aborted, .cause = "S001"}; // where none may begin
         for (int number = 1; number <= 1 + spec.retries; ++number) {
             if (!m_gate.beginStep(m_environment.events, StepStarted{.run = m_context.run(),
                                                                     .slot = m_context.slot(),
                                                                     .index = index,
                                                                     .name = spec.name,
                                                                     .attempt = number}))
-                return {.verdict = Verdict::Aborted, .cause = "S001"};
+                break;
             if (number == 1)
                 m_progress.enter(static_cast<std::size_t>(index));
             OpContext op = baseOp().within(spec.timeout);
             op.progress = {.sink = &m_progress, .phase = spec.name, .from = 0, .to = 1};
             auto tried = attemptOnce(spec, number, op);
             last = std::move(tried.record);
-            m_environment.events.post(StepFinished{.run = m_context.run(),
-                                                   .slot = m_context.slot(),
-                                                   .index = index,
-                                                   .attempt = last});
+            m_environment.events.post(StepFinished{
+                .run = m_context.run(), .slot = m_context.slot(), .index = index, .attempt = last});
             if (last.verdict <= Verdict::Hold || last.verdict == Verdict::Aborted ||
                 !tried.mayHelpAgain || !m_context.unit().look())
                 break;
@@ -211,7 +206,7 @@ void commit(const EngineEnvironment& env, RunContext& context, Outcome& outcome,
     if (!context.arrows().empty()) {
         const auto kept = journal.recordHandshake(context.run(), context.arrows());
         if (!kept)
-            outcome.take(kept.error());
+            outcome.takeError(kept.error());
     }
     // A registration may wait only for a unit whose local proofs are all done.
     const bool waits = outcome.verdict == Verdict::Hold;
@@ -225,8 +220,8 @@ void commit(const EngineEnvironment& env, RunContext& context, Outcome& outcome,
     outcome.error = describe(committed.error());
     // Where the record refused this verdict it may take the other one; where not, the next start
     // closes the run.
-    static_cast<void>(journal.finishRun(context.run(), outcome.verdict, outcome.cause,
-                                        outcome.error, seconds));
+    static_cast<void>(
+        journal.finishRun(context.run(), outcome.verdict, outcome.cause, outcome.error, seconds));
 }
 
 Result<> runUnit(const EngineEnvironment& env, const TestPlan& plan, ActiveRun& active,
@@ -273,12 +268,16 @@ RunFinished executeRun(const EngineEnvironment& environment, const TestPlan& pla
                        const std::string& label, ActiveRun& active)
 {
     RunFinished finished{.slot = slot, .unit = {.serial = label, .deviceId = {}}};
-    const auto ran = guarded(
-        "run", [&]() -> Result<> { return runUnit(environment, plan, active, finished); });
+    const auto ran =
+        guarded("run", [&]() -> Result<> { return runUnit(environment, plan, active, finished); });
     if (!ran) {
         finished.verdict = Verdict::Error;
         finished.cause = causeOf(ran.error()).id;
         finished.error = describe(ran.error());
+        // Where not even this can be written, the next start closes the run.
+        if (finished.run.value != 0)
+            static_cast<void>(environment.journal.finishRun(
+                finished.run, finished.verdict, finished.cause, finished.error, finished.seconds));
     }
     return finished;
 }

@@ -7,8 +7,7 @@
 
 namespace provost {
 
-StationEngine::StationEngine(EngineEnvironment environment)
-    : m_environment(std::move(environment))
+StationEngine::StationEngine(EngineEnvironment environment) : m_environment(std::move(environment))
 {
 }
 
@@ -107,6 +106,9 @@ void StationEngine::answer(RunId run, const std::string& reply)
     }
 }
 
-bool StationEngine::busy(SlotId id) const { return activeIn(id) != nullptr; }
+bool StationEngine::busy(SlotId id) const
+{
+    return activeIn(id) != nullptr;
+}
 
 } // namespace provost

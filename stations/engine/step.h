@@ -19,12 +19,14 @@ namespace provost {
 struct UnitFacts {
     UnitIdentification id{};
     std::string label{};
-    std::string keyFingerprint{};         ///< of the key that the run kept or burnt
-    Bytes publicKeyDer{};                 ///< derived from what is ON the unit
+    std::string keyFingerprint{}; ///< of the key that the run kept or burnt
+    std::string keySlotDigest{};  ///< hex SHA-256 of the whole private slot then
+    Bytes serverSlot{};           ///< as it was written for the test endpoint
+    Bytes publicKeyDer{};         ///< derived from what is ON the unit
     bool keyKept = false;
-    bool registered = false;              ///< 2xx seen in this run
-    bool credentialsGiven = false;        ///< test credentials may be on the unit
-    std::vector<OutboxEntry> outbox{};    ///< inserted with a HOLD verdict
+    bool registered = false;           ///< 2xx seen in this run
+    bool credentialsGiven = false;     ///< test credentials may be on the unit
+    std::vector<OutboxEntry> outbox{}; ///< inserted with a HOLD verdict
 };
 
 /// All a step may touch. Owned and used by one slot's thread.

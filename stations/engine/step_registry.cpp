@@ -7,11 +7,14 @@ namespace provost {
 
 void StepRegistry::add(std::string id, Factory factory, StepTraits traits)
 {
-    m_entries.insert_or_assign(
-        std::move(id), Entry{.factory = std::move(factory), .traits = std::move(traits)});
+    m_entries.insert_or_assign(std::move(id),
+                               Entry{.factory = std::move(factory), .traits = std::move(traits)});
 }
 
-bool StepRegistry::has(std::string_view id) const { return m_entries.contains(id); }
+bool StepRegistry::has(std::string_view id) const
+{
+    return m_entries.contains(id);
+}
 
 Result<std::unique_ptr<Step>> StepRegistry::make(const StepSpec& spec) const
 {

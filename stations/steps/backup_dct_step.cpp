@@ -1,10 +1,12 @@
 // Reads both physical DCT sectors before the first write. On disk they exist sealed to the escrow
-// certificate or as fingerprints only: they hold the unit's private key and passwords.
+// certificate or as fingerprints only: they hold the unit's private key and passwords. A unit that
+// was left in the middle of a write is inspected here, before anything else is written.
 #include "core/byte_io.h"
 #include "core/file_io.h"
 #include "core/text.h"
 #include "crypto/digest.h"
 #include "crypto/unit_key.h"
+#include "image/module_info.h"
 #include "steps/steps_p.h"
 
 #include <cstring>
@@ -12,6 +14,14 @@
 namespace provost {
 
 namespace {
+
+/// 20261103T143107250Z: without the colons that file systems dislike.
+std::string fileStamp(Clock::Utc when)
+{
+    std::string text = isoUtc(when);
+    std::erase_if(text, [](char c) { return c == '-' || c == ':' || c == '.'; });
+    return text;
+}
 
 constexpr DctField kChipId{.offset = 3618, .size = 12}; // particle-devices 3.3
 
@@ -39,8 +49,9 @@ public:
             context.run(), "backup",
             concat("copy1=", sha256Hex(dct.sector(0)), " copy2=", sha256Hex(dct.sector(1)),
                    " current=", current ? *current + 1 : 0, " key=", fingerprint)));
-        context.note(concat("2 × ", layout.sectorSize / 1024, " KiB read before any write · ",
-                            kept));
+        const auto found = TRY(inspectIfNeeded(context, current, fingerprint));
+        context.note(
+            concat("2 × ", layout.sectorSize / 1024, " KiB read before any write · ", kept, found));
         return {};
     }
 
@@ -62,6 +73,35 @@ private:
                                     "C016"));
     }
 
+    /// Reads back what an interrupted write may have left: the configuration memory is here
+    /// already, the bootloader follows.
+    static Result<std::string> inspectIfNeeded(StepContext& context, std::optional<int> current,
+                                               const std::string& fingerprint)
+    {
+        const auto& deviceId = context.facts().id.deviceId;
+        if (!TRY(context.journal().needsInspection(deviceId)))
+            return std::string{};
+        if (!current)
+            return Unexpected(unitError(Errc::InvalidData,
+                                        "inspect the unit: neither DCT copy is marked as the "
+                                        "current one, or both are",
+                                        "F122"));
+        const auto segment = TRY(context.plan().platform.segment("bootloader"));
+        auto* device = TRY(context.unit().dfu(context.op()));
+        TRY(device->select(segment.alternate, context.op()));
+        const Bytes bytes = TRY(device->upload(segment.address, segment.size, context.op()));
+        const auto bootloader = parseModule(bytes);
+        if (!bootloader || !bootloader->crcOk())
+            return Unexpected(unitError(Errc::InvalidData,
+                                        "inspect the unit: its bootloader is damaged", "F121"));
+        TRY(context.journal().note(context.run(), "inspection",
+                                   concat("bootloader=", bootloader->version,
+                                          " current=", *current + 1, " key=", fingerprint)));
+        TRY(context.journal().clearInspection(context.run(), deviceId));
+        return concat(" · inspected: bootloader ", bootloader->version, ", key ",
+                      shortFingerprint(fingerprint));
+    }
+
     static Result<> seal(StepContext& context, const DctSnapshot& dct)
     {
         SecretBytes both(dct.sector(0).size() * 2);
@@ -70,15 +110,17 @@ private:
                     dct.sector(1).size());
         const auto sealed =
             TRY(sealToCertificate(context.station().escrowCertificate, both.reveal()));
-        return writeNewFile(concat(context.station().backupFolder, "/",
-                                   context.facts().id.deviceId, "-run", context.run().value,
-                                   "-dct.cms"),
+        return writeNewFile(concat(context.station().backupFolder, "/", context.facts().id.deviceId,
+                                   "-", fileStamp(context.op().clock.utcNow()), "-dct.cms"),
                             sealed, 0600);
     }
 };
 
 } // namespace
 
-MadeStep makeBackupDctStep(const StepSpec&) { return std::make_unique<BackupDctStep>(); }
+MadeStep makeBackupDctStep(const StepSpec&)
+{
+    return std::make_unique<BackupDctStep>();
+}
 
 } // namespace provost

@@ -13,47 +13,49 @@ public:
     {
         auto& unit = context.unit();
         const auto& op = context.op();
-        if (TRY(unit.mode(op)) == UnitMode::Dfu)
-            return withoutFirmware(context);
+        if (TRY(unit.mode(op)) == UnitMode::Dfu &&
+            TRY(startFirmware(context)) == Started::NotNeeded)
+            return {};
         auto route = clearCredentials(context, op);
-        if (!route && route.error().code == Errc::Unsupported &&
-            TRY(unit.restart(op)) == UnitMode::Listening) {
-            // No route, and none needed: by itself it boots to listening mode only without any.
-            context.note("none stored · boots to listening mode");
+        const bool noRoute = !route && route.error().code == Errc::Unsupported;
+        if (!route && !noRoute)
+            return Unexpected(std::move(route).error());
+        // By itself it boots to listening mode only where none are stored (particle-devices 7.1).
+        const auto mode = TRY(unit.restart(op));
+        if (mode == UnitMode::Listening) {
+            context.note(noRoute ? std::string("none stored · boots to listening mode")
+                                 : concat("cleared by ", *route, " · boots to listening mode"));
             return {};
         }
-        const std::string done = TRY(std::move(route));
-        const auto mode = TRY(unit.restart(op));
-        if (mode != UnitMode::Listening)
-            return Unexpected(unitError(Errc::Mismatch,
-                                        concat("clear Wi-Fi credentials by ", done,
-                                               ": the unit boots to ", name(mode),
-                                               " instead of listening mode"),
-                                        "C060"));
-        context.note(concat("cleared by ", done, " · boots to listening mode"));
-        return {};
+        if (noRoute)
+            return Unexpected(std::move(route).error());
+        return Unexpected(
+            unitError(Errc::Mismatch,
+                      concat("clear Wi-Fi credentials by ", *route, ": the unit boots to ",
+                             name(mode), " instead of listening mode"),
+                      "C060"));
     }
 
 private:
-    static Result<> withoutFirmware(StepContext& context)
+    enum class Started : std::uint8_t { Yes, NotNeeded };
+
+    /// Only running firmware can clear them. Where both copies are blank there are none.
+    static Result<Started> startFirmware(StepContext& context)
     {
         auto& unit = context.unit();
-        const auto dct = TRY(unit.readDct(context.op()));
-        if (allFf(dct.wifi(0)) && allFf(dct.wifi(1))) {
-            context.note("none stored · Wi-Fi memory is blank");
-            return {};
+        {
+            const auto dct = TRY(unit.readDct(context.op()));
+            if (blank(dct.wifi(0)) && blank(dct.wifi(1))) {
+                context.note("none stored · Wi-Fi memory is blank");
+                return Started::NotNeeded;
+            }
         }
-        const auto started = unit.restart(context.op());
-        if (!started && started.error().code == Errc::Cancelled)
-            return Unexpected(started.error());
-        if (!started || *started == UnitMode::Dfu)
-            return Unexpected(unitError(
-                Errc::Unsupported,
-                "clear Wi-Fi credentials: the unit has some and no firmware that could clear them",
-                "C061"));
-        const auto route = TRY(clearCredentials(context, context.op()));
-        context.note(concat("cleared by ", route));
-        return {};
+        if (TRY(unit.restart(context.op())) != UnitMode::Dfu)
+            return Started::Yes;
+        return Unexpected(unitError(
+            Errc::Unsupported,
+            "clear Wi-Fi credentials: the unit has some and no firmware that could clear them",
+            "C061"));
     }
 };
 

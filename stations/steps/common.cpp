@@ -30,8 +30,8 @@ std::string shortFingerprint(std::string_view fingerprint)
 {
     if (fingerprint.size() < 6)
         return std::string(fingerprint);
-    return concat(fingerprint.substr(0, 2), ":", fingerprint.substr(2, 2), ":…:",
-                  fingerprint.substr(fingerprint.size() - 2));
+    return concat(fingerprint.substr(0, 2), ":", fingerprint.substr(2, 2),
+                  ":…:", fingerprint.substr(fingerprint.size() - 2));
 }
 
 Result<std::shared_ptr<const FlashImage>> imageFor(StepContext& context, std::string_view role,
@@ -76,12 +76,22 @@ Result<> writeSlot(StepContext& context, DfuDevice& device, std::uint32_t offset
     const auto readBack =
         TRY(device.uploadSecret(offset, static_cast<std::uint32_t>(bytes.size()), op));
     if (!equalBytes(readBack.reveal(), bytes))
-        return Unexpected(unitError(Errc::Mismatch,
-                                    concat("write ", what, " (", bytes.size(),
-                                           " bytes at DCT offset ", offset,
-                                           "): the unit reads back something else"),
-                                    cause));
+        return Unexpected(
+            unitError(Errc::Mismatch,
+                      concat("write ", what, " (", bytes.size(), " bytes at DCT offset ", offset,
+                             "): the unit reads back something else"),
+                      cause));
     return {};
+}
+
+Result<> settleIfKnown(StepContext& context, std::string_view effect, const Result<>& outcome)
+{
+    if (outcome)
+        return context.settle(effect, Verdict::Pass);
+    const auto code = outcome.error().code;
+    const bool judged = outcome.error().blame == Blame::Unit &&
+                        (code == Errc::Mismatch || code == Errc::Denied || code == Errc::Protected);
+    return judged ? context.settle(effect, Verdict::Fail) : Result<>{};
 }
 
 Result<std::string> clearCredentials(StepContext& context, const OpContext& op)

@@ -1,8 +1,11 @@
 // Keeps the unit's own key where it is readable and ours, else burns a new one (guide 12).
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "crypto/digest.h"
 #include "crypto/unit_key.h"
 #include "steps/steps_p.h"
+
+#include <algorithm>
 
 namespace provost {
 
@@ -23,23 +26,39 @@ public:
         const auto slot =
             TRY(device->uploadSecret(layout.privateKey.offset, layout.privateKey.size, op));
         const auto reading = readAsUnit(slot.reveal());
-        if (reading.readable && TRY(ours(context, *reading.publicKey))) {
+        const auto standing =
+            reading.readable ? TRY(standingOf(context, *reading.publicKey)) : Standing::Unreadable;
+        if (standing == Standing::Ours) {
             context.facts().keyKept = true;
+            context.facts().keyFingerprint = reading.publicKey->fingerprint();
+            context.facts().keySlotDigest = sha256Hex(slot.reveal());
             context.note(concat("kept · ", shortFingerprint(reading.publicKey->fingerprint()),
                                 " is readable and ours by record"));
             return completePublicSlot(context, *device, *reading.publicKey);
         }
+        if (standing == Standing::OnAnotherUnit)
+            return burn(context, *device, "the key of another unit of ours");
         return burn(context, *device, reading.readable ? "not ours by record" : reading.reason);
     }
 
 private:
-    static Result<bool> ours(StepContext& context, const RsaPublicKey& key)
+    enum class Standing : std::uint8_t { Ours, Unknown, OnAnotherUnit, Unreadable };
+
+    static Result<Standing> standingOf(StepContext& context, const RsaPublicKey& key)
     {
         const auto& deviceId = context.facts().id.deviceId;
-        const auto onRecord = TRY(context.journal().keyOf(deviceId));
-        const auto holders = TRY(context.journal().unitsWithKey(key.fingerprint()));
-        return onRecord && onRecord->fingerprint == key.fingerprint() && holders.size() == 1 &&
-               holders.front() == deviceId;
+        const std::string fingerprint = key.fingerprint();
+        const auto holders = TRY(context.journal().unitsWithKey(fingerprint));
+        const bool onAnother = std::ranges::any_of(
+            holders, [&](const std::string& holder) { return holder != deviceId; });
+        if (onAnother)
+            return Standing::OnAnotherUnit;
+        const auto onRecord = TRY(context.journal().keysOf(deviceId));
+        const bool ours = std::ranges::any_of(onRecord, [&](const KeyRecord& record) {
+            return record.fingerprint == fingerprint && record.state != "superseded" &&
+                   record.state != "refused";
+        });
+        return ours ? Standing::Ours : Standing::Unknown;
     }
 
     /// The public slot may lag behind the private one (3.6); a kept key is completed, not changed.
@@ -63,13 +82,13 @@ private:
         const auto key = TRY(generateUnitKey()); // read through the unit's own reader already
         const Bytes publicDer = key.publicKey.toDer();
         const std::string fingerprint = key.publicKey.fingerprint();
-        auto journalled = context.journal().journalKey(context.run(),
-                                                       {.fingerprint = fingerprint,
-                                                        .deviceId = context.facts().id.deviceId,
-                                                        .publicDer = publicDer,
-                                                        .state = "journalled",
-                                                        .origin = "generated",
-                                                        .run = context.run()});
+        auto journalled =
+            context.journal().journalKey(context.run(), {.fingerprint = fingerprint,
+                                                         .deviceId = context.facts().id.deviceId,
+                                                         .publicDer = publicDer,
+                                                         .state = "journalled",
+                                                         .origin = "generated",
+                                                         .run = context.run()});
         if (!journalled && journalled.error().code == Errc::Mismatch)
             return Unexpected(withCause(std::move(journalled).error(), "F210"));
         TRY(std::move(journalled));
@@ -81,8 +100,10 @@ private:
         // stale DCT copy still counts and the next run finds the intent and inspects the unit.
         const auto op = context.op().shielded(kBurnBudget).withSecrets();
         const auto burnt = burnAndRead(device, layout.privateKey.offset, slots, op);
-        TRY(context.settle(kEffect, burnt ? Verdict::Pass : Verdict::Fail));
+        TRY(settleIfKnown(context, kEffect, burnt));
         TRY(Result<>(burnt));
+        context.facts().keyFingerprint = fingerprint;
+        context.facts().keySlotDigest = sha256Hex(slots.reveal().first(layout.privateKey.size));
         TRY(context.journal().setKeyState(context.run(), fingerprint, "burnt"));
         context.note(concat("new key ", shortFingerprint(fingerprint), " burnt · before: ", why));
         return {};
@@ -95,17 +116,20 @@ private:
         const auto readBack =
             TRY(device.uploadSecret(offset, static_cast<std::uint32_t>(slots.size()), op));
         if (!equalBytes(readBack.reveal(), slots.reveal()))
-            return Unexpected(unitError(Errc::Mismatch,
-                                        concat("burn the device key (", slots.size(),
-                                               " bytes at DCT offset ", offset,
-                                               "): the unit reads back something else"),
-                                        "F214"));
+            return Unexpected(
+                unitError(Errc::Mismatch,
+                          concat("burn the device key (", slots.size(), " bytes at DCT offset ",
+                                 offset, "): the unit reads back something else"),
+                          "F214"));
         return {};
     }
 };
 
 } // namespace
 
-MadeStep makeDeviceKeyStep(const StepSpec&) { return std::make_unique<DeviceKeyStep>(); }
+MadeStep makeDeviceKeyStep(const StepSpec&)
+{
+    return std::make_unique<DeviceKeyStep>();
+}
 
 } // namespace provost

@@ -30,15 +30,16 @@ public:
             const auto& block = image->blocks[i];
             if (block.address < segment.address ||
                 block.address + block.bytes.size() > segment.address + segment.size)
-                return Unexpected(Error{.code = Errc::InvalidData,
-                                        .blame = Blame::Operator,
-                                        .message = concat("place ", image->fileName, " at ",
-                                                          hex32(block.address), ": outside of ",
-                                                          m_segment),
-                                        .frames = {},
-                                        .native = {},
-                                        .cause = "C040"});
-            const auto part = TRY(programAndVerify(target, block, op.part(i, image->blocks.size())));
+                return Unexpected(
+                    Error{.code = Errc::InvalidData,
+                          .blame = Blame::Operator,
+                          .message = concat("place ", image->fileName, " at ", hex32(block.address),
+                                            ": outside of ", m_segment),
+                          .frames = {},
+                          .native = {},
+                          .cause = "C040"});
+            const auto part =
+                TRY(programAndVerify(target, block, op.part(i, image->blocks.size())));
             total.written += part.written;
             total.skipped += part.skipped;
             total.sectors += part.sectors;
@@ -61,7 +62,7 @@ private:
         std::string text = concat(image.version, " · ", kib, " KiB");
         if (total.written > 0 && seconds > 0) {
             const double rate = total.written / 1024.0 / seconds;
-            context.measure("rate_kib_s", rate);
+            context.measure("rate_kib_s", rate, "KiB/s");
             text += concat(" · ", fixed(rate, 1), " KiB/s");
         } else {
             context.notMeasured("rate_kib_s");

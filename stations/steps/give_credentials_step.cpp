@@ -16,8 +16,8 @@ public:
         auto line = TRY(context.unit().openConsole(op));
         ListeningConsole console(*line);
         context.facts().credentialsGiven = true; // from here on they may be on the unit
-        auto given = console.setWifi(network.ssid, network.password, network.security,
-                                     op.withSecrets());
+        auto given =
+            console.setWifi(network.ssid, network.password, network.security, op.withSecrets());
         if (!given && given.error().code == Errc::Denied)
             return Unexpected(withCause(std::move(given).error(), "F230"));
         TRY(std::move(given));

@@ -31,6 +31,9 @@ public:
 
 } // namespace
 
-MadeStep makeLeaveUnitSafeStep(const StepSpec&) { return std::make_unique<LeaveUnitSafeStep>(); }
+MadeStep makeLeaveUnitSafeStep(const StepSpec&)
+{
+    return std::make_unique<LeaveUnitSafeStep>();
+}
 
 } // namespace provost

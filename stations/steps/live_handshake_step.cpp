@@ -3,6 +3,7 @@
 #include "core/text.h"
 #include "steps/steps_p.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -18,10 +19,13 @@ constexpr auto kBlockingRead = 20s;
 constexpr int kBlockingReads = 2; // nonce, session key
 constexpr auto kServerHello = 4s;
 constexpr auto kBackOff = 1s;
+constexpr auto kLook = 200ms;
+constexpr std::string_view kBroken = "F403";
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kCauses{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kCauses{{
     {"wrong-server-key", "F401"},
     {"wrong-device-key", "F405"},
+    {"no-hello", "F405"},
     {"unknown-device", "F402"},
     {"key-not-registered", "F402"},
     {"locked-key", "F402"},
@@ -35,7 +39,7 @@ std::string_view causeId(std::string_view kind)
         if (name == kind)
             return id;
     }
-    return "F403";
+    return kBroken;
 }
 
 class LiveHandshakeStep final : public Step {
@@ -46,41 +50,84 @@ public:
         const auto limit = context.station().network.joinLimit + kConnect +
                            kBlockingReads * kBlockingRead + kServerHello + kBackOff;
         const auto op = context.op().within(limit);
+        const auto began = op.clock.now();
         const UnitIdentity identity{.serial = facts.label, .deviceId = facts.id.deviceId};
-        const auto expectation =
-            TRY(context.handshakes().expect(identity, facts.publicKeyDer, {}));
+        const auto expectation = TRY(context.handshakes().expect(identity, facts.publicKeyDer, {}));
         TRY(context.unit().reboot(op));
         const auto booted = op.clock.now();
-        auto seen = expectation->wait(op);
-        if (!seen && (seen.error().code == Errc::NotFound || seen.error().code == Errc::Timeout))
-            return Unexpected(unitError(
-                seen.error().code,
-                concat("wait ", std::chrono::duration_cast<std::chrono::seconds>(limit).count(),
-                       " s for the handshake of ", identity.deviceId, " at ",
-                       context.handshakes().host(), ":", context.handshakes().port(),
-                       ": it never connected"),
-                "F404"));
+        auto seen = waitFor(*expectation, identity.deviceId, op);
+        if (sawNothing(seen))
+            return Unexpected(unitError(Errc::Timeout,
+                                        concat("wait ", fixed(secondsSince(began, op), 0),
+                                               " s for the handshake of ", identity.deviceId,
+                                               " at ", context.handshakes().host(), ":",
+                                               context.handshakes().port(), ": it never connected"),
+                                        "F404"));
         const HandshakeReport report = TRY(std::move(seen));
         for (const auto& message : report.messages)
             context.handshakeArrow(message);
         if (!report.passed)
-            return Unexpected(unitError(Errc::Mismatch,
-                                        concat("handshake of ", identity.deviceId, " ended at ",
-                                               name(report.stage), ": ", report.cause, "; ",
-                                               report.advice),
-                                        causeId(report.cause)));
-        const double waited = std::chrono::duration<double>(op.clock.now() - booted).count();
-        context.measure("join_s", std::max(0.0, waited - report.totalMs / 1000));
-        context.measure("handshake_ms", report.totalMs);
+            return Unexpected(
+                unitError(Errc::Mismatch,
+                          concat("handshake of ", identity.deviceId, " ended at ",
+                                 name(report.stage), ": ", report.cause, "; ", report.advice),
+                          causeId(report.cause)));
+        context.measure("join_s", std::max(0.0, secondsSince(booted, op) - report.totalMs / 1000),
+                        "s");
+        context.measure("handshake_ms", report.totalMs, "ms");
         context.notMeasured("rssi_dbm"); // this firmware does not report it
-        context.note(concat("hello both ways and one more message · ", fixed(report.totalMs, 0),
-                            " ms"));
+        context.note(
+            concat("hello both ways and one more message · ", fixed(report.totalMs, 0), " ms"));
         return {};
+    }
+
+private:
+    static double secondsSince(Clock::Steady when, const OpContext& op)
+    {
+        return std::chrono::duration<double>(op.clock.now() - when).count();
+    }
+
+    /// A connection without a word tells neither whose it was nor that it was a unit's at all.
+    static bool sawNothing(const Result<HandshakeReport>& seen)
+    {
+        if (seen)
+            return !seen->passed && seen->deviceId.empty() && seen->cause == "silent-unit";
+        return seen.error().code == Errc::NotFound || seen.error().code == Errc::Timeout;
+    }
+
+    /// A repetition cannot repair a wrong key (particle-devices 13): the second refusal for such a
+    /// reason ends the wait. The first may be of a connection that was under way already.
+    static Result<HandshakeReport> waitFor(HandshakeServer::Expectation& expectation,
+                                           const std::string& deviceId, const OpContext& op)
+    {
+        double known = -1;
+        int refusals = 0;
+        while (true) {
+            auto seen = expectation.wait(op.within(kLook));
+            if (seen && seen->passed)
+                return seen;
+            const bool ours = seen && seen->deviceId == deviceId && causeId(seen->cause) != kBroken;
+            if (ours && seen->totalMs != known) {
+                known = seen->totalMs;
+                if (++refusals == 2)
+                    return seen;
+            }
+            const auto alive = op.checkpoint();
+            if (!alive && alive.error().code == Errc::Cancelled)
+                return Unexpected(alive.error());
+            const bool waits =
+                seen || seen.error().code == Errc::NotFound || seen.error().code == Errc::Timeout;
+            if (!alive || !waits)
+                return seen;
+        }
     }
 };
 
 } // namespace
 
-MadeStep makeLiveHandshakeStep(const StepSpec&) { return std::make_unique<LiveHandshakeStep>(); }
+MadeStep makeLiveHandshakeStep(const StepSpec&)
+{
+    return std::make_unique<LiveHandshakeStep>();
+}
 
 } // namespace provost

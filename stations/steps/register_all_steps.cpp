@@ -9,15 +9,18 @@ void registerAllSteps(StepRegistry& registry)
     registry.add("identify", makeIdentifyStep);
     registry.add("clear-credentials", makeClearCredentialsStep);
     registry.add("backup-dct", makeBackupDctStep);
-    registry.add("flash-image", makeFlashImageStep);
+    registry.add("flash-image", makeFlashImageStep,
+                 {.parameters = {"role", "version", "segment"}, .measurements = {"rate_kib_s"}});
     registry.add("restart", makeRestartStep);
-    registry.add("update-bootloader", makeUpdateBootloaderStep);
+    registry.add("update-bootloader", makeUpdateBootloaderStep,
+                 {.parameters = {"role", "version"}, .measurements = {}});
     registry.add("device-key", makeDeviceKeyStep);
     registry.add("server-key", makeServerKeyStep);
     registry.add("prove-keys", makeProveKeysStep);
     registry.add("register", makeRegisterStep);
     registry.add("give-credentials", makeGiveCredentialsStep);
-    registry.add("live-handshake", makeLiveHandshakeStep);
+    registry.add("live-handshake", makeLiveHandshakeStep,
+                 {.parameters = {}, .measurements = {"join_s", "handshake_ms", "rssi_dbm"}});
     registry.add("shipping-state", makeShippingStateStep);
     registry.add("leave-unit-safe", makeLeaveUnitSafeStep);
 }

@@ -39,6 +39,8 @@ private:
             return Unexpected(withCause(std::move(error), "F220"));
         if (error.code == Errc::Denied)
             return Unexpected(withCause(std::move(error), "C080"));
+        if (error.code != Errc::Unavailable && error.code != Errc::Timeout)
+            return Unexpected(std::move(error));
         const bool away = !error.native || *error.native == 0;
         context.facts().outbox.push_back({.kind = "registration",
                                           .idempotencyKey = idempotencyKey,
@@ -59,12 +61,11 @@ private:
             return {};
         }
         if ((*held)->fingerprint() != key.fingerprint())
-            return Unexpected(unitError(Errc::Mismatch,
-                                        concat("compare the cloud's key (",
-                                               shortFingerprint((*held)->fingerprint()),
-                                               ") with the unit's (",
-                                               shortFingerprint(key.fingerprint()), ")"),
-                                        "F221"));
+            return Unexpected(unitError(
+                Errc::Mismatch,
+                concat("compare the cloud's key (", shortFingerprint((*held)->fingerprint()),
+                       ") with the unit's (", shortFingerprint(key.fingerprint()), ")"),
+                "F221"));
         context.measure("cloud_key", "equal");
         return {};
     }
@@ -72,6 +73,9 @@ private:
 
 } // namespace
 
-MadeStep makeRegisterStep(const StepSpec&) { return std::make_unique<RegisterStep>(); }
+MadeStep makeRegisterStep(const StepSpec&)
+{
+    return std::make_unique<RegisterStep>();
+}
 
 } // namespace provost

@@ -11,6 +11,11 @@ public:
     Result<> run(StepContext& context) override
     {
         const auto mode = TRY(context.unit().restart(context.op()));
+        if (mode == UnitMode::Dfu)
+            return Unexpected(unitError(Errc::Unavailable,
+                                        "restart the unit: it boots into DFU mode, so it does not "
+                                        "take the system parts for valid",
+                                        "C014"));
         context.note(concat("back in ", name(mode), " mode"));
         return {};
     }
@@ -18,6 +23,9 @@ public:
 
 } // namespace
 
-MadeStep makeRestartStep(const StepSpec&) { return std::make_unique<RestartStep>(); }
+MadeStep makeRestartStep(const StepSpec&)
+{
+    return std::make_unique<RestartStep>();
+}
 
 } // namespace provost

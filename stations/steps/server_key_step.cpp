@@ -18,14 +18,18 @@ public:
         auto* device = TRY(openDct(context, context.op()));
         TRY(writeSlot(context, *device, layout.serverKey.offset, slot, "server key and address",
                       "F215"));
-        context.note(concat("test endpoint ", toText(address), " · ",
-                            shortFingerprint(key.fingerprint())));
+        context.facts().serverSlot = slot;
+        context.note(
+            concat("test endpoint ", toText(address), " · ", shortFingerprint(key.fingerprint())));
         return {};
     }
 };
 
 } // namespace
 
-MadeStep makeServerKeyStep(const StepSpec&) { return std::make_unique<ServerKeyStep>(); }
+MadeStep makeServerKeyStep(const StepSpec&)
+{
+    return std::make_unique<ServerKeyStep>();
+}
 
 } // namespace provost

@@ -2,6 +2,7 @@
 // DCT copies, by images and by module report.
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "crypto/digest.h"
 #include "crypto/unit_key.h"
 #include "protocol/listening_console.h"
 #include "steps/steps_p.h"
@@ -14,8 +15,7 @@ namespace {
 
 Result<> wrong(std::string_view what, std::string_view cause)
 {
-    return Unexpected(
-        unitError(Errc::Mismatch, concat("prove the shipping state: ", what), cause));
+    return Unexpected(unitError(Errc::Mismatch, concat("prove the shipping state: ", what), cause));
 }
 
 class ShippingStateStep final : public Step {
@@ -62,7 +62,10 @@ private:
         if (contains(dct.sector(copy), context.station().network.password.reveal()))
             return wrong(concat(where, "holds the test password"), "F302");
         const auto key = readAsUnit(dct.field(copy, layout.privateKey));
-        if (!key.readable || key.publicKey->toDer() != context.facts().publicKeyDer)
+        const auto& digest = context.facts().keySlotDigest;
+        const bool sameSlot =
+            digest.empty() || sha256Hex(dct.field(copy, layout.privateKey)) == digest;
+        if (!key.readable || !sameSlot || key.publicKey->toDer() != context.facts().publicKeyDer)
             return wrong(concat(where, "holds another device key"), "F303");
         const ByteView publicSlot = dct.field(copy, layout.publicKey);
         if (!equalBytes(publicSlot.first(context.facts().publicKeyDer.size()),
@@ -80,10 +83,6 @@ private:
     {
         const auto& layout = context.plan().platform.dct;
         const auto& shipping = *context.plan().shipping;
-        const auto blank = [](ByteView field) {
-            return allFf(field) ||
-                   std::ranges::all_of(field, [](std::byte b) { return b == std::byte{0}; });
-        };
         const auto unset = [&](bool demanded, DctField field, std::string_view what) -> Result<> {
             if (demanded && !blank(dct.field(copy, field)))
                 return wrong(concat(where, what, " is set"), "F301");
@@ -132,9 +131,9 @@ private:
         for (const auto& shipped : context.plan().shipping->modules) {
             const auto image = TRY(imageFor(context, shipped.role, shipped.version));
             const auto& info = image->module;
-            const auto* entry = report.find(
-                reportLetter(info.function),
-                info.function == ModuleFunction::SystemPart ? info.index : -1);
+            const auto* entry =
+                report.find(reportLetter(info.function),
+                            info.function == ModuleFunction::SystemPart ? info.index : -1);
             if (entry == nullptr || entry->version != info.version)
                 return wrong(concat("module report: ", shipped.role, " is ",
                                     entry == nullptr ? std::string("missing")
@@ -152,6 +151,9 @@ private:
 
 } // namespace
 
-MadeStep makeShippingStateStep(const StepSpec&) { return std::make_unique<ShippingStateStep>(); }
+MadeStep makeShippingStateStep(const StepSpec&)
+{
+    return std::make_unique<ShippingStateStep>();
+}
 
 } // namespace provost

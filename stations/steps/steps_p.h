@@ -35,6 +35,10 @@ Result<DfuDevice*> openDct(StepContext& context, const OpContext& op);
 Result<> writeSlot(StepContext& context, DfuDevice& device, std::uint32_t offset, ByteView bytes,
                    std::string_view what, std::string_view cause);
 
+/// `settle` where the outcome is known. An intent whose effect nobody saw end stays open, so that
+/// the next run inspects the unit before it does anything else.
+Result<> settleIfKnown(StepContext& context, std::string_view effect, const Result<>& outcome);
+
 /// Clears stored Wi-Fi credentials of the running unit by the route that its firmware has.
 /// @returns the route ("USB request", "MODE button"); Unsupported (C060)  it has none here
 Result<std::string> clearCredentials(StepContext& context, const OpContext& op);

@@ -1,5 +1,6 @@
 // The bootloader by YModem in listening mode, proved by the module report after the restart. Only
 // the running system can replace it (particle-devices 2.4).
+#include "core/byte_io.h"
 #include "core/text.h"
 #include "protocol/listening_console.h"
 #include "steps/steps_p.h"
@@ -28,27 +29,31 @@ public:
         const int wanted = image->module.version;
         TRY(context.unit().bringTo(UnitMode::Listening, op));
         const int before = TRY(installed(context, op));
-        if (before == wanted) {
+        if (before == wanted && TRY(holdsSameBytes(context, *image))) {
             context.note(concat(wanted, " is installed already"));
             return record(context, *image);
         }
+        TRY(context.unit().bringTo(UnitMode::Listening, op));
         TRY(op.checkpoint());
         TRY(context.intend(kEffect, concat(before, " to ", wanted)));
-        const auto sent = send(context, *image);
-        const auto verdict = sent ? Verdict::Pass : Verdict::Fail;
-        TRY(context.settle(kEffect, verdict));
+        const auto sent = sendAndProve(context, *image, before);
+        TRY(settleIfKnown(context, kEffect, sent));
         TRY(Result<>(sent));
-        const int after = TRY(installed(context, op));
-        if (after != wanted)
-            return Unexpected(unitError(Errc::Mismatch,
-                                        concat("update the bootloader from ", before, " to ",
-                                               wanted, ": the module report says ", after),
-                                        "F121"));
         context.note(concat(before, " → ", wanted, " by YModem, proved by module report"));
         return record(context, *image);
     }
 
 private:
+    /// The same version number may be another build.
+    static Result<bool> holdsSameBytes(StepContext& context, const FlashImage& image)
+    {
+        auto* device = TRY(context.unit().dfu(context.op()));
+        TRY(device->select(0, context.op()));
+        const auto size = static_cast<std::uint32_t>(image.module.moduleSize);
+        const Bytes found = TRY(device->upload(image.module.start, size, context.op()));
+        return equalBytes(found, ByteView(image.file).first(size));
+    }
+
     static Result<int> installed(StepContext& context, const OpContext& op)
     {
         auto line = TRY(context.unit().openConsole(op));
@@ -62,10 +67,26 @@ private:
     }
 
     /// Once begun it can time out but not be stopped: a half-written bootloader bricks the unit.
-    static Result<> send(StepContext& context, const FlashImage& image)
+    static Result<> sendAndProve(StepContext& context, const FlashImage& image, int before)
+    {
+        const OpContext op = context.op().shielded(kSendBudget);
+        auto sent = send(context, image, op);
+        if (!sent && sent.error().code == Errc::Denied)
+            return Unexpected(withCause(std::move(sent).error(), "F121"));
+        TRY(std::move(sent));
+        const int after = TRY(installed(context, op.shielded(kReturnBudget)));
+        if (after == image.module.version)
+            return {};
+        return Unexpected(
+            unitError(Errc::Mismatch,
+                      concat("update the bootloader from ", before, " to ", image.module.version,
+                             ": the module report says ", after),
+                      "F121"));
+    }
+
+    static Result<> send(StepContext& context, const FlashImage& image, const OpContext& op)
     {
         auto& unit = context.unit();
-        const OpContext op = context.op().shielded(kSendBudget);
         const auto before = unit.incarnation(op);
         {
             auto line = TRY(unit.openConsole(op));

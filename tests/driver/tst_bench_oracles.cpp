@@ -72,8 +72,7 @@ Bytes fromQt(const QByteArray& bytes)
     return toBytes(std::as_bytes(std::span(bytes.data(), static_cast<std::size_t>(bytes.size()))));
 }
 
-class TstBenchOracles : public QObject
-{
+class TstBenchOracles : public QObject {
     Q_OBJECT
 
 private Q_SLOTS:
@@ -117,8 +116,7 @@ Bytes TstBenchOracles::upload(const QString& alternate, const QString& range) co
 {
     const QString path = filePath("uploaded.bin");
     QFile::remove(path);
-    const ProgramEnd end =
-        dfuUtil({"-d", "2b04:d006", "-a", alternate, "-s", range, "-U", path});
+    const ProgramEnd end = dfuUtil({"-d", "2b04:d006", "-a", alternate, "-s", range, "-U", path});
     QFile file(path);
     if (end.exitCode != 0 || !file.open(QIODevice::ReadOnly)) {
         qWarning().noquote() << end.output;
@@ -148,9 +146,9 @@ void TstBenchOracles::dfuUtil_listsBothAlternatesExactly()
     const QString tail = QStringLiteral(", serial=\"%1\"").arg(serial);
     const QString head = "ver=0250, ";
     QVERIFY2(found[0].contains(head) && found[1].contains(head), qPrintable(end.output));
-    QVERIFY2(found[0].endsWith("path=\"1-1\", alt=1, name=\"@DCT Flash   /0x00000000/01*016Kg\"" +
-                               tail),
-             qPrintable(end.output));
+    QVERIFY2(
+        found[0].endsWith("path=\"1-1\", alt=1, name=\"@DCT Flash   /0x00000000/01*016Kg\"" + tail),
+        qPrintable(end.output));
     QVERIFY2(found[1].endsWith("path=\"1-1\", alt=0, name=\"@Internal Flash   "
                                "/0x08000000/03*016Ka,01*016Kg,01*064Kg,07*128Kg\"" +
                                tail),
@@ -230,9 +228,9 @@ void TstBenchOracles::dfuUtil_reportsSectorsBelowTheSystemAsFailed()
 void TstBenchOracles::libserialport_sends14400BaudAndTheUnitEnumeratesAsDfu()
 {
     const UsbDeviceInfo before = m_served->waitFor(1, kPhotonFirmware);
-    const ProgramEnd end = m_served->runAtBench(
-        {.program = QCoreApplication::applicationFilePath(),
-         .arguments = {"--set-baud", "/dev/ttyACM0", "14400"}});
+    const ProgramEnd end =
+        m_served->runAtBench({.program = QCoreApplication::applicationFilePath(),
+                              .arguments = {"--set-baud", "/dev/ttyACM0", "14400"}});
     QVERIFY2(end.exitCode == 0, qPrintable(end.output));
     const UsbDeviceInfo after = m_served->waitFor(1, kPhotonDfu);
     QVERIFY(after.incarnation != before.incarnation);
@@ -244,11 +242,10 @@ void TstBenchOracles::openssl_readsThePublicHalfOfABurntKey()
     const Bytes slot = upload("1", QStringLiteral("%1:%2").arg(kKeySlot).arg(kKeyBytes));
     const KeyReading reading = readAsUnit(slot);
     QVERIFY2(reading.publicKey.has_value(), reading.reason.c_str());
-    const ProgramEnd end = runProgram({.program = "openssl",
-                                       .arguments = {"rsa", "-inform", "DER", "-in",
-                                                     filePath("uploaded.bin"), "-pubout",
-                                                     "-outform", "DER", "-out",
-                                                     filePath("public.der")}});
+    const ProgramEnd end =
+        runProgram({.program = "openssl",
+                    .arguments = {"rsa", "-inform", "DER", "-in", filePath("uploaded.bin"),
+                                  "-pubout", "-outform", "DER", "-out", filePath("public.der")}});
     QVERIFY2(end.exitCode == 0, qPrintable(end.output));
     QFile file(filePath("public.der"));
     QVERIFY(file.open(QIODevice::ReadOnly));

@@ -66,11 +66,16 @@ inline std::vector<SlotId> slotsUpTo(int count)
 
 inline std::vector<PlannedStep> photonSteps()
 {
-    return {{"Identify", 0.4},           {"Back up", 0.9},
-            {"Write system part 1", 14}, {"Write system part 2", 15},
-            {"Bring up bootloader", 6},  {"Write application", 2},
-            {"Keep the key of the unit", 0.2}, {"Register", 0.1},
-            {"Live handshake", 6},       {"Shipping state", 1}};
+    return {{"Identify", 0.4},
+            {"Back up", 0.9},
+            {"Write system part 1", 14},
+            {"Write system part 2", 15},
+            {"Bring up bootloader", 6},
+            {"Write application", 2},
+            {"Keep the key of the unit", 0.2},
+            {"Register", 0.1},
+            {"Live handshake", 6},
+            {"Shipping state", 1}};
 }
 
 inline RunStarted started(int run, int slot, std::string deviceId,
@@ -104,18 +109,13 @@ inline AttemptRecord attempt(std::string name, double seconds, std::string note 
 
 inline StepFinished stepFinished(int run, int slot, int index, AttemptRecord record)
 {
-    return {.run = RunId{run},
-            .slot = SlotId{slot},
-            .index = index,
-            .attempt = std::move(record)};
+    return {.run = RunId{run}, .slot = SlotId{slot}, .index = index, .attempt = std::move(record)};
 }
 
 inline ProgressMoved progress(int run, int slot, double fraction, std::string phase = {})
 {
-    return {.run = RunId{run},
-            .slot = SlotId{slot},
-            .phase = std::move(phase),
-            .fraction = fraction};
+    return {
+        .run = RunId{run}, .slot = SlotId{slot}, .phase = std::move(phase), .fraction = fraction};
 }
 
 inline RunFinished finished(int run, int slot, std::string deviceId, Verdict verdict,

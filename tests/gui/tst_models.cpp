@@ -88,11 +88,11 @@ void TstModels::slots_passTheModelTester()
     const QAbstractItemModelTester tester(&model,
                                           QAbstractItemModelTester::FailureReportingMode::QtTest);
     QSignalSpy inserted(&model, &QAbstractItemModel::rowsInserted);
-    for (const StationEvent& event :
-         Events{started(1, 1, kId), stepStarted(1, 1, 0, "Identify"), progress(1, 1, 0.1),
-                ended(Verdict::Pass), UnitRemoved{.slot = SlotId{1}},
-                SlotChanged{.slot = SlotId{7}, .availability = SlotAvailability::Off},
-                started(2, 5, kId), StationNotice{.subject = "cloud", .good = true, .text = "1 ms"}})
+    for (const StationEvent& event : Events{
+             started(1, 1, kId), stepStarted(1, 1, 0, "Identify"), progress(1, 1, 0.1),
+             ended(Verdict::Pass), UnitRemoved{.slot = SlotId{1}},
+             SlotChanged{.slot = SlotId{7}, .availability = SlotAvailability::Off},
+             started(2, 5, kId), StationNotice{.subject = "cloud", .good = true, .text = "1 ms"}})
         model.apply(event);
     model.tick();
     QCOMPARE(inserted.size(), 2); // slots 7 and 5 were not announced before
@@ -152,7 +152,8 @@ void TstModels::slots_keepAVerdictUntilTheUnitIsOut()
     model.apply(SlotChanged{.slot = SlotId{1}, .availability = SlotAvailability::Ready});
     QCOMPARE(model.stateOf(SlotId{1}), SlotState::Fail);
     QVERIFY(!model.nextFree());
-    QCOMPARE(said(model, 1, SlotModel::HeadlineRole), QStringLiteral("Device key did not read back"));
+    QCOMPARE(said(model, 1, SlotModel::HeadlineRole),
+             QStringLiteral("Device key did not read back"));
     QCOMPARE(said(model, 1, SlotModel::DetailRole),
              QStringLiteral("F214\u00a0\u00b7 put in the red bin"));
     // Taken out while it ran: the verdict stays to be read, the slot is free all the same.
@@ -209,7 +210,8 @@ void TstModels::slots_warnWhileMemoryIsCritical()
     SlotModel model(slotsUpTo(1), false, std::make_shared<VirtualClock>());
     model.apply(started(1, 1, kId));
     model.apply(stepStarted(1, 1, 0, "Identify"));
-    model.apply(CriticalWrite{.run = RunId{1}, .slot = SlotId{1}, .on = true, .what = "bootloader"});
+    model.apply(
+        CriticalWrite{.run = RunId{1}, .slot = SlotId{1}, .on = true, .what = "bootloader"});
     QVERIFY(model.index(0).data(SlotModel::CriticalRole).toBool());
     QCOMPARE(said(model, 1, SlotModel::CriticalWhatRole), QStringLiteral("bootloader"));
     model.apply(ended(Verdict::Fail, "F110"));
@@ -407,7 +409,8 @@ void TstModels::steps_showEveryTry()
     StepModel model;
     const QAbstractItemModelTester tester(&model,
                                           QAbstractItemModelTester::FailureReportingMode::QtTest);
-    RunState run = begunRun(started(1, 1, kId, {{"Identify", 1}, {"Write", 9}, {"Prove", 2}}), {}, "");
+    RunState run =
+        begunRun(started(1, 1, kId, {{"Identify", 1}, {"Write", 9}, {"Prove", 2}}), {}, "");
     model.show(run);
     const auto take = [&](const StationEvent& event) {
         QVERIFY(fold(run, event, Clock::Steady{} + 5s));
@@ -422,14 +425,17 @@ void TstModels::steps_showEveryTry()
     take(stepStarted(1, 1, 1, "Write", 2));
     QCOMPARE(model.rowCount(), 4);
     QCOMPARE(model.runningRow(), 2);
-    Measured measured{.run = RunId{1}, .slot = SlotId{1}, .measurement = number(61.2, {.min = 40.0, .unit = "KiB/s"})};
+    Measured measured{.run = RunId{1},
+                      .slot = SlotId{1},
+                      .measurement = number(61.2, {.min = 40.0, .unit = "KiB/s"})};
     take(measured);
     QCOMPARE(model.index(2).data(StepModel::MeasurementsRole).toStringList(),
              QStringList{QStringLiteral("throughput 61.2\u00a0KiB/s (limit \u2265 40)")});
     auto second = attempt("Write", 4.2, "2.3.1");
     second.attempt = 2;
     take(stepFinished(1, 1, 1, second));
-    QCOMPARE(model.index(1).data(StepModel::MarkRole).toInt(), static_cast<int>(StepModel::Mark::Check));
+    QCOMPARE(model.index(1).data(StepModel::MarkRole).toInt(),
+             static_cast<int>(StepModel::Mark::Check));
     QCOMPARE(model.index(2).data(StepModel::NoteRole).toString(),
              QStringLiteral("try 2\u00a0\u00b7 2.3.1"));
     QCOMPARE(model.index(2).data(StepModel::SecondsRole).toString(), QStringLiteral("4.2 s"));
@@ -439,7 +445,8 @@ void TstModels::steps_showEveryTry()
 
 void TstModels::steps_keepWhatWasNotReached()
 {
-    RunState live = begunRun(started(1, 1, kId, {{"Identify", 1}, {"Write", 9}, {"Prove", 2}}), {}, "");
+    RunState live =
+        begunRun(started(1, 1, kId, {{"Identify", 1}, {"Write", 9}, {"Prove", 2}}), {}, "");
     fold(live, ended(Verdict::Fail, "F110"), {});
     RunRecord record{.id = RunId{1}, .verdict = Verdict::Fail, .cause = "F110"};
     auto second = attempt("Write", 4, "", Verdict::Fail, "F110");
@@ -460,7 +467,8 @@ void TstModels::steps_keepWhatWasNotReached()
 
 void TstModels::steps_tellTwoOfOneNameApart()
 {
-    const RunState live = begunRun(started(1, 1, kId, {{"Restart", 1}, {"Restart", 1}, {"Prove", 2}}), {}, "");
+    const RunState live =
+        begunRun(started(1, 1, kId, {{"Restart", 1}, {"Restart", 1}, {"Prove", 2}}), {}, "");
     RunRecord record{.id = RunId{1}, .verdict = Verdict::Pass};
     record.attempts = {attempt("Restart", 1), attempt("Restart", 2), attempt("Prove", 3)};
     const RunState merged = withRecord(live, record);
@@ -508,9 +516,12 @@ void TstModels::run_followsItsSlotAndReadsItsRecord()
     QCOMPARE(run.run()->id.value, 1);
     QCOMPARE(run.state(), SlotState::Running);
     station.records[1] = {.id = RunId{1},
-                          .start = {.slot = 1, .unit = {.serial = "PH-1", .deviceId = kId},
-                                    .planId = "photon-full", .planRevision = 3},
-                          .verdict = Verdict::Fail, .cause = "F405"};
+                          .start = {.slot = 1,
+                                    .unit = {.serial = "PH-1", .deviceId = kId},
+                                    .planId = "photon-full",
+                                    .planRevision = 3},
+                          .verdict = Verdict::Fail,
+                          .cause = "F405"};
     post(ended(Verdict::Fail, "F405"));
     QCOMPARE(run.state(), SlotState::Fail);
     QCOMPARE(run.run()->planRevision, 3);
@@ -550,7 +561,8 @@ void TstModels::counters_readAsADashWhenUnknown()
     QCOMPARE(counters.passed(), QStringLiteral("0"));
     QCOMPARE(counters.firstPassYield(), display::unknown());
     QCOMPARE(counters.unitsPerHour(), display::unknown());
-    counters.show({.pass = 412, .fail = 7, .firstPass = 412, .judgedUnits = 419, .unitsPerHour = 188});
+    counters.show(
+        {.pass = 412, .fail = 7, .firstPass = 412, .judgedUnits = 419, .unitsPerHour = 188});
     QCOMPARE(counters.firstPassYield(), QStringLiteral("98.3%"));
     QCOMPARE(counters.unitsPerHour(), QStringLiteral("188"));
     QVERIFY(counters.anyFailed());
@@ -599,7 +611,9 @@ void TstModels::units_areFoundByIdLabelAndKey()
     const QAbstractItemModelTester tester(&units,
                                           QAbstractItemModelTester::FailureReportingMode::QtTest);
     UnitSearch search(units);
-    units.show({{.deviceId = kId, .label = "PH-1", .state = "pass",
+    units.show({{.deviceId = kId,
+                 .label = "PH-1",
+                 .state = "pass",
                  .keyFingerprint = std::string(64, 'a')},
                 {.deviceId = "40002d001247343138333038", .label = "PH-2", .state = "inspect"}});
     QCOMPARE(search.rowCount(), 2);
@@ -614,7 +628,6 @@ void TstModels::units_areFoundByIdLabelAndKey()
 }
 
 } // namespace
-
 
 QTEST_GUILESS_MAIN(TstModels)
 #include "tst_models.moc"

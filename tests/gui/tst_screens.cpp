@@ -103,15 +103,15 @@ std::vector<AttemptRecord> goodAttempts()
 {
     auto write = attempt("Write system part 1", 4.0, "2.3.1 \u00b7 240 KiB");
     write.measurements.push_back(measured("throughput", 61.2, {.min = 40.0, .unit = "KiB/s"}));
-    return {attempt("Identify", 0.4, "Photon \u00b7 12-byte ID matches label"),
-            attempt("Back up", 0.9, "DCT 16 KiB saved before any write"),
-            write,
-            attempt("Write system part 2", 4.2, "2.3.1 \u00b7 251 KiB"),
-            attempt("Bring up bootloader", 6.1,
-                    "502 \u2192 1006 by YModem, proved by module report"),
-            attempt("Write application", 1.6, "fw 1.8.0 \u00b7 88 KiB"),
-            attempt("Keep the key of the unit", 0.2, "readable \u00b7 ours by record of 2 Nov"),
-            attempt("Register", 0.1, "cloud answered 200")};
+    return {
+        attempt("Identify", 0.4, "Photon \u00b7 12-byte ID matches label"),
+        attempt("Back up", 0.9, "DCT 16 KiB saved before any write"),
+        write,
+        attempt("Write system part 2", 4.2, "2.3.1 \u00b7 251 KiB"),
+        attempt("Bring up bootloader", 6.1, "502 \u2192 1006 by YModem, proved by module report"),
+        attempt("Write application", 1.6, "fw 1.8.0 \u00b7 88 KiB"),
+        attempt("Keep the key of the unit", 0.2, "readable \u00b7 ours by record of 2 Nov"),
+        attempt("Register", 0.1, "cloud answered 200")};
 }
 
 std::vector<HandshakeArrow> failedHandshake()
@@ -137,17 +137,18 @@ std::vector<HandshakeArrow> goodHandshake()
 
 RunRecord passRecord()
 {
-    RunRecord record{.id = RunId{101},
-                     .start = {.slot = 1,
-                               .unit = {.serial = "PH-000471", .deviceId = "3d0021000447343138333038"},
-                               .planId = "photon-full",
-                               .planRevision = 14},
-                     .verdict = Verdict::Pass,
-                     .startedUtc = utcNow(),
-                     .finishedUtc = utcNow(),
-                     .seconds = 41.8,
-                     .attempts = goodAttempts(),
-                     .handshake = goodHandshake()};
+    RunRecord record{
+        .id = RunId{101},
+        .start = {.slot = 1,
+                  .unit = {.serial = "PH-000471", .deviceId = "3d0021000447343138333038"},
+                  .planId = "photon-full",
+                  .planRevision = 14},
+        .verdict = Verdict::Pass,
+        .startedUtc = utcNow(),
+        .finishedUtc = utcNow(),
+        .seconds = 41.8,
+        .attempts = goodAttempts(),
+        .handshake = goodHandshake()};
     record.attempts.push_back(attempt("Live handshake", 0.8, "complete after 742 ms"));
     record.attempts.push_back(attempt("Shipping state", 0.6, "9 of 9 fields as reviewed"));
     return record;
@@ -155,19 +156,20 @@ RunRecord passRecord()
 
 RunRecord failRecord()
 {
-    RunRecord record{.id = RunId{104},
-                     .start = {.slot = 4,
-                               .unit = {.serial = "PH-000474", .deviceId = "40002d001247343138333038"},
-                               .planId = "photon-full",
-                               .planRevision = 14},
-                     .verdict = Verdict::Fail,
-                     .cause = "F405",
-                     .error = "handshake: device closed the connection after message 3",
-                     .startedUtc = utcNow(),
-                     .finishedUtc = utcNow(),
-                     .seconds = 18.0,
-                     .attempts = goodAttempts(),
-                     .handshake = failedHandshake()};
+    RunRecord record{
+        .id = RunId{104},
+        .start = {.slot = 4,
+                  .unit = {.serial = "PH-000474", .deviceId = "40002d001247343138333038"},
+                  .planId = "photon-full",
+                  .planRevision = 14},
+        .verdict = Verdict::Fail,
+        .cause = "F405",
+        .error = "handshake: device closed the connection after message 3",
+        .startedUtc = utcNow(),
+        .finishedUtc = utcNow(),
+        .seconds = 18.0,
+        .attempts = goodAttempts(),
+        .handshake = failedHandshake()};
     auto failed = attempt("Live handshake", 0.5, "device closed the connection after message 3",
                           Verdict::Fail, "F405");
     failed.error = record.error;
@@ -178,8 +180,8 @@ RunRecord failRecord()
 /// Slots 1 to 9 in nine states, as in the design.
 void fillLine(Bench& bench)
 {
-    bench.station.figures = {.pass = 412, .fail = 7, .firstPass = 412, .judgedUnits = 419,
-                             .unitsPerHour = 188};
+    bench.station.figures = {
+        .pass = 412, .fail = 7, .firstPass = 412, .judgedUnits = 419, .unitsPerHour = 188};
     bench.station.records[101] = passRecord();
     bench.station.records[104] = failRecord();
     bench.post(StationNotice{.subject = "cloud", .good = true, .text = "38 ms"});
@@ -192,7 +194,8 @@ void fillLine(Bench& bench)
     bench.post(finished(104, 4, "40002d001247343138333038", Verdict::Fail, "F405", 18));
     bench.post(started(106, 6, ""));
     bench.post(finished(106, 6, "", Verdict::Error, "C014", 31));
-    bench.post(SlotChanged{.slot = SlotId{8}, .availability = SlotAvailability::Off,
+    bench.post(SlotChanged{.slot = SlotId{8},
+                           .availability = SlotAvailability::Off,
                            .why = "Switched off by the line lead"});
 
     bench.post(started(102, 2, "2b0034000a47343138333038"));
@@ -236,6 +239,7 @@ private Q_SLOTS:
     void units_saysWhenThereIsNone();
     void rail_disablesScreensThatDoNotExist();
     void targets_areTwelveMillimetres();
+    void icons_followTheirPaths();
 };
 
 void TstScreens::line_showsEveryState()
@@ -263,7 +267,9 @@ void TstScreens::line_saysDoNotUnplugAndAsksInTheTile()
     bench.open();
     fillLine(bench);
     bench.post(CriticalWrite{.run = RunId{102}, .slot = SlotId{2}, .on = true, .what = "dct"});
-    bench.post(PromptRaised{.run = RunId{105}, .slot = SlotId{5}, .promptId = "led",
+    bench.post(PromptRaised{.run = RunId{105},
+                            .slot = SlotId{5},
+                            .promptId = "led",
                             .text = "Does the light breathe cyan?"});
     bench.post(started(107, 7, "2f0030000a47343138333038"));
     bench.post(stepStarted(107, 7, 0, "Identify"));
@@ -393,7 +399,9 @@ void TstScreens::unit_answersTheQuestionOfItsRun()
     Bench bench;
     bench.open();
     fillLine(bench);
-    bench.post(PromptRaised{.run = RunId{105}, .slot = SlotId{5}, .promptId = "led",
+    bench.post(PromptRaised{.run = RunId{105},
+                            .slot = SlotId{5},
+                            .promptId = "led",
                             .text = "Does the light breathe cyan?"});
     QTest::mouseClick(bench.tile(5), Qt::LeftButton);
     auto* reply = bench.window->findChild<QLineEdit*>(QStringLiteral("reply"));
@@ -426,10 +434,18 @@ void TstScreens::scan_startsTheNextFreeSlotWhateverHasTheFocus()
     bench.scan(QStringLiteral("ph-000003"));
     QCOMPARE(bench.station.starts.back(), (std::pair<int, std::string>(4, "ph-000003")));
 
+    // As the window system delivers it: to the window, which passes it on to the focus.
+    for (const QChar c : QStringLiteral("PH-000005"))
+        QTest::keyClick(bench.window->windowHandle(), c.toLatin1());
+    QTest::keyClick(bench.window->windowHandle(), Qt::Key_Enter);
+    bench.settle();
+    QCOMPARE(bench.station.starts.back(), (std::pair<int, std::string>(5, "PH-000005")));
+    QCOMPARE(bench.station.starts.size(), 4U);
+
     // From another screen: starts, and shows the Line.
     QTest::mouseClick(bench.tile(6), Qt::LeftButton);
     bench.scan(QStringLiteral("PH-000004"));
-    QCOMPARE(bench.station.starts.back(), (std::pair<int, std::string>(5, "PH-000004")));
+    QCOMPARE(bench.station.starts.back(), (std::pair<int, std::string>(6, "PH-000004")));
     QVERIFY(qobject_cast<LineScreen*>(bench.window->currentScreen()));
 }
 
@@ -474,8 +490,7 @@ void TstScreens::scan_refusedSaysWhy()
     bench.post(started(2, 2, ""));
     bench.scan(QStringLiteral("PH-000009"));
     QVERIFY(bench.station.starts.empty());
-    QCOMPARE(bench.window->models().scans().notice(),
-             QStringLiteral("No free slot for PH-000009"));
+    QCOMPARE(bench.window->models().scans().notice(), QStringLiteral("No free slot for PH-000009"));
     bench.keep(QStringLiteral("line-refused-1280"));
     bench.scan(QStringLiteral("CMD:DANCE"));
     QCOMPARE(bench.window->models().scans().notice(), QStringLiteral("CMD:DANCE is no command"));
@@ -534,13 +549,24 @@ void TstScreens::units_searchesAndOpens()
     again.verdict = Verdict::Error;
     bench.station.records[99] = again;
     bench.station.rows = {
-        {.deviceId = "40002d001247343138333038", .label = "PH-000474", .state = "fail",
-         .lastSeenUtc = utcNow(), .runs = 2, .lastCause = "F405"},
-        {.deviceId = "3d0021000447343138333038", .label = "PH-000471", .state = "pass",
+        {.deviceId = "40002d001247343138333038",
+         .label = "PH-000474",
+         .state = "fail",
+         .lastSeenUtc = utcNow(),
+         .runs = 2,
+         .lastCause = "F405"},
+        {.deviceId = "3d0021000447343138333038",
+         .label = "PH-000471",
+         .state = "pass",
          .keyFingerprint = "a7205c9155e0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f6071829c4",
-         .lastSeenUtc = utcNow(), .runs = 1, .simulated = true},
-        {.deviceId = "1e003b001647343138333038", .state = "inspect",
-         .lastSeenUtc = "2024-11-03T09:12:00.000Z", .runs = 3, .lastCause = "C017"},
+         .lastSeenUtc = utcNow(),
+         .runs = 1,
+         .simulated = true},
+        {.deviceId = "1e003b001647343138333038",
+         .state = "inspect",
+         .lastSeenUtc = "2024-11-03T09:12:00.000Z",
+         .runs = 3,
+         .lastCause = "C017"},
     };
     bench.open();
     bench.window->choose(Screen::Units);
@@ -604,6 +630,19 @@ void TstScreens::targets_areTwelveMillimetres()
                  qPrintable(button->text()));
     }
     QVERIFY(bench.window->findChild<ScanField*>()->height() >= kTwelveMillimetres);
+}
+
+void TstScreens::icons_followTheirPaths()
+{
+    const auto box = [](std::string_view path) { return parseSvgPath(path).boundingRect(); };
+    QCOMPARE(box("M4 5h6v6H4z"), QRectF(4, 5, 6, 6));
+    QCOMPARE(box("M4 12.5l5.5 5.5L20 6.5"), QRectF(4, 6.5, 16, 11.5));
+    QCOMPARE(box("M1.5.5l2-1"), QRectF(1.5, -0.5, 2, 1));
+    // A circle of two arcs, as SVG 1.1 draws one of radius 4 around (8, 15).
+    const QRectF circle = box("M4 15a4 4 0 0 0 8 0a4 4 0 0 0-8 0");
+    QVERIFY(std::abs(circle.left() - 4) < 0.01 && std::abs(circle.right() - 12) < 0.01);
+    QVERIFY(std::abs(circle.top() - 11) < 0.01 && std::abs(circle.bottom() - 19) < 0.01);
+    QVERIFY(parseSvgPath("M1 1 Q nonsense").elementCount() < 3);
 }
 
 } // namespace

@@ -89,8 +89,7 @@ struct BenchControlServer::Impl {
             if (fd < 0)
                 continue;
             TcpStream stream(fd);
-            const OpContext op{
-                .clock = clock, .stop = stop, .deadline = {clock.now() + kPatience}};
+            const OpContext op{.clock = clock, .stop = stop, .deadline = {clock.now() + kPatience}};
             while (const auto line = readLine(stream, op)) {
                 const auto done = obey(bench, *line);
                 const std::string answer =
@@ -116,8 +115,7 @@ Result<std::unique_ptr<BenchControlServer>> BenchControlServer::start(sim::Bench
         return fail(Errc::Io, Blame::Station, "listen for commands to the bench", errno);
     auto impl = std::make_unique<Impl>(
         Impl{.bench = bench, .listener = fd, .port = ntohs(address.sin_port)});
-    impl->thread =
-        std::jthread([&self = *impl](const std::stop_token& stop) { self.serve(stop); });
+    impl->thread = std::jthread([&self = *impl](const std::stop_token& stop) { self.serve(stop); });
     return std::unique_ptr<BenchControlServer>(new BenchControlServer(std::move(impl)));
 }
 

@@ -78,11 +78,11 @@ Result<> serve(const std::string& file, const std::string& directory,
     for (const sim::BenchSlot& slot : bench->slots()) {
         const auto unit = TRY(bench->insertNext(slot.number));
         terminals.push_back({.number = slot.number, .port = toText(slot.port)});
-        lines.push_back(
-            concat(R"({"event":"unit","slot":)", slot.number, R"(,"platform":"photon","device_id":)",
-                   unit ? json(unit->deviceId) : "null", R"(,"busid":)",
-                   json(sim::UsbIpServer::busId(index++)), R"(,"tty":)",
-                   json(sim::PtyServer::linkOf(directory, slot.number)), "}"));
+        lines.push_back(concat(R"({"event":"unit","slot":)", slot.number,
+                               R"(,"platform":"photon","device_id":)",
+                               unit ? json(unit->deviceId) : "null", R"(,"busid":)",
+                               json(sim::UsbIpServer::busId(index++)), R"(,"tty":)",
+                               json(sim::PtyServer::linkOf(directory, slot.number)), "}"));
     }
     const auto usb =
         TRY(sim::UsbIpServer::start(bench->ports(), sim::Pace{.speed = bench->speed()}));

@@ -18,9 +18,9 @@ public:
     using In = std::function<void(const ControlSetup&, ByteSpan)>;
     using Info = std::function<void(UsbDeviceInfo&)>;
 
-    std::atomic<bool> real = false;      ///< hides that a bench stands behind
-    std::atomic<int> outTransfers = 0;   ///< control and bulk
-    std::atomic<int> downloads = 0;      ///< DFU_DNLOAD with data in a block behind 1: writes
+    std::atomic<bool> real = false;    ///< hides that a bench stands behind
+    std::atomic<int> outTransfers = 0; ///< control and bulk
+    std::atomic<int> downloads = 0;    ///< DFU_DNLOAD with data in a block behind 1: writes
 
     void onOut(Out out) { set(m_out, std::move(out)); }
     void onIn(In in) { set(m_in, std::move(in)); }

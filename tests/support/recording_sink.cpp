@@ -5,14 +5,20 @@ namespace provost::test {
 void RecordingSink::post(StationEvent event)
 {
     Hook hook;
+    std::size_t number = 0;
     {
         const MutexLock lock(m_mutex);
+        number = m_cleared + m_events.size();
         m_events.push_back(event);
+        m_seen.push_back(false);
         hook = m_hook;
     }
-    m_changed.notify_all();
     if (hook)
         hook(event);
+    const MutexLock lock(m_mutex);
+    if (number >= m_cleared)
+        m_seen[number - m_cleared] = true;
+    m_changed.notify_all();
 }
 
 void RecordingSink::setHook(Hook hook)
@@ -30,7 +36,9 @@ std::vector<StationEvent> RecordingSink::events() const
 void RecordingSink::clear()
 {
     const MutexLock lock(m_mutex);
+    m_cleared += m_events.size();
     m_events.clear();
+    m_seen.clear();
 }
 
 } // namespace provost::test

@@ -23,17 +23,17 @@ public:
     std::vector<StationEvent> events() const;
     void clear();
 
-    /// The first event of the type that fits, looked for from event number `from` on.
+    /// The first event of the type that fits, looked for from event number `from` on. It is found
+    /// when the hook has returned from it.
     template <class T, class Fits>
     std::optional<T> waitFor(std::chrono::milliseconds patience, Fits fits, std::size_t from = 0)
     {
         const auto until = std::chrono::steady_clock::now() + patience;
         MutexLock lock(m_mutex);
-        std::size_t at = from;
         while (true) {
-            for (; at < m_events.size(); ++at) {
+            for (std::size_t at = from; at < m_events.size(); ++at) {
                 const auto* event = std::get_if<T>(&m_events[at]);
-                if (event != nullptr && fits(*event))
+                if (event != nullptr && m_seen[at] && fits(*event))
                     return *event;
             }
             if (m_changed.wait_until(lock, until) == std::cv_status::timeout)
@@ -63,6 +63,8 @@ private:
     mutable Mutex m_mutex;
     std::condition_variable_any m_changed;
     std::vector<StationEvent> m_events PROVOST_GUARDED_BY(m_mutex){};
+    std::vector<bool> m_seen PROVOST_GUARDED_BY(m_mutex){}; ///< the hook has returned
+    std::size_t m_cleared PROVOST_GUARDED_BY(m_mutex) = 0;
     Hook m_hook PROVOST_GUARDED_BY(m_mutex){};
 };
 

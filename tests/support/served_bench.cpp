@@ -64,12 +64,13 @@ ProgramEnd runProgram(const ProgramCall& call)
 
 ServedBench::ServedBench(const std::string& toml)
     : m_bench(must(sim::Bench::parse(toml, "served.toml"))),
-      m_usbIp(must(
-          sim::UsbIpServer::start(m_bench->ports(), sim::Pace{.speed = m_bench->speed()}))),
+      m_usbIp(
+          must(sim::UsbIpServer::start(m_bench->ports(), sim::Pace{.speed = m_bench->speed()}))),
       m_serial(must(sim::PtyServer::start(m_bench->serial(), terminalsOf(*m_bench),
                                           m_directory.path().toStdString()))),
       m_control(must(BenchControlServer::start(*m_bench)))
-{}
+{
+}
 
 UsbPortPath ServedBench::port(int slot) const
 {
@@ -81,8 +82,7 @@ UsbPortPath ServedBench::port(int slot) const
 
 QString ServedBench::terminal(int slot) const
 {
-    return QString::fromStdString(
-        sim::PtyServer::linkOf(m_directory.path().toStdString(), slot));
+    return QString::fromStdString(sim::PtyServer::linkOf(m_directory.path().toStdString(), slot));
 }
 
 ProgramEnd ServedBench::runAtBench(ProgramCall call) const

@@ -28,8 +28,8 @@ T need(Result<T> result, const char* what)
 
 // A bench at instant speed is back on the bus within milliseconds; a unit that stays away shows
 // at once. Kept far above what two busy cores may cost.
-constexpr UnitTiming kTiming{.arrival = 1500ms, .boot = 2500ms, .console = 400ms,
-                             .consoleAfterBoot = 1500ms};
+constexpr UnitTiming kTiming{
+    .arrival = 1500ms, .boot = 2500ms, .console = 400ms, .consoleAfterBoot = 1000ms};
 
 } // namespace
 
@@ -69,6 +69,18 @@ std::filesystem::path newFolder()
     return folders.emplace_back().path().toStdString();
 }
 
+/// An RSA-2048 key takes longer to make than a unit to run; one serves the whole program.
+std::filesystem::path sharedServerKey()
+{
+    static const std::filesystem::path folder = [] {
+        const SystemClock clock;
+        auto made = newFolder();
+        need(CloudService::start({.folder = made, .rest = false}, clock), "server key");
+        return made;
+    }();
+    return folder / "server-key.pem";
+}
+
 struct Station::Impl {
     StationSetup setup{};
     std::filesystem::path folder{};
@@ -86,6 +98,7 @@ struct Station::Impl {
     std::unique_ptr<HttpProvisioningClient> client{};
     std::unique_ptr<LocalHandshakeServer> handshakes{};
     TestPlan plan{};
+    std::vector<std::pair<std::string, Act>> acts{};
     std::unique_ptr<StationEngine> engine{};
 
     std::unique_ptr<UnitUnderTest> unitIn(SlotId slot)
@@ -100,14 +113,18 @@ struct Station::Impl {
                                                     const OpContext&) -> Result<bool> {
                                return bench->holdMode(slot.value, span);
                            },
-                           .timing = kTiming},
+                           .timing = kTiming,
+                           .simulated = true},
             plan.platform);
     }
 };
 
 Station::Station(std::unique_ptr<Impl> impl) : m_impl(std::move(impl)) {}
 
-Station::~Station() { m_impl->engine.reset(); }
+Station::~Station()
+{
+    m_impl->engine.reset();
+}
 
 std::unique_ptr<Station> Station::open(StationSetup setup)
 {
@@ -129,6 +146,7 @@ std::unique_ptr<Station> Station::open(StationSetup setup)
     }
     VirtualCloudConfig cloud;
     cloud.service.folder = impl->folder / "cloud";
+    cloud.service.serverKeyFile = sharedServerKey();
     impl->cloud = need(VirtualCloud::start(std::move(cloud), impl->clock), "cloud");
     impl->handshakes = std::make_unique<LocalHandshakeServer>(impl->cloud->service());
     impl->client = std::make_unique<HttpProvisioningClient>(
@@ -138,9 +156,8 @@ std::unique_ptr<Station> Station::open(StationSetup setup)
     const auto& network = impl->bench->network();
     impl->settings.name = "Station T";
     impl->settings.network.ssid = network.ssid;
-    impl->settings.network.password = setup.stationPassword.size() > 0
-                                          ? setup.stationPassword.clone()
-                                          : network.password.clone();
+    impl->settings.network.password =
+        setup.stationPassword.size() > 0 ? setup.stationPassword.clone() : network.password.clone();
     impl->settings.network.security = static_cast<WifiSecurity>(network.security);
     impl->settings.escrowCertificate = setup.escrowCertificate;
     impl->settings.backupFolder = impl->folder.string();
@@ -159,18 +176,54 @@ std::unique_ptr<Station> Station::open(StationSetup setup)
     return std::unique_ptr<Station>(new Station(std::move(impl)));
 }
 
-sim::Bench& Station::bench() { return *m_impl->bench; }
-VirtualCloud& Station::cloud() { return *m_impl->cloud; }
-Journal& Station::journal() { return *m_impl->journal; }
-StationEngine& Station::engine() { return *m_impl->engine; }
-RecordingSink& Station::sink() { return m_impl->sink; }
-Meddling& Station::meddling() { return m_impl->meddling; }
-StepRegistry& Station::steps() { return m_impl->registry; }
-ImageCatalog& Station::images() { return *m_impl->images; }
-const std::filesystem::path& Station::folder() const { return m_impl->folder; }
-const std::filesystem::path& Station::database() const { return m_impl->database; }
-StationSettings& Station::settings() { return m_impl->settings; }
-TestPlan& Station::plan() { return m_impl->plan; }
+sim::Bench& Station::bench()
+{
+    return *m_impl->bench;
+}
+VirtualCloud& Station::cloud()
+{
+    return *m_impl->cloud;
+}
+Journal& Station::journal()
+{
+    return *m_impl->journal;
+}
+StationEngine& Station::engine()
+{
+    return *m_impl->engine;
+}
+RecordingSink& Station::sink()
+{
+    return m_impl->sink;
+}
+Meddling& Station::meddling()
+{
+    return m_impl->meddling;
+}
+StepRegistry& Station::steps()
+{
+    return m_impl->registry;
+}
+ImageCatalog& Station::images()
+{
+    return *m_impl->images;
+}
+const std::filesystem::path& Station::folder() const
+{
+    return m_impl->folder;
+}
+const std::filesystem::path& Station::database() const
+{
+    return m_impl->database;
+}
+StationSettings& Station::settings()
+{
+    return m_impl->settings;
+}
+TestPlan& Station::plan()
+{
+    return m_impl->plan;
+}
 
 sim::InsertedUnit Station::insert(int slot)
 {
@@ -223,13 +276,55 @@ RunFinished Station::runNext(int slot)
     return run(slot);
 }
 
+void Station::settle(int slots)
+{
+    const SystemClock clock;
+    for (const auto& slot : m_impl->bench->slots()) {
+        const OpContext op{.clock = clock, .deadline = {clock.now() + 5s}};
+        if (slot.number <= slots)
+            need(m_impl->bench->usb().waitFor(slot.port, {}, op), "wait for a unit");
+    }
+}
+
+std::vector<RunFinished> Station::runAll(int slots)
+{
+    const auto from = m_impl->sink.size();
+    for (int slot = 1; slot <= slots; ++slot) {
+        const auto unit = m_impl->bench->present(slot);
+        need(start(slot, unit ? unit->label : std::string{}), "start");
+    }
+    std::vector<RunFinished> all;
+    for (int slot = 1; slot <= slots; ++slot) {
+        const auto finished = verdict(slot, from);
+        if (!finished)
+            qFatal("slot %d has no verdict", slot);
+        all.push_back(*finished);
+    }
+    return all;
+}
+
+void Station::afterStep(const std::string& step, Act act)
+{
+    m_impl->acts.emplace_back(step, std::move(act));
+    m_impl->sink.setHook([acts = m_impl->acts](const StationEvent& event) {
+        const auto* finished = std::get_if<StepFinished>(&event);
+        for (const auto& [name, what] : acts) {
+            if (finished != nullptr && finished->attempt.step == name)
+                what(finished->slot.value);
+        }
+    });
+}
+
 UnitAfter Station::after(int slot)
 {
     const auto& unit = board(slot);
     return {.escapes = unit.escapes(), .violations = unit.violations()};
 }
 
-RunRecord Station::record(RunId run) { return need(m_impl->journal->run(run), "read a run"); }
+RunRecord Station::record(RunId run)
+{
+    return need(m_impl->journal->run(run), "read a run");
+}
 
 AttemptRecord Station::attempt(RunId run, std::string_view step)
 {

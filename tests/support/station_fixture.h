@@ -43,8 +43,7 @@ struct StationSetup {
     std::chrono::milliseconds handshakeWithin{6s}; ///< of the plan's step
     std::chrono::milliseconds answerWithin{5s};    ///< of the cloud
     Bytes escrowCertificate{};
-    SecretBytes stationPassword{};                 ///< empty: the bench's
-    std::size_t slotsOpen = 1;
+    SecretBytes stationPassword{}; ///< empty: the bench's
 };
 
 /// The state of a unit as a run left it.
@@ -80,10 +79,17 @@ public:
     RunFinished run(int slot, const std::string& label);
     /// insert(), then run().
     RunFinished runNext(int slot = 1);
+    /// Runs what is in each of the slots 1 to `slots`, all at once; verdicts in that order.
+    std::vector<RunFinished> runAll(int slots);
+    /// Waits until every unit is on the bus.
+    void settle(int slots = 1);
     Result<> start(int slot, const std::string& label);
     /// The verdict of the slot among the events from number `from` on.
     std::optional<RunFinished> verdict(int slot, std::size_t from = 0,
                                        std::chrono::milliseconds patience = kRunPatience);
+    /// Acts on the slot's thread when an attempt of the step is on record, before the next begins.
+    using Act = std::function<void(int slot)>;
+    void afterStep(const std::string& step, Act act);
     UnitAfter after(int slot = 1);
     RunRecord record(RunId run);
     /// The last attempt of a step in the run's record.

@@ -92,6 +92,8 @@ private Q_SLOTS:
     void fullWidthForm_matchesVectorsAndIsReadable();
     void fullWidthForm_isReadByOpenssl();
     void clearPem_isReadByOpenssl();
+    void encryptedPem_isOpenedByOpensslWithItsPassphrase();
+    void encryptedPem_refusesAnEmptyPassphrase();
     void publicKey_matchesVectorsAndOpenssl();
     void fromBytes_readsWhatOpensslWrites();
     void fromBytes_refusesEncryptedAndDamagedKeys();
@@ -326,6 +328,37 @@ void TstCrypto::clearPem_isReadByOpenssl()
     const auto back = RsaPrivateKey::fromBytes(pem.reveal());
     QVERIFY(back.has_value());
     QVERIFY(equalBytes(back->toPkcs1Der().reveal(), key->toPkcs1Der().reveal()));
+}
+
+void TstCrypto::encryptedPem_isOpenedByOpensslWithItsPassphrase()
+{
+    const auto key = RsaPrivateKey::generate(1024);
+    QVERIFY(key.has_value());
+    const auto pem = key->toEncryptedPem(SecretBytes(viewOf("correct horse")));
+    QVERIFY(pem.has_value());
+    const QStringList open{"pkey", "-in", "/dev/stdin", "-pubout", "-passin"};
+    const Ran ran = openssl(open + QStringList{"pass:correct horse"}, *pem);
+    QCOMPARE(ran.exitCode, 0);
+    QCOMPARE(ran.out, QByteArray::fromStdString(key->publicKey().toPem()));
+    QVERIFY(openssl(open + QStringList{"pass:wrong"}, *pem).exitCode != 0);
+    const Ran shape = openssl({"asn1parse", "-in", "/dev/stdin"}, *pem);
+    for (const char* part : {"PBES2", "PBKDF2", "hmacWithSHA256", "aes-256-cbc"})
+        QVERIFY2(shape.out.contains(part), part);
+    // The numbers of the key do not appear in it.
+    QVERIFY(!RsaPrivateKey::fromBytes(*pem).has_value());
+    const auto again = key->toEncryptedPem(SecretBytes(viewOf("correct horse")));
+    QVERIFY(again.has_value() && !equalBytes(*again, *pem)); // salt and IV are fresh
+    const KeyReading reading = judgeKeyFile(*pem);
+    QVERIFY(!reading.readable);
+    QVERIFY(text(reading.reason).contains("passphrase"));
+}
+
+void TstCrypto::encryptedPem_refusesAnEmptyPassphrase()
+{
+    const auto key = RsaPrivateKey::generate(1024);
+    QVERIFY(key.has_value());
+    const auto pem = key->toEncryptedPem(SecretBytes());
+    QVERIFY(!pem.has_value() && pem.error().code == Errc::InvalidArgument);
 }
 
 void TstCrypto::publicKey_matchesVectorsAndOpenssl()

@@ -17,9 +17,9 @@ namespace provost::bridge {
 
 namespace {
 
-constexpr int kLookMs = 1;         ///< for settings, which raise no event
+constexpr int kLookMs = 1; ///< for settings, which raise no event
 constexpr int kIdleLookMs = 5;
-constexpr int kMostWrites = 8;     ///< then the terminal's user has to wait
+constexpr int kMostWrites = 8; ///< then the terminal's user has to wait
 constexpr std::uint32_t kReadBytes = 512;
 constexpr unsigned kFreshRate = 9600;
 
@@ -91,12 +91,11 @@ std::unique_ptr<AcmTty> AcmTty::create(std::shared_ptr<UsbIpConnection> connecti
     startRaw(master);
     // Only once it has been opened and closed does the master tell whether it is in use.
     ::close(::open(terminal.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC));
-    return std::unique_ptr<AcmTty>(
-        new AcmTty(std::move(connection), function, master, terminal));
+    return std::unique_ptr<AcmTty>(new AcmTty(std::move(connection), function, master, terminal));
 }
 
-AcmTty::AcmTty(std::shared_ptr<UsbIpConnection> connection, const AcmFunction& function,
-               int master, std::string terminal)
+AcmTty::AcmTty(std::shared_ptr<UsbIpConnection> connection, const AcmFunction& function, int master,
+               std::string terminal)
     : m_connection(std::move(connection)), m_function(function), m_master(master),
       m_terminal(std::move(terminal)), m_handler(umockdev_ioctl_base_new()),
       m_thread([this](const std::stop_token& stop) { run(stop); })
@@ -135,8 +134,8 @@ gboolean AcmTty::onIoctl(UMockdevIoctlBase*, UMockdevIoctlClient* client, gpoint
 
 void AcmTty::answerModemLines(UMockdevIoctlClient* client, gulong request)
 {
-    UMockdevIoctlData* const memory = umockdev_ioctl_data_resolve(
-        umockdev_ioctl_client_get_arg(client), 0, sizeof(int), nullptr);
+    UMockdevIoctlData* const memory =
+        umockdev_ioctl_data_resolve(umockdev_ioctl_client_get_arg(client), 0, sizeof(int), nullptr);
     int value = 0;
     std::memcpy(&value, memory->data, sizeof value);
     const int lines = m_lines;

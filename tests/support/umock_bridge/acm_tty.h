@@ -43,7 +43,7 @@ private:
         Bytes received{};
         bool reading = false; ///< an IN transfer is pending
         std::uint32_t read = 0;
-        int writing = 0;      ///< OUT transfers under way
+        int writing = 0; ///< OUT transfers under way
     };
 
     AcmTty(std::shared_ptr<UsbIpConnection> connection, const AcmFunction& function, int master,

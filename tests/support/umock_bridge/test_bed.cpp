@@ -142,6 +142,11 @@ bool TestBed::plug(std::shared_ptr<UsbIpConnection> connection, const std::strin
     const std::string raw = upperHex(all);
     const auto field = [device](std::size_t at) { return hex16(readLe16(device, at)); };
     const std::string below = concat(kRootPath, "/", busId);
+    Plugged plugged{.connection = connection,
+                    .node = std::make_unique<UsbfsNode>(connection),
+                    .path = concat("/sys", below)};
+    // Before the node is there: whoever finds it may open it at once.
+    attach(concat("/dev/", name), plugged.node->handler());
     const bool added = add(concat(
         "P: ", below, "\nN: ", name, "=", raw, "\nE: DEVNAME=/dev/", name,
         "\nE: DEVTYPE=usb_device\nE: DRIVER=usb\nE: SUBSYSTEM=usb\nE: BUSNUM=001\nE: DEVNUM=",
@@ -157,11 +162,6 @@ bool TestBed::plug(std::shared_ptr<UsbIpConnection> connection, const std::strin
         "H: descriptors=", raw, "\n\n"));
     if (!added)
         return false;
-    Plugged plugged{.connection = connection,
-                    .node = std::make_unique<UsbfsNode>(connection),
-                    .path = concat("/sys", below)};
-    // Node first, event last: a listener may open the device at once.
-    attach(concat("/dev/", name), plugged.node->handler());
     announce(plugged.path, "add");
     plugTty(plugged, *descriptors, busId);
     m_plugged.emplace(busId, std::move(plugged));
@@ -178,28 +178,31 @@ void TestBed::plugTty(Plugged& device, const Descriptors& descriptors, const std
         return;
     const int index = std::atoi(busId.substr(busId.rfind('-') + 1).c_str()) - 1;
     const std::string name = concat("ttyACM", index);
-    const std::string interface = concat(busId, ":", unsigned{u8(descriptors.configuration[5])},
-                                         ".", acm->controlInterface);
+    const std::string interface =
+        concat(busId, ":", unsigned{u8(descriptors.configuration[5])}, ".", acm->controlInterface);
     const std::string below = concat(kRootPath, "/", busId, "/", interface);
-    // The node starts as a file and becomes a link: libumockdev cannot add one on a
-    // pseudo-terminal twice.
-    const bool added =
-        add(concat("P: ", below, "\nE: DEVTYPE=usb_interface\nE: SUBSYSTEM=usb\n"
-                   "E: DRIVER=cdc_acm\n\nP: ", below, "/tty/", name, "\nN: ", name,
-                   "=00\nE: DEVNAME=/dev/", name, "\nE: SUBSYSTEM=tty\nE: MAJOR=166\nE: MINOR=",
-                   index, "\nL: device=../../../", interface, "\n\n"));
-    if (!added)
-        return;
-    gchar* const root = umockdev_testbed_get_root_dir(m_bed);
-    const std::string file = concat(root, "/dev/", name);
-    g_free(root);
-    if (::unlink(file.c_str()) != 0 || ::symlink(tty->terminal().c_str(), file.c_str()) != 0)
-        std::perror(file.c_str());
     device.interfacePath = concat("/sys", below);
     device.ttyNode = name;
+    // Everything behind the node is there before /sys tells of it.
+    const std::string file = fileOf(name);
+    if (::symlink(tty->terminal().c_str(), file.c_str()) != 0)
+        std::perror(file.c_str());
     attach(concat("/dev/", name), tty->handler());
+    add(concat("P: ", below, "\nE: DEVTYPE=usb_interface\nE: SUBSYSTEM=usb\nE: DRIVER=cdc_acm\n\n",
+               "P: ", below, "/tty/", name, "\nE: DEVNAME=/dev/", name,
+               "\nE: SUBSYSTEM=tty\nE: MAJOR=166\nE: MINOR=", index, "\nL: device=../../../",
+               interface, "\n\n"));
     device.tty = std::move(tty);
     announce(concat(device.interfacePath, "/tty/", name), "add");
+}
+
+/// The real file that programs see as /dev/`node`.
+std::string TestBed::fileOf(const std::string& node) const
+{
+    gchar* const root = umockdev_testbed_get_root_dir(m_bed);
+    const std::string file = concat(root, "/dev/", node);
+    g_free(root);
+    return file;
 }
 
 void TestBed::unplug(Plugged& device)
@@ -215,6 +218,7 @@ void TestBed::unplug(Plugged& device)
 void TestBed::unplugTty(Plugged& device)
 {
     const std::string path = concat(device.interfacePath, "/tty/", device.ttyNode);
+    ::unlink(fileOf(device.ttyNode).c_str()); // before /sys stops telling of it
     announce(path, "remove");
     umockdev_testbed_detach_ioctl(m_bed, concat("/dev/", device.ttyNode).c_str(), nullptr);
     umockdev_testbed_remove_device(m_bed, path.c_str());

@@ -45,6 +45,7 @@ private:
     void plugTty(Plugged& device, const Descriptors& descriptors, const std::string& busId);
     void unplug(Plugged& device);
     void unplugTty(Plugged& device);
+    std::string fileOf(const std::string& node) const;
     bool add(const std::string& description);
     void attach(const std::string& node, UMockdevIoctlBase* handler);
     void announce(const std::string& path, const char* action);

@@ -20,9 +20,9 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kHold{2};
 constexpr std::chrono::milliseconds kLookForClosed{20};
 constexpr gssize kControlHead = 8;
-constexpr std::uint32_t kCapabilities =
-    USBDEVFS_CAP_ZERO_PACKET | USBDEVFS_CAP_NO_PACKET_SIZE_LIM |
-    USBDEVFS_CAP_REAP_AFTER_DISCONNECT | USBDEVFS_CAP_BULK_SCATTER_GATHER;
+constexpr std::uint32_t kCapabilities = USBDEVFS_CAP_ZERO_PACKET | USBDEVFS_CAP_NO_PACKET_SIZE_LIM |
+                                        USBDEVFS_CAP_REAP_AFTER_DISCONNECT |
+                                        USBDEVFS_CAP_BULK_SCATTER_GATHER;
 
 void complete(UMockdevIoctlClient* client, long result, int error)
 {
@@ -30,11 +30,11 @@ void complete(UMockdevIoctlClient* client, long result, int error)
 }
 
 template <class T>
-T valueAt(const UMockdevIoctlData* data)
+T valueAt(const UMockdevIoctlData* data, std::size_t offset = 0)
 {
     T value{};
     if (data != nullptr)
-        std::memcpy(&value, data->data, sizeof value);
+        std::memcpy(&value, data->data + offset, sizeof value);
     return value;
 }
 
@@ -43,6 +43,20 @@ void setValue(UMockdevIoctlData* data, std::size_t offset, T value)
 {
     if (data != nullptr)
         std::memcpy(data->data + offset, &value, sizeof value);
+}
+
+/// The fields of a usbdevfs_urb that a client fills in.
+struct UrbRequest {
+    unsigned char type = 0;
+    unsigned char endpoint = 0;
+    int bufferLength = 0;
+};
+
+UrbRequest requestOf(const UMockdevIoctlData* record)
+{
+    return {.type = valueAt<unsigned char>(record, offsetof(usbdevfs_urb, type)),
+            .endpoint = valueAt<unsigned char>(record, offsetof(usbdevfs_urb, endpoint)),
+            .bufferLength = valueAt<int>(record, offsetof(usbdevfs_urb, buffer_length))};
 }
 
 /// The number or address that the client passed instead of a pointer.
@@ -55,8 +69,7 @@ ByteView viewOf(const UMockdevIoctlData* data)
 {
     if (data == nullptr)
         return {};
-    return std::as_bytes(
-        std::span(data->data, static_cast<std::size_t>(data->data_len)));
+    return std::as_bytes(std::span(data->data, static_cast<std::size_t>(data->data_len)));
 }
 
 } // namespace
@@ -132,9 +145,11 @@ void UsbfsNode::handle(Client* client)
     case USBDEVFS_SETINTERFACE:
         return selectAlternate(client);
     case USBDEVFS_SETCONFIGURATION:
-        return forward(client, setupPacket(0x00, 9, valueAt<unsigned>(argument(client, 4).get()), 0));
+        return forward(client,
+                       setupPacket(0x00, 9, valueAt<unsigned>(argument(client, 4).get()), 0));
     case USBDEVFS_CLEAR_HALT:
-        return forward(client, setupPacket(0x02, 1, 0, valueAt<unsigned>(argument(client, 4).get())));
+        return forward(client,
+                       setupPacket(0x02, 1, 0, valueAt<unsigned>(argument(client, 4).get())));
     case USBDEVFS_RESETEP:
         return complete(client, 0, 0);
     case USBDEVFS_RESET:
@@ -216,12 +231,12 @@ void UsbfsNode::submit(Client* client)
     auto urb = std::make_shared<Urb>();
     urb->address = rawArgument(client);
     urb->record = argument(client, sizeof(usbdevfs_urb));
-    const auto record = valueAt<usbdevfs_urb>(urb->record.get());
-    if (record.buffer_length > 0)
+    const UrbRequest record = requestOf(urb->record.get());
+    if (record.bufferLength > 0)
         urb->buffer = resolve(urb->record.get(), offsetof(usbdevfs_urb, buffer),
-                              static_cast<std::size_t>(record.buffer_length));
+                              static_cast<std::size_t>(record.bufferLength));
     const bool control = record.type == USBDEVFS_URB_TYPE_CONTROL;
-    if (control && (urb->buffer == nullptr || record.buffer_length < kControlHead))
+    if (control && (urb->buffer == nullptr || record.bufferLength < kControlHead))
         return complete(client, -1, EINVAL);
     urb->headBytes = control ? kControlHead : 0;
     urb->in = ((control ? urb->buffer->data[0] : record.endpoint) & 0x80) != 0;
@@ -235,7 +250,7 @@ void UsbfsNode::submit(Client* client)
 
 void UsbfsNode::start(Client* client, const std::shared_ptr<Urb>& urb)
 {
-    const auto record = valueAt<usbdevfs_urb>(urb->record.get());
+    const UrbRequest record = requestOf(urb->record.get());
     const ByteView bytes = viewOf(urb->buffer.get());
     auto done = [this, client, urb](Outcome outcome) { finish(client, urb, std::move(outcome)); };
     std::uint32_t transfer = 0;
@@ -244,8 +259,8 @@ void UsbfsNode::start(Client* client, const std::shared_ptr<Urb>& urb)
         std::copy_n(bytes.begin(), setup.size(), setup.begin());
         transfer = m_connection->control(setup, bytes.subspan(setup.size()), std::move(done));
     } else if (urb->in) {
-        transfer = m_connection->bulkIn(record.endpoint,
-                                        static_cast<std::uint32_t>(bytes.size()), std::move(done));
+        transfer = m_connection->bulkIn(record.endpoint, static_cast<std::uint32_t>(bytes.size()),
+                                        std::move(done));
     } else {
         transfer = m_connection->bulkOut(record.endpoint, bytes, std::move(done));
     }
@@ -337,8 +352,9 @@ UsbfsNode::Opening& UsbfsNode::opening(Client* client)
 
 UsbfsNode::Opening* UsbfsNode::find(Client* client)
 {
-    const auto found = std::find_if(m_openings.begin(), m_openings.end(),
-                                    [client](const Opening& each) { return each.client == client; });
+    const auto found =
+        std::find_if(m_openings.begin(), m_openings.end(),
+                     [client](const Opening& each) { return each.client == client; });
     return found == m_openings.end() ? nullptr : &*found;
 }
 

@@ -43,7 +43,7 @@ private:
         Client* client = nullptr;
         std::list<std::shared_ptr<Urb>> inFlight{};
         std::deque<std::shared_ptr<Urb>> done{};
-        bool reapHeld = false;    ///< the client waits in a REAPURBNDELAY
+        bool reapHeld = false; ///< the client waits in a REAPURBNDELAY
         bool justReaped = false;
         std::chrono::steady_clock::time_point heldUntil{};
     };
@@ -73,9 +73,9 @@ private:
     UMockdevIoctlBase* const m_handler;
     std::mutex m_mutex;
     std::condition_variable_any m_changed;
-    std::list<Opening> m_openings{};            ///< guarded by m_mutex
+    std::list<Opening> m_openings{};             ///< guarded by m_mutex
     std::map<std::uint32_t, Client*> m_claims{}; ///< guarded by m_mutex; by interface
-    std::jthread m_keeper; ///< last: it uses the others
+    std::jthread m_keeper;                       ///< last: it uses the others
 };
 
 } // namespace provost::bridge

@@ -102,7 +102,8 @@ std::unique_ptr<UsbIpConnection> UsbIpConnection::import(const ServerAddress& se
 
 UsbIpConnection::UsbIpConnection(int socket, std::uint32_t deviceId, std::uint32_t speed)
     : m_socket(socket), m_deviceId(deviceId), m_speed(speed), m_thread([this] { receiveAnswers(); })
-{}
+{
+}
 
 UsbIpConnection::~UsbIpConnection()
 {
@@ -135,9 +136,8 @@ std::uint32_t UsbIpConnection::bulkIn(unsigned endpoint, std::uint32_t most, Com
 
 std::uint32_t UsbIpConnection::bulkOut(unsigned endpoint, ByteView out, Completion done)
 {
-    return submit(
-        {.endpoint = endpoint & 0x0F, .length = static_cast<std::uint32_t>(out.size())}, out,
-        std::move(done));
+    return submit({.endpoint = endpoint & 0x0F, .length = static_cast<std::uint32_t>(out.size())},
+                  out, std::move(done));
 }
 
 std::uint32_t UsbIpConnection::submit(const Submission& what, ByteView out, Completion done)

@@ -84,8 +84,8 @@ private:
     const std::uint32_t m_speed;
     std::atomic<bool> m_gone{false};
     std::mutex m_mutex;
-    std::uint32_t m_sequence = 0;                  ///< guarded by m_mutex
-    std::map<std::uint32_t, Pending> m_pending{};  ///< guarded by m_mutex
+    std::uint32_t m_sequence = 0;                       ///< guarded by m_mutex
+    std::map<std::uint32_t, Pending> m_pending{};       ///< guarded by m_mutex
     std::map<std::uint32_t, std::uint32_t> m_unlinks{}; ///< guarded by m_mutex; own number, victim
     std::thread m_thread;
 };

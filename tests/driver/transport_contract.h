@@ -1,0 +1,122 @@
+// What the two halves of the transport contract share.
+#pragma once
+
+#include "support/served_bench.h"
+
+#include "core/byte_io.h"
+#include "core/text.h"
+
+#include <QTest>
+
+#include <functional>
+#include <future>
+
+namespace provost::test {
+
+constexpr auto kStopLimit = std::chrono::milliseconds(250); ///< from the request to the return
+
+/// What the contract runs against: a unit that stays in its bootloader and one in listening mode.
+struct ContractRig {
+    UsbBus& usb;
+    SerialPorts& serial;
+    UsbPortPath dfuPort{};
+    UsbPortPath cdcPort{};
+    int dfuSlot = 1;
+    int cdcSlot = 2;
+    std::function<Result<>(const std::string&)> hands{}; ///< commands of bench_control.h
+};
+
+std::unique_ptr<QObject> makeUsbContract(const ContractRig& rig);
+std::unique_ptr<QObject> makeSerialContract(const ContractRig& rig);
+
+template <class T>
+QByteArray problem(const Result<T>& result)
+{
+    return result ? QByteArray("succeeded") : QByteArray::fromStdString(describe(result.error()));
+}
+
+#define VERIFY_OK(attempt)                                                                         \
+    do {                                                                                           \
+        const auto& verified = (attempt);                                                          \
+        QVERIFY2(verified.has_value(), (#attempt ": " + problem(verified)).constData());           \
+    } while (false)
+#define VERIFY_FAILS(attempt, expected)                                                            \
+    do {                                                                                           \
+        const auto& verified = (attempt);                                                          \
+        QVERIFY2(!verified.has_value() && verified.error().code == (expected),                     \
+                 (#attempt " should be " #expected ": " + problem(verified)).constData());         \
+    } while (false)
+
+/// The words that both halves speak.
+class ContractSuite : public QObject {
+public:
+    explicit ContractSuite(const ContractRig& rig) : m_rig(rig) {}
+
+protected:
+    OpContext op(std::chrono::milliseconds span = std::chrono::seconds(5),
+                 std::stop_token stop = {}) const
+    {
+        return {.clock = m_clock, .stop = std::move(stop), .deadline = {m_clock.now() + span}};
+    }
+    Result<UsbDeviceInfo> waitFor(const UsbPortPath& port, UsbId id)
+    {
+        return m_rig.usb.waitFor(port, std::span(&id, 1), op(std::chrono::seconds(10)));
+    }
+    Result<> setPower(int slot, bool on)
+    {
+        return m_rig.hands(concat("power ", slot, on ? " on" : " off"));
+    }
+    /// Both units are there, and so is the serial port.
+    void plugInBoth()
+    {
+        VERIFY_OK(setPower(m_rig.dfuSlot, true));
+        VERIFY_OK(setPower(m_rig.cdcSlot, true));
+        VERIFY_OK(waitFor(m_rig.dfuPort, kPhotonDfu));
+        VERIFY_OK(waitFor(m_rig.cdcPort, kPhotonFirmware));
+        QTRY_VERIFY(!serialPath().empty());
+    }
+    bool listed(const UsbPortPath& port)
+    {
+        const auto devices = m_rig.usb.enumerate();
+        return devices && std::any_of(devices->begin(), devices->end(),
+                                      [&](const auto& each) { return each.port == port; });
+    }
+    /// Empty: there is none at present.
+    std::string serialPath()
+    {
+        if (const auto ports = m_rig.serial.enumerate())
+            for (const SerialPortInfo& each : *ports)
+                if (each.usb == m_rig.cdcPort)
+                    return each.path;
+        return {};
+    }
+
+    /// Runs `wait` and has `during` happen meanwhile; how long it took from then on.
+    template <class Wait, class During>
+    std::chrono::milliseconds interrupted(Wait wait, During during)
+    {
+        std::chrono::steady_clock::time_point since;
+        const auto meanwhile = std::async(std::launch::async, [&] {
+            QTest::qSleep(80);
+            since = std::chrono::steady_clock::now();
+            during();
+        });
+        wait();
+        const auto until = std::chrono::steady_clock::now();
+        meanwhile.wait();
+        return std::chrono::duration_cast<std::chrono::milliseconds>(until - since);
+    }
+    /// The same with a request to stop `wait`, which takes the operation.
+    template <class Wait>
+    std::chrono::milliseconds stopped(Wait wait)
+    {
+        const auto stop = std::make_unique<std::stop_source>();
+        const OpContext stoppable = op(std::chrono::seconds(10), stop->get_token());
+        return interrupted([&] { wait(stoppable); }, [&] { stop->request_stop(); });
+    }
+
+    const SystemClock m_clock{};
+    const ContractRig m_rig;
+};
+
+} // namespace provost::test

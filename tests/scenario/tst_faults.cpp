@@ -1,0 +1,527 @@
+// What goes wrong on a line, and what the station says about it: the right verdict, one cause,
+// never a hang, never a PASS.
+#include "core/byte_io.h"
+#include "core/text.h"
+#include "crypto/unit_key.h"
+#include "engine/causes.h"
+#include "support/station_fixture.h"
+
+#include <QTest>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <sys/resource.h>
+
+namespace provost::test {
+
+namespace {
+
+constexpr std::uint32_t kPrivateKey = 34; // particle-devices 3.3
+constexpr std::uint32_t kPublicKey = 1250;
+constexpr std::uint32_t kStaticAddress = 1634;
+constexpr std::uint32_t kUnused = 1658; // 95 bytes that nobody reads
+constexpr std::uint32_t kUpdateFlag = 1753;
+constexpr std::uint32_t kClaimCode = 1762;
+constexpr std::uint32_t kClaimed = 1825;
+constexpr std::uint32_t kNameServers = 1890;
+constexpr std::uint32_t kServerKey = 2082;
+constexpr std::uint32_t kServerAddress = 2466;
+constexpr std::uint32_t kPendingModules = 2852;
+constexpr std::uint32_t kEapArea = 3823;
+
+std::unique_ptr<Station> quick(UnitWish unit = {}, std::chrono::milliseconds handshake = 1500ms)
+{
+    return Station::open(
+        {.bench = {.supplies = {{std::move(unit)}}}, .handshakeWithin = handshake});
+}
+
+/// Turns one byte of the current DCT over.
+void spoil(Station& station, int slot, std::uint32_t offset)
+{
+    auto& board = station.board(slot);
+    const auto base =
+        0x08004000U + 0x4000U * static_cast<std::uint32_t>(board.currentDct()) + 0x1D7C;
+    Bytes one = board.readFlash(base + offset, 1);
+    one[0] ^= std::byte{0x5A};
+    board.pokeDct(offset, one);
+}
+
+/// As in the sectors of a unit that was given credentials: configured, SSID, open network.
+void storeForeignCredentials(sim::VirtualPhoton& board)
+{
+    constexpr std::uint32_t kWifi = 0x1A30; // particle-devices 3.1
+    Bytes record;
+    ByteWriter(record).u8(1).u8(5).text("other").fill(27, std::byte{0}).u8(0).u8(0);
+    for (const unsigned copy : {0U, 1U})
+        board.pokeFlash(0x08004000 + 0x4000 * copy + kWifi, record);
+}
+
+#define VERIFY_RUN(finished, wantedVerdict, wantedCause)                                           \
+    QVERIFY2((finished).verdict == (wantedVerdict) && (finished).cause == (wantedCause),           \
+             told(finished).c_str())
+
+} // namespace
+
+class TstFaults : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void emptySlot_isACheck();
+    void unplugged_isACheckAndConsumesNoAttempt();
+    void brokenTransfer_neverEndsInAFalsePass_data();
+    void brokenTransfer_neverEndsInAFalsePass();
+    void anotherUnitInTheSlot_isNoticed();
+    void foreignBoard_isRefused();
+    void changedByte_isFound();
+    void changedServerKey_isSeenByTheHandshake();
+    void falsifiedWrite_doesNotReadBack_data();
+    void falsifiedWrite_doesNotReadBack();
+    void cloudAway_holdsTheUnit_data();
+    void cloudAway_holdsTheUnit();
+    void cloudRefuses_data();
+    void cloudRefuses();
+    void cloudHoldsAnotherKey_fails();
+    void handshakeEndpoint_thatSignsWithAnotherKey_fails();
+    void handshakeEndpoint_thatHangsUp_fails();
+    void wrongTestPassword_endsWithoutHandshake();
+    void shippingState_isProvedFieldByField();
+    void demoImages_areRefusedOnARealUnit();
+    void secondHolderOfTheDatabase_isRefused();
+    void fullDisk_isACheckAndNeverAPass_data();
+    void fullDisk_isACheckAndNeverAPass();
+    void valueOutOfItsLimits_fails();
+    void failedAttempt_staysVisibleBesideTheGoodOne();
+};
+
+void TstFaults::emptySlot_isACheck()
+{
+    auto station = quick();
+    const auto run = station->run(1, "label");
+    VERIFY_RUN(run, Verdict::Error, "C010");
+    QCOMPARE(station->query("SELECT verdict || simulated FROM run"),
+             std::vector<std::string>{"error1"});
+}
+
+void TstFaults::unplugged_isACheckAndConsumesNoAttempt()
+{
+    // One slot for each place at which the cable comes out; all run at once.
+    constexpr std::array kTransfers{1U, 3U, 9U, 17U, 30U, 61U, 120U, 250U, 400U, 700U, 950U};
+    constexpr int kSlots = kTransfers.size();
+    auto station = Station::open({.bench = {.supplies = {kSlots, {UnitWish{}}}}});
+    for (int slot = 1; slot <= kSlots; ++slot)
+        station->insert(slot);
+    station->settle(kSlots);
+    for (int slot = 1; slot <= kSlots; ++slot)
+        QVERIFY(station->bench().failTransfer(
+            slot, kTransfers.at(static_cast<std::size_t>(slot) - 1), sim::FaultKind::Unplug));
+    for (const auto& run : station->runAll(kSlots)) {
+        VERIFY_RUN(run, Verdict::Error, "C011");
+        if (run.unit.deviceId.empty())
+            continue;
+        const auto unit = station->journal().unit(run.unit.deviceId);
+        QVERIFY(unit->state == "new" || unit->state == "inspect");
+    }
+    // Not judged: the yield does not know of them.
+    const auto counts = station->journal().counts({});
+    QCOMPARE(counts->judgedUnits, 0);
+    QCOMPARE(counts->error, kSlots);
+    // Plugged in again, each becomes a product, inspected first where it must be.
+    for (int slot = 1; slot <= kSlots; ++slot)
+        QVERIFY(station->bench().setPower(slot, true));
+    for (const auto& run : station->runAll(kSlots)) {
+        VERIFY_RUN(run, Verdict::Pass, "");
+        QVERIFY(!*station->journal().needsInspection(run.unit.deviceId));
+    }
+    QVERIFY(station->query("SELECT effect FROM unsettled_intent").empty());
+}
+
+void TstFaults::brokenTransfer_neverEndsInAFalsePass_data()
+{
+    QTest::addColumn<int>("kind");
+    QTest::newRow("stall") << static_cast<int>(sim::FaultKind::Stall);
+    QTest::newRow("timeout") << static_cast<int>(sim::FaultKind::Timeout);
+    QTest::newRow("short") << static_cast<int>(sim::FaultKind::Short);
+}
+
+void TstFaults::brokenTransfer_neverEndsInAFalsePass()
+{
+    QFETCH(const int, kind);
+    constexpr std::array kTransfers{2U, 5U, 11U, 40U, 90U, 300U, 650U, 850U};
+    constexpr int kSlots = kTransfers.size();
+    auto station = Station::open({.bench = {.supplies = {kSlots, {UnitWish{}}}}});
+    for (int slot = 1; slot <= kSlots; ++slot)
+        station->insert(slot);
+    station->settle(kSlots);
+    for (int slot = 1; slot <= kSlots; ++slot)
+        QVERIFY(station->bench().failTransfer(slot,
+                                              kTransfers.at(static_cast<std::size_t>(slot) - 1),
+                                              static_cast<sim::FaultKind>(kind)));
+    for (const auto& run : station->runAll(kSlots)) {
+        QCOMPARE(station->record(run.run).verdict, run.verdict);
+        // A driver or the plan may repeat what is safe to repeat; then all was proved all the same.
+        if (run.verdict == Verdict::Pass) {
+            QVERIFY(!station->board(run.slot.value).hasCredentials());
+            continue;
+        }
+        const std::vector<std::string> fitting{"C015", "C030", "C014", "C012", "F111"};
+        QVERIFY2(std::ranges::find(fitting, run.cause) != fitting.end(), told(run).c_str());
+    }
+    QVERIFY(verifyDatabase(station->database()).value() == std::nullopt);
+}
+
+void TstFaults::anotherUnitInTheSlot_isNoticed()
+{
+    auto station = quick({.count = 2});
+    station->insert();
+    station->afterStep("backup-dct", [&](int) { station->insert(); });
+    const auto run = station->run();
+    VERIFY_RUN(run, Verdict::Error, "C016");
+    QCOMPARE(station->meddling().downloads.load(), 0);
+}
+
+void TstFaults::foreignBoard_isRefused()
+{
+    auto station = quick();
+    station->meddling().onInfo([](UsbDeviceInfo& info) { info.id = {0x2B04, 0xC00A}; });
+    const auto run = station->runNext();
+    VERIFY_RUN(run, Verdict::Error, "C013");
+    QCOMPARE(station->meddling().outTransfers.load(), 0);
+}
+
+void TstFaults::changedByte_isFound()
+{
+    struct Change {
+        std::string_view behind;
+        std::uint32_t offset;
+        std::string_view cause;
+    };
+    constexpr std::array kChanges{
+        Change{"server-key", kPrivateKey + 60, "F201"},   // the modulus
+        Change{"server-key", kPrivateKey + 9, "F214"},    // a length that the unit's reader ignores
+        Change{"server-key", kPrivateKey + 1100, "F214"}, // filler behind the key
+        Change{"server-key", kPublicKey + 60, "F214"},
+        Change{"server-key", kServerKey + 100, "F215"},
+        Change{"server-key", kServerAddress + 5, "F215"},
+        // Behind the proof only the live handshake sees it,
+        Change{"prove-keys", kPrivateKey + 300, "F405"}, // a prime
+        Change{"prove-keys", kServerAddress + 5, "F404"},
+        Change{"prove-keys", kServerAddress + 66, "F404"},
+        // and what not even that sees, the shipping state finds.
+        Change{"live-handshake", kPrivateKey + 9, "F303"},
+    };
+    constexpr int kSlots = kChanges.size();
+    auto station =
+        Station::open({.bench = {.supplies = {kSlots, {UnitWish{}}}}, .handshakeWithin = 3s});
+    for (int slot = 1; slot <= kSlots; ++slot)
+        station->insert(slot);
+    for (const std::string step : {"server-key", "prove-keys", "live-handshake"})
+        station->afterStep(step, [&, step](int slot) {
+            const auto& change = kChanges.at(static_cast<std::size_t>(slot) - 1);
+            if (change.behind == step)
+                spoil(*station, slot, change.offset);
+        });
+    for (const auto& run : station->runAll(kSlots)) {
+        const auto& change = kChanges.at(static_cast<std::size_t>(run.slot.value) - 1);
+        VERIFY_RUN(run, Verdict::Fail, change.cause);
+        QCOMPARE(station->journal().unit(run.unit.deviceId)->state, std::string("fail"));
+        // Whatever happened, the teardown took the test credentials back,
+        QVERIFY(!station->board(run.slot.value).hasCredentials());
+        // and the unit dialled where its memory says and nowhere else.
+        QVERIFY(station->after(run.slot.value).escapes.empty());
+    }
+}
+
+void TstFaults::changedServerKey_isSeenByTheHandshake()
+{
+    // The endpoint cannot read who knocks: with other units around, it waits for the limit.
+    auto station = quick();
+    station->insert();
+    station->afterStep("prove-keys", [&](int slot) { spoil(*station, slot, kServerKey + 100); });
+    const auto run = station->run();
+    VERIFY_RUN(run, Verdict::Fail, "F401");
+}
+
+void TstFaults::falsifiedWrite_doesNotReadBack_data()
+{
+    QTest::addColumn<QString>("step");
+    QTest::addColumn<QString>("cause");
+    QTest::newRow("system part") << "flash-image" << "F110";
+    QTest::newRow("device key") << "device-key" << "F214";
+    QTest::newRow("server key") << "server-key" << "F215";
+}
+
+void TstFaults::falsifiedWrite_doesNotReadBack()
+{
+    QFETCH(const QString, step);
+    QFETCH(const QString, cause);
+    auto station = quick();
+    station->insert();
+    std::string present;
+    station->sink().setHook([&](const StationEvent& event) {
+        if (const auto* started = std::get_if<StepStarted>(&event))
+            present = station->plan().steps.at(static_cast<std::size_t>(started->index)).use;
+    });
+    station->meddling().onOut([&](const ControlSetup& setup, Bytes& data) {
+        const bool isWrite = setup.requestType == 0x21 && setup.request == 1 && setup.value > 1;
+        if (isWrite && present == step.toStdString() && data.size() > 60)
+            data[50] ^= std::byte{1};
+    });
+    const auto run = station->run();
+    VERIFY_RUN(run, Verdict::Fail, cause.toStdString());
+    if (step != "device-key")
+        return;
+    // The read-back judged it: the intent is settled, as failed.
+    QCOMPARE(station->query("SELECT payload FROM journal WHERE kind = 'settle' AND subject = "
+                            "'burn-device-key'"),
+             std::vector<std::string>{"fail"});
+}
+
+void TstFaults::cloudAway_holdsTheUnit_data()
+{
+    QTest::addColumn<int>("fault");
+    QTest::addColumn<QString>("cause");
+    QTest::newRow("500") << static_cast<int>(RequestFault::Answer500) << "H311";
+    QTest::newRow("503") << static_cast<int>(RequestFault::Answer503) << "H311";
+    QTest::newRow("429") << static_cast<int>(RequestFault::Answer429) << "H311";
+    QTest::newRow("silent") << static_cast<int>(RequestFault::TimeOutBefore) << "H310";
+    QTest::newRow("done, but silent") << static_cast<int>(RequestFault::TimeOutAfter) << "H310";
+}
+
+void TstFaults::cloudAway_holdsTheUnit()
+{
+    QFETCH(const int, fault);
+    QFETCH(const QString, cause);
+    auto station = Station::open({.answerWithin = 400ms});
+    station->cloud().failRequests(static_cast<RequestFault>(fault));
+    const auto run = station->runNext();
+    VERIFY_RUN(run, Verdict::Hold, cause.toStdString());
+    station->cloud().clearFaults();
+    // Every local proof is done: live handshake and shipping state.
+    QCOMPARE(station->attempt(run.run, "live-handshake").verdict, Verdict::Pass);
+    QCOMPARE(station->attempt(run.run, "shipping-state").verdict, Verdict::Pass);
+    const auto waiting = station->journal().outbox("waiting");
+    QCOMPARE(waiting->size(), std::size_t{1});
+    QCOMPARE(waiting->front().deviceId, station->board().deviceId());
+    QVERIFY(waiting->front().payload.starts_with("-----BEGIN PUBLIC KEY-----"));
+    QCOMPARE(station->journal().unit(run.unit.deviceId)->state, std::string("hold"));
+    QVERIFY(station->after().escapes.empty());
+}
+
+void TstFaults::cloudRefuses_data()
+{
+    QTest::addColumn<int>("fault");
+    QTest::addColumn<QString>("cause");
+    QTest::addColumn<int>("verdict");
+    QTest::newRow("400: the key") << static_cast<int>(RequestFault::Refuse) << "F220"
+                                  << static_cast<int>(Verdict::Fail);
+    QTest::newRow("403: the station")
+        << static_cast<int>(RequestFault::Deny) << "C080" << static_cast<int>(Verdict::Error);
+}
+
+void TstFaults::cloudRefuses()
+{
+    QFETCH(const int, fault);
+    QFETCH(const QString, cause);
+    QFETCH(const int, verdict);
+    auto station = quick();
+    station->cloud().failRequests(static_cast<RequestFault>(fault));
+    const auto run = station->runNext();
+    VERIFY_RUN(run, static_cast<Verdict>(verdict), cause.toStdString());
+    // It has no credentials yet: a unit that is not registered reaches no cloud.
+    QCOMPARE(station->board().cloudAttempts(), 0);
+    QVERIFY(station->journal().outbox()->empty());
+}
+
+void TstFaults::cloudHoldsAnotherKey_fails()
+{
+    auto station = quick();
+    station->insert();
+    const auto other = generateUnitKey();
+    QVERIFY(other);
+    station->afterStep("register", [&](int) {
+        const auto stored = station->cloud().service().registry().put(station->board().deviceId(),
+                                                                      other->publicKey);
+        Q_UNUSED(stored);
+    });
+    const auto run = station->run();
+    VERIFY_RUN(run, Verdict::Fail, "F221");
+}
+
+void TstFaults::handshakeEndpoint_thatSignsWithAnotherKey_fails()
+{
+    auto station = quick();
+    station->cloud().failConnections(ConnectionFault::OtherSigner);
+    const auto run = station->runNext();
+    VERIFY_RUN(run, Verdict::Fail, "F405");
+    // AUTHENTICATION_ERROR, solid magenta (particle-devices 8).
+    const auto leds = station->board().ledHistory();
+    QVERIFY(std::ranges::find(leds, sim::Led{sim::LedColour::Magenta, sim::LedPattern::Solid, 0}) !=
+            leds.end());
+    const auto record = station->record(run.run);
+    QVERIFY(!record.handshake.empty());
+}
+
+void TstFaults::handshakeEndpoint_thatHangsUp_fails()
+{
+    auto station = quick();
+    station->cloud().failConnections(ConnectionFault::Drop, VirtualCloud::kUntilCleared,
+                                     HandshakeStage::Session);
+    const auto run = station->runNext();
+    QCOMPARE(run.verdict, Verdict::Fail);
+    QVERIFY2(run.cause == "F403" || run.cause == "F404", told(run).c_str());
+}
+
+void TstFaults::wrongTestPassword_endsWithoutHandshake()
+{
+    auto station = Station::open(
+        {.handshakeWithin = 900ms, .stationPassword = SecretBytes(viewOf("not-the-password"))});
+    const auto run = station->runNext();
+    VERIFY_RUN(run, Verdict::Fail, "F404");
+    QVERIFY(station->board().joinedNetwork().empty());
+    QVERIFY(!station->board().hasCredentials());
+}
+
+void TstFaults::shippingState_isProvedFieldByField()
+{
+    struct Leftover {
+        std::uint32_t offset;
+        std::string_view bytes;
+        std::string_view cause;
+    };
+    constexpr std::array kLeftovers{
+        Leftover{kClaimCode, "claim", "F301"},
+        Leftover{kClaimed, "1", "F301"},
+        Leftover{kStaticAddress, "\x0a", "F301"},
+        Leftover{kNameServers, "\x08", "F301"},
+        Leftover{kUpdateFlag, "\xa5", "F301"},
+        Leftover{kPendingModules, "\xcd\xab", "F301"},
+        Leftover{kUnused, "bench-secret-4711", "F302"}, // the test password
+        Leftover{kPrivateKey + 60, "?", "F303"},
+        Leftover{kPublicKey + 60, "?", "F303"},
+        Leftover{kEapArea, "server key", "F304"}, // the test server's modulus
+        Leftover{0, "credentials", "F305"},
+    };
+    constexpr int kSlots = kLeftovers.size();
+    auto station = Station::open({.bench = {.supplies = {kSlots, {UnitWish{}}}}});
+    for (int slot = 1; slot <= kSlots; ++slot)
+        station->insert(slot);
+    std::array<int, kSlots + 1> writes{};
+    std::array<bool, kSlots + 1> inShipping{};
+    station->sink().setHook([&](const StationEvent& event) {
+        if (const auto* started = std::get_if<StepStarted>(&event))
+            inShipping.at(static_cast<std::size_t>(started->slot.value)) =
+                station->plan().steps.at(static_cast<std::size_t>(started->index)).use ==
+                "shipping-state";
+        const auto* critical = std::get_if<CriticalWrite>(&event);
+        if (critical == nullptr)
+            return;
+        const auto slot = static_cast<std::size_t>(critical->slot.value);
+        const auto& leftover = kLeftovers.at(slot - 1);
+        const bool isWifi = leftover.cause == "F305";
+        if (!inShipping.at(slot))
+            return;
+        // Before the first write, so that it gets into both copies; credentials behind the last.
+        if (critical->on && ++writes.at(slot) == 1 && !isWifi)
+            station->board(critical->slot.value)
+                .pokeDct(leftover.offset, leftover.cause == "F304"
+                                              ? station->cloud().service().serverKey().modulus()
+                                              : toBytes(leftover.bytes));
+        if (!critical->on && writes.at(slot) == 2 && isWifi)
+            storeForeignCredentials(station->board(critical->slot.value));
+    });
+    for (const auto& run : station->runAll(kSlots)) {
+        const auto& leftover = kLeftovers.at(static_cast<std::size_t>(run.slot.value) - 1);
+        VERIFY_RUN(run, Verdict::Fail, leftover.cause);
+        QCOMPARE(station->attempt(run.run, "shipping-state").cause, std::string(leftover.cause));
+    }
+}
+
+void TstFaults::demoImages_areRefusedOnARealUnit()
+{
+    auto station = quick();
+    station->meddling().real = true;
+    const auto run = station->runNext();
+    VERIFY_RUN(run, Verdict::Error, "C041");
+    QCOMPARE(station->meddling().outTransfers.load(), 0);
+
+    // And where a plan says nothing about it, each write asks again.
+    auto second = quick();
+    second->meddling().real = true;
+    second->plan().demo = false;
+    const auto late = second->runNext();
+    VERIFY_RUN(late, Verdict::Error, "C041");
+    QCOMPARE(second->meddling().downloads.load(), 0);
+}
+
+void TstFaults::secondHolderOfTheDatabase_isRefused()
+{
+    auto station = quick();
+    const SystemClock clock;
+    const auto second = Journal::open(station->database(), clock);
+    QVERIFY(!second);
+    QCOMPARE(second.error().code, Errc::Busy);
+    QCOMPARE(causeOf(second.error()).id, std::string_view("C051"));
+}
+
+void TstFaults::fullDisk_isACheckAndNeverAPass_data()
+{
+    QTest::addColumn<QString>("behind");
+    for (const char* step :
+         {"identify", "restart", "device-key", "live-handshake", "shipping-state"})
+        QTest::newRow(step) << QString(step);
+}
+
+void TstFaults::fullDisk_isACheckAndNeverAPass()
+{
+    QFETCH(const QString, behind);
+    std::signal(SIGXFSZ, SIG_IGN);
+    auto station = quick({}, 6s);
+    station->insert();
+    rlimit before{};
+    QCOMPARE(getrlimit(RLIMIT_FSIZE, &before), 0);
+    station->afterStep(behind.toStdString(), [&](int) {
+        const rlimit full{.rlim_cur = 4096, .rlim_max = before.rlim_max};
+        setrlimit(RLIMIT_FSIZE, &full);
+    });
+    const auto run = station->run();
+    setrlimit(RLIMIT_FSIZE, &before);
+    VERIFY_RUN(run, Verdict::Error, "C050");
+    QVERIFY(station->query("SELECT run_id FROM run WHERE verdict = 'pass'").empty());
+}
+
+void TstFaults::valueOutOfItsLimits_fails()
+{
+    auto station = quick({}, 6s);
+    for (auto& step : station->plan().steps) {
+        if (step.use == "live-handshake")
+            step.limits["handshake_ms"] = {.max = 0.001, .unit = "ms"};
+    }
+    const auto run = station->runNext();
+    VERIFY_RUN(run, Verdict::Fail, "F501");
+    QCOMPARE(station->query("SELECT verdict FROM measurement WHERE name = 'handshake_ms'"),
+             std::vector<std::string>{"fail"});
+}
+
+void TstFaults::failedAttempt_staysVisibleBesideTheGoodOne()
+{
+    auto station = quick({}, 6s);
+    station->insert();
+    bool once = false;
+    station->meddling().onOut([&](const ControlSetup& setup, Bytes& data) {
+        const bool isWrite = setup.requestType == 0x21 && setup.request == 1 && setup.value > 1;
+        if (isWrite && data.size() == 4096 && !std::exchange(once, true))
+            data[50] ^= std::byte{1};
+    });
+    const auto run = station->run();
+    VERIFY_RUN(run, Verdict::Pass, "");
+    const auto attempts = station->query("SELECT attempt || ' ' || verdict || ' ' || cause FROM "
+                                         "attempt WHERE name = 'Write system part 1'");
+    QCOMPARE(attempts, (std::vector<std::string>{"1 fail F110", "2 pass "}));
+    QVERIFY(verifyDatabase(station->database()).value() == std::nullopt);
+}
+
+} // namespace provost::test
+
+QTEST_GUILESS_MAIN(provost::test::TstFaults)
+#include "tst_faults.moc"

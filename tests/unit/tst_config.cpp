@@ -1,0 +1,346 @@
+// Plans, platforms, shipping states and stations: what is accepted, and where a mistake is shown.
+#include "config/load_plan.h"
+#include "config/load_station.h"
+#include "core/byte_io.h"
+#include "core/text.h"
+#include "steps/register_all_steps.h"
+
+#include <QTemporaryDir>
+#include <QTest>
+
+#include <fstream>
+
+namespace provost {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string readText(const std::filesystem::path& file)
+{
+    std::ifstream in(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::string replaced(std::string text, const std::string& what, const std::string& with)
+{
+    const auto at = text.find(what);
+    if (at == std::string::npos)
+        qFatal("the text has no \"%s\"", what.c_str());
+    return text.replace(at, what.size(), with);
+}
+
+/// file:LINE of the first line that has `word`, counted by the test itself.
+std::string lineOf(const std::string& text, const std::string& word)
+{
+    const auto at = text.find(word);
+    return std::to_string(1 + std::count(text.begin(), text.begin() + static_cast<long>(at), '\n'));
+}
+
+} // namespace
+
+class TstConfig : public QObject {
+    Q_OBJECT
+
+private:
+    std::filesystem::path put(const std::string& name, const std::string& text)
+    {
+        const auto file = std::filesystem::path(m_folder.path().toStdString()) / name;
+        std::ofstream(file, std::ios::binary) << text;
+        return file;
+    }
+    DataFolders folders() const
+    {
+        const std::filesystem::path source(PROVOST_SOURCE_DIR);
+        return {.plans = source / "stations/plans",
+                .platforms = source / "stations/platforms",
+                .shipping = source / "stations/shipping",
+                .manifests = source / "firmware-images/catalog",
+                .images = std::filesystem::path(PROVOST_BUILD_DIR) / "images",
+                .benches = source / "stations/benches"};
+    }
+    /// The message with which a changed photon-full is refused; empty: accepted.
+    std::string refusal(const std::string& plan)
+    {
+        const auto loaded =
+            loadPlan(put("changed.toml", plan).string(), folders(), m_steps, *m_images);
+        return loaded ? std::string{} : loaded.error().message;
+    }
+    static std::string photonFull()
+    {
+        return readText(std::filesystem::path(PROVOST_SOURCE_DIR) /
+                        "stations/plans/photon-full.toml");
+    }
+
+    QTemporaryDir m_folder;
+    StepRegistry m_steps;
+    std::unique_ptr<ImageCatalog> m_images;
+
+private Q_SLOTS:
+    void initTestCase();
+    void photonFull_isResolvedCompletely();
+    void digest_followsEveryFileOfThePlan();
+    void mistakeInAPlan_isShownWithItsPlace_data();
+    void mistakeInAPlan_isShownWithItsPlace();
+    void planWithoutShippingProof_isRefused();
+    void missingImage_isRefusedAtLoadTime();
+    void planThatDoesNotExist_isNotFound();
+    void platform_refusesAFieldOutsideTheTable();
+    void platform_refusesWhatIsNoUsbId();
+    void shippingState_refusesAnUnknownMode();
+    void shippingState_refusesWhatIsNoKey();
+    void station_isReadWithItsSecretsFromFiles();
+    void mistakeInAStation_isShownWithItsPlace_data();
+    void mistakeInAStation_isShownWithItsPlace();
+};
+
+void TstConfig::initTestCase()
+{
+    registerAllSteps(m_steps);
+    m_images = openCatalog(folders().manifests, folders().images).value();
+}
+
+void TstConfig::photonFull_isResolvedCompletely()
+{
+    const auto plan = loadPlan("photon-full", folders(), m_steps, *m_images);
+    QVERIFY2(plan.has_value(), plan ? "" : plan.error().message.c_str());
+    QCOMPARE((*plan)->id, std::string("photon-full"));
+    QCOMPARE((*plan)->steps.size(), std::size_t{15});
+    QCOMPARE((*plan)->teardown.size(), std::size_t{1});
+    QVERIFY((*plan)->demo);
+    QCOMPARE((*plan)->digest.size(), std::size_t{64});
+    // particle-devices 1.1, 3.1, 3.3
+    const auto& platform = (*plan)->platform;
+    QVERIFY((platform.dfu == UsbId{0x2B04, 0xD006}));
+    QVERIFY((platform.firmware == UsbId{0x2B04, 0xC006}));
+    QCOMPARE(platform.dct.applicationOffset + platform.dct.privateKey.offset, 0x1D9EU);
+    QCOMPARE(platform.dct.applicationOffset + platform.dct.serverKey.offset, 0x259EU);
+    QCOMPARE(platform.dct.applicationOffset + platform.dct.serverKey.offset +
+                 platform.dct.addressRecord,
+             0x271EU);
+    QCOMPARE((*plan)->shipping->modules.size(), std::size_t{4});
+}
+
+void TstConfig::digest_followsEveryFileOfThePlan()
+{
+    const auto original = loadPlan("photon-full", folders(), m_steps, *m_images).value()->digest;
+    const auto same =
+        loadPlan(put("same.toml", photonFull()).string(), folders(), m_steps, *m_images);
+    QCOMPARE(same.value()->digest, original);
+    const auto longer = loadPlan(put("longer.toml", photonFull() + "# a word\n").string(),
+                                 folders(), m_steps, *m_images);
+    QVERIFY(longer.value()->digest != original);
+}
+
+void TstConfig::mistakeInAPlan_isShownWithItsPlace_data()
+{
+    QTest::addColumn<QString>("what");
+    QTest::addColumn<QString>("with");
+    QTest::addColumn<QString>("at");     ///< the mistake stands in the line that has this
+    QTest::addColumn<QString>("reason"); ///< part of the message
+    const auto row = [](const char* name, const char* what, const char* with, const char* at,
+                        const char* reason) {
+        QTest::newRow(name) << QString(what) << QString(with) << QString(at) << QString(reason);
+    };
+    row("not TOML", "revision = 1", "revision = = 1", "revision = =", "");
+    row("unknown step", "use = \"restart\"", "use = \"restrat\"", "restrat",
+        "no step is called \"restrat\"");
+    row("unknown parameter", "role = \"system-1\"", "role = \"system-1\"\nrettries = 2", "rettries",
+        "step flash-image knows no \"rettries\"");
+    row("unknown key of the plan", "revision = 1", "revision = 1\ncolour = \"red\"", "colour",
+        "\"colour\" is not known here");
+    row("missing parameter", "role = \"system-2\"\n", "", "Write system part 2", "");
+    row("limit without unit", "{ max = 30.0, unit = \"s\" }", "{ max = 30.0 }", "join_s",
+        "\"unit\" is missing");
+    row("limit without bound", "{ max = 30.0, unit = \"s\" }", "{ unit = \"s\" }", "join_s",
+        "a limit needs");
+    row("limit upside down", "{ max = 30.0, unit = \"s\" }",
+        "{ min = 31.0, max = 30.0, unit = \"s\" }", "join_s", "above");
+    row("limit of what is not measured", "measure.join_s", "measure.join_z", "join_z",
+        "does not measure \"join_z\"");
+    row("time without unit", "timeout = \"240s\"", "timeout = 240", "timeout = 240",
+        "\"timeout\" must be a time");
+    row("unknown segment", "role = \"user\"", "role = \"user\"\nsegment = \"usr\"", "usr",
+        "find segment usr");
+    row("missing image", "version = \"2.3.1\"\ntimeout = \"240s\"",
+        "version = \"9.9.9\"\ntimeout = \"240s\"", "9.9.9", "9.9.9");
+}
+
+void TstConfig::mistakeInAPlan_isShownWithItsPlace()
+{
+    QFETCH(const QString, what);
+    QFETCH(const QString, with);
+    QFETCH(const QString, at);
+    QFETCH(const QString, reason);
+    const auto text = replaced(photonFull(), what.toStdString(), with.toStdString());
+    const auto message = refusal(text);
+    QVERIFY2(message.find(reason.toStdString()) != std::string::npos, message.c_str());
+    const bool isMissing = with.isEmpty();
+    if (isMissing) {
+        QVERIFY2(message.starts_with("changed.toml:"), message.c_str());
+        return;
+    }
+    const auto place = concat("changed.toml:", lineOf(text, at.toStdString()), ":");
+    QVERIFY2(message.starts_with(place), concat(message, " / wanted ", place).c_str());
+}
+
+void TstConfig::planWithoutShippingProof_isRefused()
+{
+    auto text = photonFull();
+    text = text.substr(0, text.find("[[step]]\nuse = \"shipping-state\"")) +
+           text.substr(text.find("[[teardown]]"));
+    const auto message = refusal(text);
+    QVERIFY2(message.starts_with("changed.toml:"), message.c_str());
+    QVERIFY2(message.find("the last step must prove the shipping state") != std::string::npos,
+             message.c_str());
+}
+
+void TstConfig::missingImage_isRefusedAtLoadTime()
+{
+    auto elsewhere = folders();
+    elsewhere.images = m_folder.path().toStdString();
+    auto images = openCatalog(elsewhere.manifests, elsewhere.images);
+    QVERIFY(images);
+    const auto plan = loadPlan("photon-full", elsewhere, m_steps, **images);
+    QVERIFY(!plan);
+    QCOMPARE(plan.error().code, Errc::NotFound);
+    QCOMPARE(plan.error().cause, std::string("C040"));
+    QVERIFY2(plan.error().message.starts_with("photon-full.toml:"), plan.error().message.c_str());
+}
+
+void TstConfig::planThatDoesNotExist_isNotFound()
+{
+    const auto plan = loadPlan("photon-fool", folders(), m_steps, *m_images);
+    QVERIFY(!plan);
+    QCOMPARE(plan.error().code, Errc::NotFound);
+}
+
+void TstConfig::platform_refusesAFieldOutsideTheTable()
+{
+    const auto text = readText(folders().platforms / "photon.toml");
+    const auto loaded =
+        loadPlatform(put("platform.toml", replaced(text, "{ offset = 2852, size = 100 }",
+                                                   "{ offset = 8300, size = 100 }")));
+    QVERIFY(!loaded);
+    QVERIFY2(loaded.error().message.starts_with(
+                 concat("platform.toml:", lineOf(text, "pending_modules"), ":")),
+             loaded.error().message.c_str());
+    const auto gap = loadPlatform(put("gap.toml", replaced(text, "public_key = { offset = 1250",
+                                                           "public_key = { offset = 1260")));
+    QVERIFY(!gap);
+}
+
+void TstConfig::platform_refusesWhatIsNoUsbId()
+{
+    const auto text = readText(folders().platforms / "photon.toml");
+    for (const char* wrong : {"2b04-d006", "2b04:d06", "2b04:xxxx", ""}) {
+        const auto loaded = loadPlatform(put("platform.toml", replaced(text, "2b04:d006", wrong)));
+        QVERIFY(!loaded);
+        QVERIFY2(loaded.error().message.starts_with(
+                     concat("platform.toml:", lineOf(text, "dfu = "), ":")),
+                 loaded.error().message.c_str());
+    }
+}
+
+void TstConfig::shippingState_refusesAnUnknownMode()
+{
+    const auto text = readText(folders().shipping / "photon-demo.toml");
+    const auto loaded = loadShippingState(
+        put("shipping.toml", replaced(text, "mode = \"listening\"", "mode = \"asleep\"")));
+    QVERIFY(!loaded);
+    QVERIFY2(loaded.error().message.find("\"mode\" must be") != std::string::npos,
+             loaded.error().message.c_str());
+}
+
+void TstConfig::shippingState_refusesWhatIsNoKey()
+{
+    put("no-key.pem", "not a key");
+    const auto text = readText(folders().shipping / "photon-demo.toml");
+    const auto loaded = loadShippingState(
+        put("shipping.toml", replaced(text, "photon-demo-server.pub.pem", "no-key.pem")));
+    QVERIFY(!loaded);
+}
+
+namespace {
+
+constexpr const char* kStation = R"([station]
+name = "Station A"
+backup_folder = "/var/lib/provost/backups"
+
+[[slot]]
+number = 1
+usb = "1-2.3"
+
+[[slot]]
+number = 2
+usb = "1-2.4"
+
+[network]
+ssid = "line"
+password_file = "network.secret"
+security = 3
+join_limit = "20s"
+
+[handshake]
+host = "192.168.7.1"
+port = 5683
+
+[cloud]
+url = "https://api.example"
+token_file = "token.secret"
+)";
+
+} // namespace
+
+void TstConfig::station_isReadWithItsSecretsFromFiles()
+{
+    put("network.secret", "pass word 4711\r\nsecond line\n");
+    put("token.secret", "t0ken\n");
+    const auto loaded = loadStation(put("station.toml", kStation));
+    QVERIFY2(loaded.has_value(), loaded ? "" : loaded.error().message.c_str());
+    QCOMPARE(loaded->slots.size(), std::size_t{2});
+    QCOMPARE(loaded->slots[1].usb, std::string("1-2.4"));
+    QCOMPARE(toText(loaded->settings.network.password.reveal()), std::string("pass word 4711"));
+    QCOMPARE(toText(loaded->cloudToken.reveal()), std::string("t0ken"));
+    QCOMPARE(loaded->settings.network.joinLimit, std::chrono::milliseconds(20s));
+    QVERIFY(!loaded->cloudIsLocal);
+    QCOMPARE(loaded->handshakePort, std::uint16_t{5683});
+}
+
+void TstConfig::mistakeInAStation_isShownWithItsPlace_data()
+{
+    QTest::addColumn<QString>("what");
+    QTest::addColumn<QString>("with");
+    QTest::addColumn<QString>("at");
+    const auto row = [](const char* name, const char* what, const char* with, const char* at) {
+        QTest::newRow(name) << QString(what) << QString(with) << QString(at);
+    };
+    row("unknown key", "ssid = \"line\"", "ssid = \"line\"\npassword = \"secret\"",
+        "password = \"secret\"");
+    row("a slot twice", "number = 2", "number = 1", "");
+    row("a port twice", "1-2.4", "1-2.3", "");
+    row("security out of range", "security = 3", "security = 4", "security = 4");
+    row("wrong type", "port = 5683", "port = \"5683\"", "port = \"5683\"");
+    row("no such secret", "network.secret", "nowhere.secret", "");
+}
+
+void TstConfig::mistakeInAStation_isShownWithItsPlace()
+{
+    QFETCH(const QString, what);
+    QFETCH(const QString, with);
+    QFETCH(const QString, at);
+    put("network.secret", "x\n");
+    put("token.secret", "t\n");
+    const auto text = replaced(kStation, what.toStdString(), with.toStdString());
+    const auto loaded = loadStation(put("station.toml", text));
+    QVERIFY(!loaded);
+    if (!at.isEmpty())
+        QVERIFY2(loaded.error().message.starts_with(
+                     concat("station.toml:", lineOf(text, at.toStdString()), ":")),
+                 loaded.error().message.c_str());
+}
+
+} // namespace provost
+
+QTEST_GUILESS_MAIN(provost::TstConfig)
+#include "tst_config.moc"

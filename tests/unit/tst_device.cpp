@@ -1,0 +1,271 @@
+// The configuration table and writing with read-back, without a unit.
+#include "core/byte_io.h"
+#include "core/text.h"
+#include "device/dct.h"
+#include "device/memory_target.h"
+#include "device/platform_spec.h"
+
+#include <QTest>
+
+#include <algorithm>
+#include <map>
+
+namespace provost {
+
+namespace {
+
+// particle-devices 3.1, 3.3
+DctLayout photonLayout()
+{
+    return {.copies = {0x08004000, 0x08008000},
+            .sectorSize = 0x4000,
+            .applicationOffset = 0x1D7C,
+            .applicationSize = 8391,
+            .wifi = {0x1A30, 0x34C},
+            .privateKey = {34, 1216},
+            .publicKey = {1250, 384},
+            .serverKey = {2082, 768},
+            .addressRecord = 384};
+}
+
+/// Flash that can be told to lose a byte.
+class FakeFlash final : public MemoryTarget {
+public:
+    FakeFlash() : m_bytes(kSize, std::byte{0xFF}) {}
+    static constexpr std::uint32_t kBase = 0x08020000;
+    static constexpr std::uint32_t kSector = 0x1000;
+    static constexpr std::uint32_t kSize = 4 * kSector;
+
+    std::span<const MemoryRegion> regions() const override { return m_regions; }
+    Result<> erase(std::uint32_t address, std::uint32_t size, const OpContext&) override
+    {
+        ++erased[address];
+        std::fill_n(m_bytes.begin() + (address - kBase), size, std::byte{0xFF});
+        return {};
+    }
+    Result<> program(const MemoryBlock& block, const OpContext&) override
+    {
+        for (std::size_t i = 0; i < block.bytes.size(); ++i)
+            m_bytes.at(block.address - kBase + i) &= block.bytes[i]; // flash: bits only fall
+        if (loses >= block.address && loses - block.address < block.bytes.size())
+            m_bytes.at(loses - kBase) ^= std::byte{0x01};
+        return {};
+    }
+    Result<Bytes> read(std::uint32_t address, std::uint32_t size, const OpContext&) override
+    {
+        const auto first = m_bytes.begin() + (address - kBase);
+        return Bytes(first, first + size);
+    }
+
+    std::map<std::uint32_t, int> erased{};
+    std::uint32_t loses = 0;
+
+private:
+    Bytes m_bytes;
+    std::vector<MemoryRegion> m_regions{
+        {.base = kBase, .size = 3 * kSector, .sectorSize = kSector},
+        {.base = kBase + 3 * kSector, .size = kSector, .sectorSize = kSector, .writable = false}};
+};
+
+OpContext anOp()
+{
+    static const SystemClock clock;
+    return {.clock = clock, .deadline = {clock.now() + std::chrono::seconds(5)}};
+}
+
+MemoryBlock aBlock(std::size_t size)
+{
+    MemoryBlock block{.address = FakeFlash::kBase, .bytes = Bytes(size)};
+    for (std::size_t i = 0; i < size; ++i)
+        block.bytes[i] = static_cast<std::byte>(i * 7 + 1);
+    return block;
+}
+
+} // namespace
+
+class TstDevice : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void address_ofADomain_isTheFactoryRecord();
+    void address_ofAnIp_hasFirstOctetFirstAndPortBigEndian();
+    void address_roundTrips_data();
+    void address_roundTrips();
+    void address_refusesWhatWouldCollideWithThePort();
+    void address_ofAnErasedRecord_isNone();
+    void serverSlot_holdsKeyFillerAndRecordInOnePiece();
+    void keySlots_fillBothToTheirFullSize();
+    void currentCopy_isTheOneThatIsCompleteAndMarked();
+    void snapshot_refusesAnotherLength();
+    void constantSerials_nameNoUnit();
+    void write_readsBackEachSector();
+    void write_leavesSectorsAloneThatHoldItAlready();
+    void write_saysWhereTheBytesDiffer();
+    void write_refusesProtectedMemoryBeforeTheFirstErase();
+};
+
+void TstDevice::address_ofADomain_isTheFactoryRecord()
+{
+    // particle-devices 3.1: `01 0f "device.spark.io" 00`
+    const Bytes record = encodeAddress({.host = "device.spark.io"}, 128).value();
+    Bytes wanted = fromHex("010f6465766963652e737061726b2e696f00").value();
+    wanted.resize(128, std::byte{0xFF});
+    QCOMPARE(record, wanted);
+}
+
+void TstDevice::address_ofAnIp_hasFirstOctetFirstAndPortBigEndian()
+{
+    const Bytes record = encodeAddress({.host = "192.168.7.1", .port = 5683}, 128).value();
+    QCOMPARE(toHex(ByteView(record).first(6)), std::string("0004c0a80701"));
+    QCOMPARE(toHex(ByteView(record).subspan(66, 2)), std::string("1633"));
+}
+
+void TstDevice::address_roundTrips_data()
+{
+    QTest::addColumn<QString>("host");
+    QTest::addColumn<int>("port");
+    QTest::newRow("ip") << "127.0.0.1" << 40123;
+    QTest::newRow("domain") << "device.demo.example" << 5683;
+    QTest::newRow("default port") << "a" << 0;
+    QTest::newRow("64 characters") << QString(64, 'x') << 1;
+    QTest::newRow("not quite an ip") << "1.2.3" << 9;
+    QTest::newRow("octet too large") << "1.2.3.256" << 9;
+}
+
+void TstDevice::address_roundTrips()
+{
+    QFETCH(const QString, host);
+    QFETCH(const int, port);
+    const ServerAddress address{.host = host.toStdString(),
+                                .port = static_cast<std::uint16_t>(port)};
+    const auto record = encodeAddress(address, 128);
+    QVERIFY(record);
+    const auto decoded = decodeAddress(*record);
+    QVERIFY(decoded);
+    QVERIFY(*decoded == address);
+}
+
+void TstDevice::address_refusesWhatWouldCollideWithThePort()
+{
+    QVERIFY(!encodeAddress({.host = std::string(65, 'x')}, 128));
+    QVERIFY(!encodeAddress({.host = ""}, 128));
+    QVERIFY(!encodeAddress({.host = "a"}, 67));
+}
+
+void TstDevice::address_ofAnErasedRecord_isNone()
+{
+    QVERIFY(!decodeAddress(Bytes(128, std::byte{0xFF})));
+    QVERIFY(!decodeAddress(Bytes(10)));
+}
+
+void TstDevice::serverSlot_holdsKeyFillerAndRecordInOnePiece()
+{
+    const Bytes key(294, std::byte{0x42});
+    const auto slot =
+        buildServerSlot(photonLayout(), key, {.host = "127.0.0.1", .port = 1}).value();
+    QCOMPARE(slot.size(), std::size_t{768});
+    QVERIFY(equalBytes(ByteView(slot).first(294), key));
+    QVERIFY(allFf(ByteView(slot).subspan(294, 90)));
+    QVERIFY(decodeAddress(ByteView(slot).subspan(384)).has_value());
+    QVERIFY(!buildServerSlot(photonLayout(), Bytes(385), {.host = "h"}));
+}
+
+void TstDevice::keySlots_fillBothToTheirFullSize()
+{
+    const SecretBytes key{ByteView(Bytes(610, std::byte{0x30}))};
+    const Bytes publicKey(162, std::byte{0x31});
+    const auto slots = buildKeySlots(photonLayout(), key, publicKey).value();
+    QCOMPARE(slots.size(), std::size_t{1216 + 384});
+    QVERIFY(allFf(slots.reveal().subspan(610, 606)));
+    QVERIFY(equalBytes(slots.reveal().subspan(1216, 162), publicKey));
+    QVERIFY(allFf(slots.reveal().subspan(1216 + 162)));
+    auto apart = photonLayout();
+    apart.publicKey.offset += 1;
+    QVERIFY(!buildKeySlots(apart, key, publicKey));
+}
+
+void TstDevice::currentCopy_isTheOneThatIsCompleteAndMarked()
+{
+    const auto currentOf = [](unsigned first, unsigned second) {
+        Bytes sectors(0x8000, std::byte{0xFF});
+        for (const auto& [at, marks] : {std::pair{0U, first}, std::pair{0x4000U, second}}) {
+            sectors[at + 8] = static_cast<std::byte>(marks >> 8); // write incomplete: 0 = complete
+            sectors[at + 9] = static_cast<std::byte>(marks & 0xFF); // is current
+        }
+        return DctSnapshot::create(photonLayout(), SecretBytes(ByteView(sectors)))
+            .value()
+            .current();
+    };
+    QCOMPARE(currentOf(0x0001, 0xFFFF), std::optional(0));
+    QCOMPARE(currentOf(0x0000, 0x0001), std::optional(1));
+    QCOMPARE(currentOf(0x0001, 0x0101), std::optional(0)); // the other was cut off
+    QCOMPARE(currentOf(0x0001, 0x0001), std::nullopt);
+    QCOMPARE(currentOf(0xFFFF, 0xFFFF), std::nullopt);
+}
+
+void TstDevice::snapshot_refusesAnotherLength()
+{
+    QVERIFY(!DctSnapshot::create(photonLayout(), SecretBytes(0x7FFF)));
+}
+
+void TstDevice::constantSerials_nameNoUnit()
+{
+    const PlatformSpec photon{.name = "photon",
+                              .constantSerials = {"00000000050B", "00000000010B"}};
+    QCOMPARE(photon.deviceIdOf("2B0014000447373030323331"),
+             std::string("2b0014000447373030323331"));
+    for (const char* serial : {"00000000050B", "00000000010B", "", "2B001400044737303032333",
+                               "2B00140004473730303233310", "2B001400044737303032333G"})
+        QCOMPARE(photon.deviceIdOf(serial), std::string());
+}
+
+void TstDevice::write_readsBackEachSector()
+{
+    FakeFlash flash;
+    const auto block = aBlock(2 * FakeFlash::kSector + 100);
+    const auto outcome = programAndVerify(flash, block, anOp());
+    QVERIFY(outcome);
+    QCOMPARE(outcome->written, static_cast<std::uint32_t>(block.bytes.size()));
+    QCOMPARE(outcome->sectors, 3);
+    QCOMPARE(flash.read(block.address, outcome->written, anOp()).value(), block.bytes);
+}
+
+void TstDevice::write_leavesSectorsAloneThatHoldItAlready()
+{
+    FakeFlash flash;
+    auto block = aBlock(3 * FakeFlash::kSector);
+    QVERIFY(programAndVerify(flash, block, anOp()));
+    flash.erased.clear();
+    block.bytes[FakeFlash::kSector + 5] ^= std::byte{0x10};
+    const auto again = programAndVerify(flash, block, anOp());
+    QVERIFY(again);
+    QCOMPARE(again->sectors, 1);
+    QCOMPARE(again->sectorsSkipped, 2);
+    QCOMPARE(flash.erased.size(), std::size_t{1});
+    QVERIFY(flash.erased.contains(FakeFlash::kBase + FakeFlash::kSector));
+}
+
+void TstDevice::write_saysWhereTheBytesDiffer()
+{
+    FakeFlash flash;
+    flash.loses = FakeFlash::kBase + FakeFlash::kSector + 3;
+    const auto outcome = programAndVerify(flash, aBlock(2 * FakeFlash::kSector), anOp());
+    QVERIFY(!outcome);
+    QCOMPARE(outcome.error().cause, std::string("F110"));
+    QVERIFY2(outcome.error().message.find("0x08021003") != std::string::npos,
+             outcome.error().message.c_str());
+}
+
+void TstDevice::write_refusesProtectedMemoryBeforeTheFirstErase()
+{
+    FakeFlash flash;
+    const auto outcome = programAndVerify(flash, aBlock(FakeFlash::kSize), anOp());
+    QVERIFY(!outcome);
+    QCOMPARE(outcome.error().code, Errc::Protected);
+    QVERIFY(flash.erased.empty());
+}
+
+} // namespace provost
+
+QTEST_GUILESS_MAIN(provost::TstDevice)
+#include "tst_device.moc"
