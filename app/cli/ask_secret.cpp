@@ -1,5 +1,6 @@
 // A passphrase from the terminal, which shows nothing meanwhile.
 #include "cli/output.h"
+#include "core/byte_io.h"
 #include "core/text.h"
 
 #include <cerrno>
@@ -49,22 +50,13 @@ private:
     bool m_quiet = false;
 };
 
-} // namespace
-
-Result<SecretBytes> askSecret(std::string_view prompt, const std::stop_token& stop)
+Result<SecretBytes> readLine(const QuietTerminal& terminal, const std::stop_token& stop)
 {
-    const QuietTerminal terminal;
-    if (!terminal.usable())
-        return fail(Errc::Unavailable, Blame::Operator,
-                    "ask for a passphrase: there is no terminal; use --passphrase-file FILE");
-    terminal.write(prompt);
     SecretBytes line(kLongest);
     std::size_t length = 0;
     for (;;) {
-        if (stop.stop_requested()) {
-            terminal.write("\n");
+        if (stop.stop_requested())
             return fail(Errc::Cancelled, Blame::Operator, "ask for a passphrase: stopped");
-        }
         pollfd waited{.fd = terminal.fd(), .events = POLLIN, .revents = 0};
         if (::poll(&waited, 1, kSliceMs) <= 0)
             continue;
@@ -74,13 +66,32 @@ Result<SecretBytes> askSecret(std::string_view prompt, const std::stop_token& st
             return fail(Errc::Io, Blame::Station,
                         concat("read the passphrase: ", std::strerror(errno)), errno);
         if (got == 0 || (got > 0 && line.reveal()[length] == std::byte{'\n'}))
-            break;
+            return SecretBytes(line.reveal().first(length));
         if (got > 0 && ++length == kLongest)
             return fail(Errc::InvalidArgument, Blame::Operator,
                         concat("read the passphrase: longer than ", kLongest, " characters"));
     }
+}
+
+} // namespace
+
+Result<SecretBytes> askPassphrase(const std::stop_token& stop)
+{
+    const QuietTerminal terminal;
+    if (!terminal.usable())
+        return fail(Errc::Unavailable, Blame::Operator,
+                    "ask for a passphrase: there is no terminal; use --passphrase-file FILE");
+    terminal.write("Passphrase: ");
+    auto words = TRY(readLine(terminal, stop));
+    terminal.write("\nOnce more: ");
+    const auto again = TRY(readLine(terminal, stop));
     terminal.write("\n");
-    return SecretBytes(line.reveal().first(length));
+    if (!equalBytes(words.reveal(), again.reveal()))
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    "take the passphrase: the two lines differ; start again");
+    if (words.empty())
+        return fail(Errc::InvalidArgument, Blame::Operator, "take the passphrase: it is empty");
+    return words;
 }
 
 } // namespace provost::cli

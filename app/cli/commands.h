@@ -11,7 +11,9 @@ std::vector<Command> keysCommands();
 std::vector<Command> handshakeCommands();
 std::vector<Command> benchCommands();
 std::vector<Command> dfuCommands();
+std::vector<Command> serialCommands();
 std::vector<Command> ymodemCommands();
+std::vector<Command> planCommands();
 std::vector<Command> cloudCommands();
 std::vector<Command> recordCommands(); ///< db, unit
 

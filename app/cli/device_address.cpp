@@ -9,6 +9,7 @@
 #include "transport/libusb_bus.h"
 #include "transport/tcp_stream.h"
 #include "transport/termios_port.h"
+#include "transport/usbip_serial.h"
 
 #include <algorithm>
 #include <array>
@@ -22,7 +23,8 @@ Unexpected badAddress(const std::string& address)
 {
     return fail(Errc::InvalidArgument, Blame::Operator,
                 concat("address \"", address,
-                       "\": must be usb:BUS-PORT[.PORT…], usb:VID:PID or sim:BENCH#SLOT"));
+                       "\": must be usb:BUS-PORT[.PORT…], usb:VID:PID, usbip:HOST:PORT/BUSID "
+                       "or sim:BENCH#SLOT"));
 }
 
 Result<AddressedBus> openSimulated(const std::string& bench, std::optional<int> onlySlot)
@@ -64,6 +66,11 @@ Result<AddressedDevice> findSimulated(const std::string& address, const OpContex
 
 bool matches(const UsbDeviceInfo& info, const std::string& wanted)
 {
+    if (wanted.starts_with("usbip:")) {
+        const auto given = parseUsbIpAddress(wanted);
+        const auto own = parseUsbIpAddress(toText(info.port));
+        return given && own && given->busId == own->busId; // the bus has one server only
+    }
     return toText(info.port) == wanted ||
            concat("usb:", hex16(info.id.vendor), ":", hex16(info.id.product)) == lowerCase(wanted);
 }
@@ -73,25 +80,36 @@ bool matches(const UsbDeviceInfo& info, const std::string& wanted)
 std::string busNotes()
 {
     return "BUS  this computer's USB where none is named\n"
-           "     sim:BENCH  a virtual bench by path or id, a new unit in every slot";
+           "     usbip:HOST:PORT  what a USB/IP server exports\n"
+           "     sim:BENCH        a virtual bench by path or id, a new unit in every slot";
 }
 
 std::string deviceNotes()
 {
-    return "DEVICE  usb:BUS-PORT[.PORT…]  physical port, as dfu list shows it\n"
-           "        usb:VID:PID           only if exactly one matches\n"
-           "        sim:BENCH#SLOT        a new unit on a virtual bench by path or id\n"
-           "A unit that runs firmware is brought to DFU mode first.";
+    return "DEVICE  usb:BUS-PORT[.PORT…]   physical port, as dfu list shows it\n"
+           "        usb:VID:PID            only if exactly one matches\n"
+           "        usbip:HOST:PORT/BUSID  a device served over USB/IP, no kernel module needed\n"
+           "        sim:BENCH#SLOT         a new unit on a virtual bench by path or id";
 }
 
 Result<AddressedBus> openBus(const std::string& address)
 {
     if (address.starts_with("sim:") && address.find('#') == std::string::npos)
         return openSimulated(address.substr(4), {});
-    if (!address.empty())
-        return fail(Errc::InvalidArgument, Blame::Operator,
-                    concat("bus \"", address, "\": must be sim:BENCH, or left out"));
     AddressedBus bus;
+    if (address.starts_with("usbip:")) {
+        const auto server = TRY(parseUsbIpAddress(address));
+        auto remote = TRY(UsbIpBus::create(server.host, server.port));
+        bus.ownPorts = std::make_unique<UsbIpPorts>(*remote);
+        bus.ownBus = std::move(remote);
+        bus.usb = bus.ownBus.get();
+        bus.serial = bus.ownPorts.get();
+        return bus;
+    }
+    if (!address.empty())
+        return fail(
+            Errc::InvalidArgument, Blame::Operator,
+            concat("bus \"", address, "\": must be usbip:HOST:PORT or sim:BENCH, or left out"));
     bus.ownBus = TRY(LibusbBus::create());
     bus.ownPorts = std::make_unique<LibserialportPorts>();
     bus.usb = bus.ownBus.get();
@@ -103,9 +121,12 @@ Result<AddressedDevice> findDevice(const std::string& address, const OpContext& 
 {
     if (address.starts_with("sim:"))
         return findSimulated(address, op);
-    if (!address.starts_with("usb:"))
+    const bool remote = address.starts_with("usbip:");
+    if (!remote && !address.starts_with("usb:"))
         return badAddress(address);
-    auto bus = TRY(openBus({}));
+    if (remote && TRY(parseUsbIpAddress(address)).busId.empty())
+        return badAddress(address);
+    auto bus = TRY(openBus(remote ? address : std::string{}));
     AddressedDevice device{std::move(bus), {}};
     const auto all = TRY(device.usb->enumerate());
     const auto fits = [&](const UsbDeviceInfo& info) { return matches(info, address); };
@@ -113,7 +134,7 @@ Result<AddressedDevice> findDevice(const std::string& address, const OpContext& 
     if (count == 0)
         return fail(Errc::NotFound, Blame::Fixture,
                     concat("find ", address, ": not among the ", all.size(),
-                           " devices on the bus; check cable and address, see provost dfu list"));
+                           " devices there; check cable and address, see provost dfu list"));
     if (count > 1)
         return fail(Errc::InvalidArgument, Blame::Operator,
                     concat("find ", address, ": ", count,
@@ -156,6 +177,14 @@ Result<HostPort> parseHostPort(const std::string& text)
                 concat("address \"", text, "\": must be HOST:PORT, such as 127.0.0.1:5683"));
 }
 
+static AddressedStream asStream(std::unique_ptr<SerialPort> port)
+{
+    AddressedStream opened;
+    opened.port = port.get();
+    opened.stream = std::move(port);
+    return opened;
+}
+
 Result<AddressedStream> openStream(const std::string& address, const OpContext& op)
 {
     AddressedStream opened;
@@ -164,23 +193,26 @@ Result<AddressedStream> openStream(const std::string& address, const OpContext& 
         opened.stream = TRY(TcpStream::connect(to.host, to.port, op));
         return opened;
     }
-    if (!address.starts_with("usb:") && !address.starts_with("sim:")) {
+    const bool device =
+        std::ranges::any_of(std::array{"usb:", "usbip:", "sim:"},
+                            [&](const char* scheme) { return address.starts_with(scheme); });
+    if (!device) {
         const bool pseudo = address.find("/tty") == std::string::npos;
         if (pseudo)
-            opened.stream = TRY(TermiosPort::open(address));
-        else
-            opened.stream = TRY(LibserialportPorts().open(address));
-        return opened;
+            return asStream(TRY(TermiosPort::open(address)));
+        return asStream(TRY(LibserialportPorts().open(address)));
     }
-    opened.device = std::make_unique<AddressedDevice>(TRY(findDevice(address, op)));
-    const auto ports = TRY(opened.device->serial->enumerate());
-    const auto found = std::ranges::find_if(ports, [&](const SerialPortInfo& port) {
-        return port.usb && *port.usb == opened.device->info.port;
+    auto found = TRY(findDevice(address, op));
+    const auto ports = TRY(found.serial->enumerate());
+    const auto port = std::ranges::find_if(ports, [&](const SerialPortInfo& each) {
+        return each.usb && *each.usb == found.info.port;
     });
-    if (found == ports.end())
+    if (port == ports.end())
         return fail(Errc::NotFound, Blame::Fixture,
-                    concat(address, ": the device has no serial port now"));
-    opened.stream = TRY(opened.device->serial->open(found->path));
+                    concat("open ", address,
+                           ": the device has no serial port now; tap RESET if it is in DFU mode"));
+    opened = asStream(TRY(found.serial->open(port->path)));
+    opened.device = std::make_unique<AddressedDevice>(std::move(found));
     return opened;
 }
 

@@ -1,4 +1,5 @@
-// Addresses of hardware on the command line: usb:BUS-PORT, usb:VID:PID, sim:BENCH#SLOT.
+// Addresses of hardware on the command line: usb:BUS-PORT, usb:VID:PID, usbip:HOST:PORT/BUSID,
+// sim:BENCH#SLOT.
 #pragma once
 
 #include "core/op_context.h"
@@ -43,6 +44,7 @@ Result<DfuDevice> openDfu(AddressedDevice& device, const OpContext& op);
 struct AddressedStream {
     std::unique_ptr<AddressedDevice> device{};
     std::unique_ptr<ByteStream> stream{};
+    SerialPort* port = nullptr; ///< the same, where it has a baud rate
 };
 Result<AddressedStream> openStream(const std::string& address, const OpContext& op);
 

@@ -21,6 +21,8 @@ constexpr std::uint32_t kLargestRead = 2U << 20;
 constexpr std::size_t kLargestWrite = 4UL << 20;
 constexpr std::uint8_t kFlash = 0; // particle-devices 2.2
 
+constexpr const char* kToDfu = "A unit that runs firmware is brought to DFU mode first.";
+
 Result<std::uint8_t> alternateOf(const Arguments& arguments)
 {
     const auto alternate = TRY(arguments.number("alt", 0));
@@ -164,7 +166,7 @@ Result<> checkModule(ByteView file, std::uint32_t address, bool simulated)
     if (module->start != address)
         return fail(Errc::Denied, Blame::Operator,
                     concat("write the file at ", hex32(address), ": its header says ",
-                           hex32(module->start)));
+                           hex32(module->start), ", name that address"));
     if (module->demo && !simulated)
         return Unexpected(Error{.code = Errc::Denied,
                                 .blame = Blame::Operator,
@@ -257,6 +259,34 @@ Result<> writeMemory(const Arguments& arguments)
     return {};
 }
 
+Result<> eraseMemory(const Arguments& arguments)
+{
+    const auto address = TRY(arguments.hex("address"));
+    const auto length = TRY(arguments.number("length", 0));
+    const auto alternate = TRY(alternateOf(arguments));
+    if (length == 0)
+        return fail(Errc::InvalidArgument, Blame::Operator, "--length 0: must be at least 1");
+    const SystemClock clock;
+    const StopSignal stop;
+    ProgressBar bar;
+    const auto op = commandContext(clock, kBudget, &bar, stop).phase("erasing", 0, 1);
+    auto device = TRY(findDevice(arguments.positionals()[0], op));
+    auto dfu = TRY(openDfu(device, op));
+    TRY(dfu.select(alternate, op));
+    TRY(dfu.erase(address, length, op));
+    bar.clear();
+    if (arguments.has("json"))
+        printJson({{"event", "erase"},
+                   {"device", toText(device.info.port)},
+                   {"alt", alternate},
+                   {"address", hex32(address)},
+                   {"length", length}});
+    else
+        printText(concat("erased every sector that holds one of ", counted(length, "byte"),
+                         " from ", hex32(address)));
+    return {};
+}
+
 } // namespace
 
 std::vector<Command> dfuCommands()
@@ -290,7 +320,7 @@ std::vector<Command> dfuCommands()
          .example =
              "provost dfu read sim:photon-quick#1 --alt 1 --address 0x22 --length 612 -o slot.der",
          .run = [](const Arguments& a) { return reportIfFailed(readMemory(a), a); },
-         .notes = deviceNotes()},
+         .notes = deviceNotes() + "\n" + kToDfu},
         {.path = "dfu write",
          .summary = "Writes a file, sector by sector, and verifies it by read-back",
          .positionals = "DEVICE FILE",
@@ -303,7 +333,7 @@ std::vector<Command> dfuCommands()
          .example =
              concat("provost dfu write sim:photon-quick#1 --alt 0 --address 0x080a0000 ", image),
          .run = [](const Arguments& a) { return reportIfFailed(writeMemory(a), a); },
-         .notes = deviceNotes()}};
+         .notes = deviceNotes() + "\n" + kToDfu}};
 }
 
 } // namespace provost::cli

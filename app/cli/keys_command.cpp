@@ -48,14 +48,7 @@ Result<SecretBytes> passphraseOf(const Arguments& arguments)
     if (arguments.has("passphrase-file"))
         return readFirstLine(arguments.text("passphrase-file"));
     const StopSignal stop;
-    auto words = TRY(askSecret("Passphrase: ", stop.token()));
-    const auto again = TRY(askSecret("Once more: ", stop.token()));
-    if (!equalBytes(words.reveal(), again.reveal()))
-        return fail(Errc::InvalidArgument, Blame::Operator,
-                    "take the passphrase: the two lines differ; start again");
-    if (words.empty())
-        return fail(Errc::InvalidArgument, Blame::Operator, "take the passphrase: it is empty");
-    return words;
+    return askPassphrase(stop.token());
 }
 
 Result<> refuseExisting(const std::string& file)

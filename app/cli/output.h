@@ -75,9 +75,10 @@ private:
     std::jthread m_thread;
 };
 
-/// Reads a line from the terminal without showing it.
-/// @returns Unavailable  there is no terminal; Cancelled
-Result<SecretBytes> askSecret(std::string_view prompt, const std::stop_token& stop);
+/// A new passphrase from the terminal, twice, without showing it.
+/// @returns Unavailable  there is no terminal; InvalidArgument  empty, or two different lines;
+///          Cancelled
+Result<SecretBytes> askPassphrase(const std::stop_token& stop);
 
 /// A context for one command: the whole deadline, a bar, SIGINT.
 OpContext commandContext(const Clock& clock, std::chrono::milliseconds budget, ProgressSink* bar,

@@ -43,9 +43,9 @@ Exit verify(const Arguments& arguments)
                    {"file", file.string()},
                    {"ok", false}});
     else
-        printText(concat(file.string(), ": ", found.table == "database" ? "" : "table ",
-                         found.table, found.row > 0 ? concat(", row ", found.row) : std::string{},
-                         ": ", found.reason));
+        printText(concat("damaged: ", found.reason,
+                         found.table == "database" ? "" : concat(" (table ", found.table, ")"),
+                         found.row > 0 ? concat(", row ", found.row) : std::string{}));
     return Exit::Fail;
 }
 
@@ -67,7 +67,7 @@ std::string toLine(const UnitRow& unit)
 {
     return concat(leftIn(24, unit.deviceId), "  ", leftIn(8, unit.state),
                   leftIn(6, orDash(unit.lastCause)), shownTime(unit.lastSeenUtc),
-                  rightIn(6, std::to_string(unit.runs)), "  ", unit.simulated ? "simulated" : "");
+                  rightIn(6, std::to_string(unit.runs)), unit.simulated ? "  SIMULATED" : "");
 }
 
 constexpr std::string_view kUnitColumns =

@@ -61,12 +61,15 @@ std::vector<Command> ymodemCommands()
          .maxPositionals = 1000,
          .options = {{.name = "port",
                       .value = "PORT",
-                      .help = "/dev/ttyACM0, a pseudo-terminal, tcp:HOST:PORT or a DEVICE",
+                      .help = "where the receiver waits",
                       .required = true},
                      {.name = "g", .help = "YModem-G: no acknowledgements between blocks"},
                      {.name = "block", .value = "128|1024", .help = "block size, 1024 by default"}},
          .example = "provost ymodem send bootloader.bin --port /dev/ttyACM0",
-         .run = [](const Arguments& a) { return reportIfFailed(sendFiles(a), a); }}};
+         .run = [](const Arguments& a) { return reportIfFailed(sendFiles(a), a); },
+         .notes = "PORT  /dev/ttyACM0, a pseudo-terminal, tcp:HOST:PORT, or a DEVICE with a CDC "
+                  "interface:\n" +
+                  deviceNotes()}};
 }
 
 } // namespace provost::cli

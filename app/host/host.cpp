@@ -178,7 +178,9 @@ std::unique_ptr<UnitUnderTest> Host::Impl::unitIn(SlotId slot)
         UnitConnection{.usb = bus,
                        .serial = lines,
                        .port = port == ports.end() ? UsbPortPath{} : port->second,
-                       .holdMode = std::move(holdMode)},
+                       .holdMode = std::move(holdMode),
+                       .timing = {},
+                       .simulated = bench != nullptr},
         plan->platform);
 }
 

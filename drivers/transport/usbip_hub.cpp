@@ -19,11 +19,12 @@ constexpr auto kImportLimit = 3s;
 // A server learns of the end of an import by the end of its connection, and Linux resets the device
 // before it exports it again.
 constexpr auto kReturnPatience = 1s;
-constexpr auto kTryAgain = 20ms;
+constexpr std::chrono::milliseconds kTryAgain = 20ms;
 constexpr auto kSerialLimit = 1s;
+constexpr auto kSerialPatience = 300ms; ///< of somebody who waits for this very device
 // The next attempt, while another client has the device and where it does not answer.
-constexpr auto kAskBusyAgain = 1s;
-constexpr auto kAskSilentAgain = 10s;
+constexpr std::chrono::milliseconds kAskBusyAgain = 200ms;
+constexpr std::chrono::milliseconds kAskSilentAgain = 10s;
 
 bool hasSerialPort(const usbip::DeviceRecord& record)
 {
@@ -161,7 +162,7 @@ Result<std::vector<UsbIpDevice>> UsbIpHub::list(const OpContext& op)
                 ports.push_back(port);
     }
     for (const UsbPortPath& port : ports)
-        TRY(learnSerial(port, op));
+        TRY(learnSerial(port, 0ms, op));
     std::vector<UsbIpDevice> devices;
     const MutexLock lock(m_mutex);
     for (const auto& [port, seat] : m_seats)
@@ -187,12 +188,13 @@ Result<std::optional<UsbDeviceInfo>> UsbIpHub::look(const UsbPortPath& port,
     };
     if (!find())
         return std::optional<UsbDeviceInfo>{};
-    TRY(learnSerial(port, op));
+    TRY(learnSerial(port, kSerialPatience, op));
     return find();
 }
 
 /// Lists do not tell serial numbers: a device is imported for a moment, once per incarnation.
-Result<> UsbIpHub::learnSerial(const UsbPortPath& port, const OpContext& op)
+Result<> UsbIpHub::learnSerial(const UsbPortPath& port, std::chrono::milliseconds patience,
+                               const OpContext& op)
 {
     {
         const MutexLock lock(m_mutex);
@@ -200,13 +202,13 @@ Result<> UsbIpHub::learnSerial(const UsbPortPath& port, const OpContext& op)
         if (seat.left() || seat.serial || std::chrono::steady_clock::now() < seat.askAgain)
             return {};
     }
-    const auto link = acquire(port, std::nullopt, op.within(kSerialLimit));
+    const auto link = acquire(port, std::nullopt, patience, op.within(kSerialLimit));
     if (link)
         return {};
     const MutexLock lock(m_mutex);
     const bool busy = link.error().code == Errc::Busy;
-    m_seats[port].askAgain = std::chrono::steady_clock::now() +
-                             std::chrono::milliseconds(busy ? kAskBusyAgain : kAskSilentAgain);
+    m_seats[port].askAgain =
+        std::chrono::steady_clock::now() + (busy ? kAskBusyAgain : kAskSilentAgain);
     return op.checkpoint(); // listed without a serial
 }
 
@@ -237,14 +239,21 @@ Result<std::shared_ptr<UsbIpLink>> UsbIpHub::reserve(const UsbPortPath& port,
     }
 }
 
+Result<std::shared_ptr<UsbIpLink>>
+UsbIpHub::acquire(const UsbPortPath& port, std::uint32_t incarnation, const OpContext& op)
+{
+    return acquire(port, incarnation, kReturnPatience, op);
+}
+
 Result<std::shared_ptr<UsbIpLink>> UsbIpHub::acquire(const UsbPortPath& port,
                                                      std::optional<std::uint32_t> incarnation,
+                                                     std::chrono::milliseconds patience,
                                                      const OpContext& op)
 {
     if (auto link = TRY(reserve(port, incarnation, op)))
         return link;
     const auto lost = std::make_shared<std::atomic<bool>>(false);
-    auto link = importAs(port, lost, op);
+    auto link = importAs(port, lost, patience, op);
     const MutexLock lock(m_mutex);
     Seat& seat = m_seats[port];
     seat.importing = false;
@@ -268,10 +277,11 @@ Result<std::shared_ptr<UsbIpLink>> UsbIpHub::acquire(const UsbPortPath& port,
 /// Tells the hub when the last user lets go.
 Result<std::shared_ptr<UsbIpLink>> UsbIpHub::importAs(const UsbPortPath& port,
                                                       std::shared_ptr<std::atomic<bool>> lost,
+                                                      std::chrono::milliseconds patience,
                                                       const OpContext& op)
 {
     const std::string busId = busIdOf(port);
-    const auto until = op.within(kReturnPatience);
+    const auto until = op.within(patience);
     auto link = UsbIpLink::import(m_server, busId, lost, op.within(kImportLimit));
     while (!link && link.error().code == Errc::Busy && until.sleepFor(kTryAgain))
         link = UsbIpLink::import(m_server, busId, lost, op.within(kImportLimit));

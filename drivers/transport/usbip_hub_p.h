@@ -22,10 +22,9 @@ public:
     /// The device at `port`, if it is one of `anyOf` (empty: any).
     Result<std::optional<UsbDeviceInfo>> look(const UsbPortPath& port, std::span<const UsbId> anyOf,
                                               const OpContext& op);
-    /// The device's link, imported now or earlier.
-    /// @param incarnation  where given: Disconnected unless it is that one
-    Result<std::shared_ptr<UsbIpLink>> acquire(const UsbPortPath& port,
-                                               std::optional<std::uint32_t> incarnation,
+    /// The link of that incarnation, imported now or earlier.
+    /// @returns Disconnected  it has left; Busy  another client keeps it
+    Result<std::shared_ptr<UsbIpLink>> acquire(const UsbPortPath& port, std::uint32_t incarnation,
                                                const OpContext& op);
 
 private:
@@ -54,13 +53,20 @@ private:
     void miss(Seat& seat) PROVOST_REQUIRES(m_mutex);
     UsbDeviceInfo infoOf(const UsbPortPath& port, const Seat& seat) const
         PROVOST_REQUIRES(m_mutex);
-    Result<> learnSerial(const UsbPortPath& port, const OpContext& op);
+    Result<> learnSerial(const UsbPortPath& port, std::chrono::milliseconds patience,
+                         const OpContext& op);
+    Result<std::shared_ptr<UsbIpLink>> acquire(const UsbPortPath& port,
+                                               std::optional<std::uint32_t> incarnation,
+                                               std::chrono::milliseconds patience,
+                                               const OpContext& op);
     /// The link, or nothing: the caller is to import.
     Result<std::shared_ptr<UsbIpLink>> reserve(const UsbPortPath& port,
                                                std::optional<std::uint32_t> incarnation,
                                                const OpContext& op);
+    /// @param patience  with a device in use, which may be on its way back from its last user
     Result<std::shared_ptr<UsbIpLink>> importAs(const UsbPortPath& port,
                                                 std::shared_ptr<std::atomic<bool>> lost,
+                                                std::chrono::milliseconds patience,
                                                 const OpContext& op);
     void releasing(const UsbPortPath& port);
     UsbPortPath portOf(const std::string& busId) const;

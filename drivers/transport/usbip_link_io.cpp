@@ -236,12 +236,12 @@ Result<> UsbIpLink::submitted(const usbip::Answer& answer)
         if (found == m_pending.end())
             return violation(m_name, concat("an answer to transfer ", answer.sequence,
                                             ", which is not under way"));
+        if (answer.actual > found->second.length)
+            return violation(m_name, concat(answer.actual, " bytes in answer to a transfer of ",
+                                            found->second.length));
         pending = std::move(found->second);
         m_pending.erase(found);
     }
-    if (answer.actual > pending.length)
-        return violation(m_name, concat(answer.actual, " bytes in answer to a transfer of ",
-                                        pending.length));
     Outcome outcome{.end = Outcome::End::Answered,
                     .status = answer.status,
                     .moved = answer.actual,

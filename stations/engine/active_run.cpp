@@ -1,4 +1,4 @@
-#include "engine/active_run.h"
+#include "engine/active_run_p.h"
 
 namespace provost {
 

@@ -1,4 +1,4 @@
-#include "engine/run_context.h"
+#include "engine/run_context_p.h"
 
 #include "core/text.h"
 #include "engine/causes.h"

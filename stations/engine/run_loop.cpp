@@ -1,4 +1,4 @@
-#include "engine/run_loop.h"
+#include "engine/run_loop_p.h"
 
 #include "core/text.h"
 #include "engine/causes.h"

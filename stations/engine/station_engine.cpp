@@ -1,7 +1,7 @@
 #include "engine/station_engine.h"
 
 #include "core/text.h"
-#include "engine/run_loop.h"
+#include "engine/run_loop_p.h"
 
 #include <system_error>
 

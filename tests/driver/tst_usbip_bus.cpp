@@ -304,7 +304,7 @@ void TstUsbIpBus::console_keepsWhatArrivedBeforeTheUnitLeft()
     std::byte buffer[16];
     while ((count = port->readSome(buffer, served.rig.op(2s))))
         text += toText(ByteView(buffer).first(*count));
-    QCOMPARE(text, std::string("system firmware version: 1.5.2\n"));
+    QCOMPARE(QByteArray::fromStdString(text), QByteArray("system firmware version: 1.5.2\n\r\n"));
     VERIFY_FAILS(count, Errc::Disconnected);
     VERIFY_FAILS(port->writeAll(viewOf("v"), served.rig.op(1s)), Errc::Disconnected);
     VERIFY_FAILS(port->discardInput(), Errc::Disconnected);

@@ -74,8 +74,9 @@ void TstLine::hundredUnits_leaveNothingBehind()
             threads = countIn("/proc/self/task");
         }
     }
-    // Connections of the last units may still be on their way out.
-    QTRY_VERIFY(countIn("/proc/self/fd") <= files);
+    // Connections of the last units may still be on their way out, and SQLite keeps the files of
+    // closed readers open for the next ones: at most one for each that read at the same time.
+    QTRY_VERIFY(countIn("/proc/self/fd") <= files + kSlots);
     QTRY_VERIFY(countIn("/proc/self/task") <= threads);
     QCOMPARE(station->journal().counts({})->pass, kSlots * kRounds);
     QVERIFY(verifyDatabase(station->database()).value() == std::nullopt);

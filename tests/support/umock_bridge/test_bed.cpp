@@ -218,11 +218,12 @@ void TestBed::unplug(Plugged& device)
 void TestBed::unplugTty(Plugged& device)
 {
     const std::string path = concat(device.interfacePath, "/tty/", device.ttyNode);
-    ::unlink(fileOf(device.ttyNode).c_str()); // before /sys stops telling of it
     announce(path, "remove");
     umockdev_testbed_detach_ioctl(m_bed, concat("/dev/", device.ttyNode).c_str(), nullptr);
     umockdev_testbed_remove_device(m_bed, path.c_str());
     umockdev_testbed_remove_device(m_bed, device.interfacePath.c_str());
+    ::usleep(300000);
+    ::unlink(fileOf(device.ttyNode).c_str());
     device.tty.reset();
 }
 

@@ -1,7 +1,7 @@
 // What a run shares with those who command it: its stop and its prompts.
 #pragma once
 
-#include "engine/run_context.h"
+#include "engine/run_context_p.h"
 
 #include <atomic>
 

@@ -1,7 +1,7 @@
 // One run, from the first look at the slot to the verdict that was read back.
 #pragma once
 
-#include "engine/active_run.h"
+#include "engine/active_run_p.h"
 
 namespace provost {
 

@@ -1,0 +1,156 @@
+// Keys that units bring along, the key they keep or get, and what is kept of their old memory.
+#include "core/byte_io.h"
+#include "core/text.h"
+#include "support/proven_unit.h"
+
+#include <QDir>
+#include <QFile>
+#include <QProcess>
+#include <QTest>
+
+namespace provost::test {
+
+namespace {
+
+int openssl(const QStringList& arguments)
+{
+    return QProcess::execute("openssl", arguments);
+}
+
+} // namespace
+
+/// The unit must pass, and everything must be as it must be.
+#define VERIFY_PROVEN(station, route)                                                              \
+    do {                                                                                           \
+        const auto wrong = runAndProve(station, route);                                            \
+        QVERIFY2(wrong.empty(), wrong.c_str());                                                    \
+    } while (false)
+
+class TstUnitKeys : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void selfMadeKey_isReplacedAndGoneFromBothCopies();
+    void burntKey_ofSomebodyElse_isReplaced();
+    void ownKey_isKeptInTheSecondRun();
+    void ownKey_isNotKept_whereTheRecordDoesNotKnowIt();
+    void keyOfAnotherUnit_isNeverKept();
+    void withoutEscrowCertificate_onlyFingerprintsAreKept();
+    void backups_areSealedToTheEscrowCertificate();
+};
+
+void TstUnitKeys::selfMadeKey_isReplacedAndGoneFromBothCopies()
+{
+    auto station = Station::open(one({.key = "self-made"}));
+    station->insert();
+    VERIFY_PROVEN(*station, "control-request");
+    const auto run = station->sink().all<RunFinished>().back();
+    const auto note = station->attempt(run.run, "device-key").note;
+    QVERIFY2(note.find("not ours by record") != std::string::npos, note.c_str());
+}
+
+void TstUnitKeys::burntKey_ofSomebodyElse_isReplaced()
+{
+    auto station = Station::open(one({.key = "burnt"}));
+    station->insert();
+    VERIFY_PROVEN(*station, "control-request");
+}
+
+void TstUnitKeys::ownKey_isKeptInTheSecondRun()
+{
+    auto station = Station::open(one({}));
+    const auto first = station->runNext();
+    QVERIFY2(first.verdict == Verdict::Pass, told(first).c_str());
+    const auto key = station->journal().keyOf(station->board().deviceId());
+    const auto second = station->run();
+    QVERIFY2(second.verdict == Verdict::Pass, told(second).c_str());
+    const auto note = station->attempt(second.run, "device-key").note;
+    QVERIFY2(note.starts_with("kept"), note.c_str());
+    const auto keys = station->journal().keysOf(station->board().deviceId());
+    QVERIFY(keys);
+    QCOMPARE(keys->size(), std::size_t{1});
+    QCOMPARE(keys->front().fingerprint, (*key)->fingerprint);
+    QCOMPARE(station->query("SELECT count(*) FROM journal WHERE kind = 'intend' AND run_id = 2"),
+             std::vector<std::string>{"0"});
+}
+
+void TstUnitKeys::ownKey_isNotKept_whereTheRecordDoesNotKnowIt()
+{
+    // The same unit, a new database: readable is not enough.
+    auto station = Station::open(one({}));
+    QCOMPARE(station->runNext().verdict, Verdict::Pass);
+    const auto before = station->board().readFlash(0x08004000, 0x8000);
+    auto other = Station::open(one({}));
+    other->insert();
+    for (unsigned copy = 0; copy < 2; ++copy)
+        other->board().pokeFlash(0x08004000 + 0x4000 * copy,
+                                 ByteView(before).subspan(0x4000 * copy, 0x1D7C + 2082));
+    const auto run = other->run();
+    QVERIFY2(run.verdict == Verdict::Pass, told(run).c_str());
+    QVERIFY(!other->attempt(run.run, "device-key").note.starts_with("kept"));
+}
+
+void TstUnitKeys::keyOfAnotherUnit_isNeverKept()
+{
+    auto station = Station::open(one({.count = 2}));
+    QCOMPARE(station->runNext().verdict, Verdict::Pass);
+    const auto first = station->board().deviceId();
+    const auto slots = station->board().readFlash(inCurrentDct(station->board(), 34), 1216 + 384);
+    station->insert();
+    station->board().pokeDct(34, slots);
+    const auto run = station->run();
+    QVERIFY2(run.verdict == Verdict::Pass, told(run).c_str());
+    const auto note = station->attempt(run.run, "device-key").note;
+    QVERIFY2(note.find("another unit") != std::string::npos, note.c_str());
+    const auto mine = station->journal().keyOf(station->board().deviceId());
+    const auto theirs = station->journal().keyOf(first);
+    QVERIFY((*mine)->fingerprint != (*theirs)->fingerprint);
+}
+
+void TstUnitKeys::withoutEscrowCertificate_onlyFingerprintsAreKept()
+{
+    auto station = Station::open(one({.key = "burnt"}));
+    const auto run = station->runNext();
+    QVERIFY2(run.verdict == Verdict::Pass, told(run).c_str());
+    for (const auto& entry : std::filesystem::directory_iterator(station->folder()))
+        QVERIFY(entry.path().extension() != ".cms");
+    const auto rows = station->query("SELECT payload FROM journal WHERE kind = 'backup'");
+    QCOMPARE(rows.size(), std::size_t{1});
+    QVERIFY2(rows[0].find("copy1=") != std::string::npos, rows[0].c_str());
+}
+
+void TstUnitKeys::backups_areSealedToTheEscrowCertificate()
+{
+    const auto folder = QString::fromStdString(newFolder().string());
+    QCOMPARE(
+        openssl({"req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", folder + "/escrow.key",
+                 "-out", folder + "/escrow.pem", "-days", "2", "-subj", "/CN=escrow", "-batch"}),
+        0);
+    QFile certificate(folder + "/escrow.pem");
+    QVERIFY(certificate.open(QIODevice::ReadOnly));
+    auto setup = one({.key = "burnt"});
+    setup.escrowCertificate = toBytes(certificate.readAll().toStdString());
+    auto station = Station::open(std::move(setup));
+    station->insert();
+    Bytes before;
+    station->afterStep("clear-credentials",
+                       [&](int) { before = station->board().readFlash(0x08004000, 0x8000); });
+    const auto run = station->run();
+    QVERIFY2(run.verdict == Verdict::Pass, told(run).c_str());
+
+    const QDir backups(QString::fromStdString(station->folder().string()));
+    const auto files = backups.entryInfoList({"*.cms"}, QDir::Files);
+    QCOMPARE(files.size(), 1);
+    QCOMPARE(files[0].permissions() & (QFile::ReadGroup | QFile::ReadOther), QFile::Permissions{});
+    QCOMPARE(openssl({"cms", "-decrypt", "-inform", "DER", "-binary", "-in", files[0].filePath(),
+                      "-inkey", folder + "/escrow.key", "-out", folder + "/dct.bin"}),
+             0);
+    QFile opened(folder + "/dct.bin");
+    QVERIFY(opened.open(QIODevice::ReadOnly));
+    QCOMPARE(toBytes(opened.readAll().toStdString()), before);
+}
+
+} // namespace provost::test
+
+QTEST_GUILESS_MAIN(provost::test::TstUnitKeys)
+#include "tst_unit_keys.moc"
