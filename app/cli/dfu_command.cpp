@@ -333,6 +333,18 @@ std::vector<Command> dfuCommands()
          .example =
              concat("provost dfu write sim:photon-quick#1 --alt 0 --address 0x080a0000 ", image),
          .run = [](const Arguments& a) { return reportIfFailed(writeMemory(a), a); },
+         .notes = deviceNotes() + "\n" + kToDfu},
+        {.path = "dfu erase",
+         .summary = "Erases every sector that a range touches: whole sectors go",
+         .positionals = "DEVICE",
+         .minPositionals = 1,
+         .maxPositionals = 1,
+         .options = {alt,
+                     address,
+                     {.name = "length", .value = "N", .help = "bytes", .required = true}},
+         .example =
+             "provost dfu erase sim:photon-quick#1 --alt 0 --address 0x080a0000 --length 131072",
+         .run = [](const Arguments& a) { return reportIfFailed(eraseMemory(a), a); },
          .notes = deviceNotes() + "\n" + kToDfu}};
 }
 

@@ -142,8 +142,8 @@ public:
         // For a device that has left, libusb 1.0.26 unlocks here a mutex that it never locked, and
         // aborts the program when the handle is closed. This question is answered properly.
         if (libusb_kernel_driver_active(m_handle.get(), number) == LIBUSB_ERROR_NO_DEVICE)
-            return done(LIBUSB_ERROR_NO_DEVICE, concat("select alternate ", alternate + 0,
-                                                       " of interface ", number + 0));
+            return done(LIBUSB_ERROR_NO_DEVICE,
+                        concat("select alternate ", alternate + 0, " of interface ", number + 0));
         return done(libusb_set_interface_alt_setting(m_handle.get(), number, alternate),
                     concat("select alternate ", alternate + 0, " of interface ", number + 0));
     }

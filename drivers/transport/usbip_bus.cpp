@@ -74,8 +74,7 @@ private:
         return {.clock = m_clock, .deadline = {m_clock.now() + span}};
     }
     Result<Bytes> rawDescriptor(std::uint8_t type, std::uint8_t index, std::size_t size);
-    Result<std::size_t> bulk(const UsbIpLink::Transfer& transfer, ByteSpan to,
-                             const OpContext& op);
+    Result<std::size_t> bulk(const UsbIpLink::Transfer& transfer, ByteSpan to, const OpContext& op);
 
     const SystemClock m_clock{};
     const std::shared_ptr<UsbIpLink> m_link;
@@ -101,8 +100,8 @@ Result<Bytes> UsbIpDeviceHandle::rawDescriptor(std::uint8_t type, std::uint8_t i
     const ControlSetup setup{.requestType = 0x80,
                              .request = kGetDescriptor,
                              .value = static_cast<std::uint16_t>((type << 8) | index),
-                             .index = type == kStringType && index != 0 ? kEnglish
-                                                                        : std::uint16_t{0}};
+                             .index =
+                                 type == kStringType && index != 0 ? kEnglish : std::uint16_t{0}};
     Bytes bytes(size);
     bytes.resize(TRY(controlIn(setup, bytes, ownOp(kRequestLimit))));
     return bytes;
@@ -146,9 +145,8 @@ Result<> UsbIpDeviceHandle::bulkOut(std::uint8_t endpoint, ByteView data, const 
         const std::size_t moved = TRY(bulk({.endpoint = number, .out = piece}, {}, op));
         if (moved != piece.size())
             return fail(Errc::Io, Blame::Fixture,
-                        concat("bulk write on endpoint ", endpoint + 0, " of ",
-                               toText(m_info.port), ": ", moved, " of ", piece.size(),
-                               " bytes went out"));
+                        concat("bulk write on endpoint ", endpoint + 0, " of ", toText(m_info.port),
+                               ": ", moved, " of ", piece.size(), " bytes went out"));
         data = data.subspan(piece.size());
     } while (!data.empty());
     return {};
@@ -189,9 +187,9 @@ Result<UsbIpAddress> parseUsbIpAddress(const std::string& text)
 Result<std::unique_ptr<UsbIpBus>> UsbIpBus::create(const std::string& host, std::uint16_t port)
 {
     if (host.empty() || port == 0 || host.find('/') != std::string::npos)
-        return fail(Errc::InvalidArgument, Blame::Operator,
-                    concat("use the USB/IP server at \"", host, "\", port ", port,
-                           ": this is no address"));
+        return fail(
+            Errc::InvalidArgument, Blame::Operator,
+            concat("use the USB/IP server at \"", host, "\", port ", port, ": this is no address"));
     auto hub = std::make_shared<UsbIpHub>(UsbIpServerName{.host = host, .port = port});
     return std::unique_ptr<UsbIpBus>(new UsbIpBus(std::move(hub)));
 }
@@ -236,8 +234,8 @@ Result<UsbDeviceInfo> UsbIpBus::waitFor(const UsbPortPath& port, std::span<const
         if (slept)
             continue;
         // Out of time: where the server cannot be reached, that is what to report.
-        const bool cause = !found && found.error().code != Errc::Timeout &&
-                           slept.error().code != Errc::Cancelled;
+        const bool cause =
+            !found && found.error().code != Errc::Timeout && slept.error().code != Errc::Cancelled;
         return Unexpected(
             inFrame(cause ? std::move(found).error() : std::move(slept).error(), attempt()));
     }

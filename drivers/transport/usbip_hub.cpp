@@ -152,8 +152,8 @@ UsbDeviceInfo UsbIpHub::infoOf(const UsbPortPath& port, const Seat& seat) const
 Result<std::vector<UsbIpDevice>> UsbIpHub::list(const OpContext& op)
 {
     if (auto fresh = refresh(op); !fresh)
-        return Unexpected(inFrame(std::move(fresh).error(),
-                                  concat("list the devices of ", m_server.text())));
+        return Unexpected(
+            inFrame(std::move(fresh).error(), concat("list the devices of ", m_server.text())));
     std::vector<UsbPortPath> ports;
     {
         const MutexLock lock(m_mutex);
@@ -171,9 +171,8 @@ Result<std::vector<UsbIpDevice>> UsbIpHub::list(const OpContext& op)
     return devices;
 }
 
-Result<std::optional<UsbDeviceInfo>> UsbIpHub::look(const UsbPortPath& port,
-                                                    std::span<const UsbId> anyOf,
-                                                    const OpContext& op)
+Result<std::optional<UsbDeviceInfo>>
+UsbIpHub::look(const UsbPortPath& port, std::span<const UsbId> anyOf, const OpContext& op)
 {
     TRY(refresh(op));
     const auto find = [&]() -> std::optional<UsbDeviceInfo> {
@@ -234,13 +233,14 @@ Result<std::shared_ptr<UsbIpLink>> UsbIpHub::reserve(const UsbPortPath& port,
             seat.asOf = ++m_ticket;
             return std::shared_ptr<UsbIpLink>();
         }
-        m_imported.wait_for(lock, op.stop, std::min<std::chrono::milliseconds>(op.remaining(), 50ms),
+        m_imported.wait_for(lock, op.stop,
+                            std::min<std::chrono::milliseconds>(op.remaining(), 50ms),
                             [&seat] { return !seat.importing; });
     }
 }
 
-Result<std::shared_ptr<UsbIpLink>>
-UsbIpHub::acquire(const UsbPortPath& port, std::uint32_t incarnation, const OpContext& op)
+Result<std::shared_ptr<UsbIpLink>> UsbIpHub::acquire(const UsbPortPath& port,
+                                                     std::uint32_t incarnation, const OpContext& op)
 {
     return acquire(port, incarnation, kReturnPatience, op);
 }

@@ -51,8 +51,7 @@ private:
     void sight(Seat& seat, const usbip::DeviceRecord& record, bool simulated)
         PROVOST_REQUIRES(m_mutex);
     void miss(Seat& seat) PROVOST_REQUIRES(m_mutex);
-    UsbDeviceInfo infoOf(const UsbPortPath& port, const Seat& seat) const
-        PROVOST_REQUIRES(m_mutex);
+    UsbDeviceInfo infoOf(const UsbPortPath& port, const Seat& seat) const PROVOST_REQUIRES(m_mutex);
     Result<> learnSerial(const UsbPortPath& port, std::chrono::milliseconds patience,
                          const OpContext& op);
     Result<std::shared_ptr<UsbIpLink>> acquire(const UsbPortPath& port,
@@ -60,9 +59,8 @@ private:
                                                std::chrono::milliseconds patience,
                                                const OpContext& op);
     /// The link, or nothing: the caller is to import.
-    Result<std::shared_ptr<UsbIpLink>> reserve(const UsbPortPath& port,
-                                               std::optional<std::uint32_t> incarnation,
-                                               const OpContext& op);
+    Result<std::shared_ptr<UsbIpLink>>
+    reserve(const UsbPortPath& port, std::optional<std::uint32_t> incarnation, const OpContext& op);
     /// @param patience  with a device in use, which may be on its way back from its last user
     Result<std::shared_ptr<UsbIpLink>> importAs(const UsbPortPath& port,
                                                 std::shared_ptr<std::atomic<bool>> lost,

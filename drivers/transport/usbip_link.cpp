@@ -48,8 +48,8 @@ std::string nameOf(const UsbIpLink::Transfer& transfer)
 {
     const std::size_t size = transfer.in ? transfer.most : transfer.out.size();
     if (transfer.endpoint != 0)
-        return concat(transfer.in ? "bulk read of " : "bulk write of ", size,
-                      " bytes on endpoint ", transfer.endpoint + 0);
+        return concat(transfer.in ? "bulk read of " : "bulk write of ", size, " bytes on endpoint ",
+                      transfer.endpoint + 0);
     const ControlSetup& setup = transfer.setup;
     return concat(transfer.in ? "control read " : "control write ",
                   hex16(static_cast<std::uint16_t>((setup.requestType << 8) | setup.request)),
@@ -113,8 +113,8 @@ std::string UsbIpServerName::text() const
 
 bool servedByOurBench(const usbip::DeviceRecord& record, const std::string& peer)
 {
-    const bool here = peer.starts_with("127.") || peer.starts_with("[::1]") ||
-                      peer.starts_with("[::ffff:127.");
+    const bool here =
+        peer.starts_with("127.") || peer.starts_with("[::1]") || peer.starts_with("[::ffff:127.");
     return here && record.path.starts_with(kBenchMark);
 }
 
@@ -128,8 +128,8 @@ Result<std::shared_ptr<UsbIpLink>> UsbIpLink::import(const UsbIpServerName& serv
         auto stream = TRY(TcpStream::connect(server.host, server.port, op));
         auto record = TRY(usbip::requestImport(*stream, busId, op));
         const bool simulated = servedByOurBench(record, stream->peer());
-        std::shared_ptr<UsbIpLink> link(new UsbIpLink(stream->release(), name, std::move(record),
-                                                      simulated, std::move(lost)));
+        std::shared_ptr<UsbIpLink> link(
+            new UsbIpLink(stream->release(), name, std::move(record), simulated, std::move(lost)));
         TRY(link->enumerate(op));
         return link;
     };
@@ -181,8 +181,8 @@ Result<> UsbIpLink::enumerate(const OpContext& op)
     return {};
 }
 
-Result<Bytes> UsbIpLink::standardDescriptor(std::uint8_t type, std::uint8_t index,
-                                            std::size_t size, const OpContext& op)
+Result<Bytes> UsbIpLink::standardDescriptor(std::uint8_t type, std::uint8_t index, std::size_t size,
+                                            const OpContext& op)
 {
     Bytes bytes(size);
     const ControlSetup setup{.requestType = kIn,
@@ -214,8 +214,8 @@ Result<std::size_t> UsbIpLink::run(const Transfer& transfer, ByteSpan to, const 
         return Unexpected(
             inFrame(std::move(ready).error(), concat(nameOf(transfer), " of ", m_name)));
     const auto waiter = std::make_shared<Waiter>();
-    const std::uint32_t sequence = submit(
-        transfer, [waiter](Outcome&& outcome) { waiter->put(std::move(outcome)); });
+    const std::uint32_t sequence =
+        submit(transfer, [waiter](Outcome&& outcome) { waiter->put(std::move(outcome)); });
     if (!waiter->wait(op.remaining(), op.stop)) {
         cancel(sequence);
         // An answer that was under way already counts.
@@ -270,11 +270,9 @@ void UsbIpLink::release(const void* owner)
 Result<> UsbIpLink::selectAlternate(std::uint8_t interface, std::uint8_t alternate,
                                     const OpContext& op)
 {
-    TRY(standardRequest({.requestType = 0x01,
-                         .request = kSetInterface,
-                         .value = alternate,
-                         .index = interface},
-                        op));
+    TRY(standardRequest(
+        {.requestType = 0x01, .request = kSetInterface, .value = alternate, .index = interface},
+        op));
     const MutexLock lock(m_mutex);
     m_alternates[interface] = alternate;
     return {};

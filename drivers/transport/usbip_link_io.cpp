@@ -96,9 +96,8 @@ void UsbIpLink::unlink(std::uint32_t sequence, Pending& victim)
 {
     if (m_loss || std::exchange(victim.unlinked, true))
         return;
-    const auto forgotten = std::count_if(m_pending.begin(), m_pending.end(), [](const auto& each) {
-        return each.second.unlinked;
-    });
+    const auto forgotten = std::count_if(m_pending.begin(), m_pending.end(),
+                                         [](const auto& each) { return each.second.unlinked; });
     if (forgotten > kMostForgotten) {
         m_loss = violation(m_name, concat(forgotten, " transfers without an answer")).value();
         ::shutdown(m_socket.fd(), SHUT_RDWR);

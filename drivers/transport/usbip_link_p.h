@@ -31,10 +31,10 @@ class UsbIpLink {
 public:
     struct Transfer {
         bool in = false;
-        std::uint8_t endpoint = 0; ///< number without direction
-        ControlSetup setup{};      ///< endpoint 0 only
-        ByteView out{};            ///< valid during submit() only
-        std::size_t most = 0;      ///< IN: bytes wanted
+        std::uint8_t endpoint = 0;   ///< number without direction
+        ControlSetup setup{};        ///< endpoint 0 only
+        ByteView out{};              ///< valid during submit() only
+        std::size_t most = 0;        ///< IN: bytes wanted
         const void* owner = nullptr; ///< whose cancelOwned() ends it
     };
     struct Outcome {

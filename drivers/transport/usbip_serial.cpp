@@ -96,9 +96,9 @@ void Inbox::arrived(UsbIpLink::Outcome&& outcome)
             m_waiting.insert(m_waiting.end(), outcome.data.begin(), outcome.data.end());
         else if (outcome.end == End::Answered && outcome.status != usbip::kNoDevice &&
                  outcome.status != usbip::kShutdown)
-            m_end = fail(Errc::Io, Blame::Fixture, concat("bus error ", outcome.status),
-                         outcome.status)
-                        .value();
+            m_end =
+                fail(Errc::Io, Blame::Fixture, concat("bus error ", outcome.status), outcome.status)
+                    .value();
         else if (!m_stopped)
             m_end = fail(Errc::Disconnected, Blame::Fixture, "it left the bus").value();
         next = reserveLocked();

@@ -154,9 +154,9 @@ Result<DeviceRecord> requestImport(ByteStream& server, const std::string& busId,
     std::uint8_t interfaces = 0;
     DeviceRecord record = TRY(readRecord(server, interfaces, op));
     if (record.busId != busId)
-        return fail(Errc::Protocol, Blame::Fixture,
-                    concat("the USB/IP server exports \"", record.busId, "\" instead of \"", busId,
-                           "\""));
+        return fail(
+            Errc::Protocol, Blame::Fixture,
+            concat("the USB/IP server exports \"", record.busId, "\" instead of \"", busId, "\""));
     return record;
 }
 

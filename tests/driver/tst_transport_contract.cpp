@@ -123,7 +123,7 @@ int runBehindBridge(std::uint16_t controlPort)
         .dfuPort = portOf(**usb, kPhotonDfu),
         .cdcPort = portOf(**usb, kPhotonFirmware),
         .hands = [controlPort](const std::string& text) { return command(controlPort, text); }};
-    return run(rig, {"libusb and libserialport"});
+    return run(rig, {"libusb and libserialport", "-nocrashhandler"});
 }
 
 } // namespace

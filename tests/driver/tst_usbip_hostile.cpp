@@ -22,8 +22,7 @@ constexpr ControlSetup kTell{.requestType = 0x40, .request = 0x51};
 #define VERIFY_OK(attempt)                                                                         \
     do {                                                                                           \
         const auto& verified = (attempt);                                                          \
-        QVERIFY2(verified.has_value(),                                                             \
-                 verified ? "" : describe(verified.error()).c_str());                              \
+        QVERIFY2(verified.has_value(), verified ? "" : describe(verified.error()).c_str());        \
     } while (false)
 #define VERIFY_FAILS(attempt, expected)                                                            \
     do {                                                                                           \
@@ -105,10 +104,11 @@ void TstUsbIpHostile::list_thatIsWrongIsRefused_data()
     const auto protocol = static_cast<int>(Errc::Protocol);
     const auto disconnected = static_cast<int>(Errc::Disconnected);
     QTest::newRow("version 1.0.6") << QByteArray::fromHex("010600050000000000000000") << protocol;
-    QTest::newRow("code of an import") << QByteArray::fromHex("011100030000000000000000")
-                                       << protocol;
+    QTest::newRow("code of an import")
+        << QByteArray::fromHex("011100030000000000000000") << protocol;
     QTest::newRow("another protocol") << QByteArray("HTTP/1.1 400 Bad Request\r\n\r\n") << protocol;
-    QTest::newRow("status") << QByteArray::fromHex("0111000500000001") << static_cast<int>(Errc::Io);
+    QTest::newRow("status") << QByteArray::fromHex("0111000500000001")
+                            << static_cast<int>(Errc::Io);
     QTest::newRow("closed at once") << QByteArray() << disconnected;
     QTest::newRow("no count") << head << disconnected;
     QTest::newRow("absurd count") << head + QByteArray::fromHex("ffffffff") << protocol;
@@ -126,7 +126,8 @@ void TstUsbIpHostile::list_thatIsWrongIsRefused()
     QFETCH(const int, expected);
     ScriptedUsbIpServer server;
     server.onList = [&](const ScriptedConnection& client) {
-        client.write(std::as_bytes(std::span(reply.data(), static_cast<std::size_t>(reply.size()))));
+        client.write(
+            std::as_bytes(std::span(reply.data(), static_cast<std::size_t>(reply.size()))));
     };
     const Client client(server);
     VERIFY_FAILS(client.bus->enumerate(), static_cast<Errc>(expected));
@@ -169,8 +170,8 @@ void TstUsbIpHostile::list_ofSilentServerStopsWithin250Milliseconds()
     std::stop_source stop;
     OpContext op = client.op();
     op.stop = stop.get_token();
-    auto waiting = std::async(std::launch::async,
-                              [&] { return client.bus->waitFor(client.port, {}, op); });
+    auto waiting =
+        std::async(std::launch::async, [&] { return client.bus->waitFor(client.port, {}, op); });
     std::this_thread::sleep_for(80ms);
     stop.request_stop();
     QVERIFY(waiting.wait_for(250ms) == std::future_status::ready);
@@ -267,27 +268,21 @@ void TstUsbIpHostile::transfer_answeredWronglyIsIoAndTheDeviceIsGone_data()
     const auto row = [](const char* name, Misdeed misdeed) {
         QTest::newRow(name) << std::move(misdeed);
     };
-    row("unknown number", [](const auto& to, const auto& command) {
-        to.answer(3, command.sequence + 1000, 0, 0);
-    });
-    row("answered twice", [](const auto& to, const auto& command) {
-        to.answer(3, command.sequence - 1, 0, 0);
-    });
+    row("unknown number",
+        [](const auto& to, const auto& command) { to.answer(3, command.sequence + 1000, 0, 0); });
+    row("answered twice",
+        [](const auto& to, const auto& command) { to.answer(3, command.sequence - 1, 0, 0); });
     row("more than asked", [](const auto& to, const auto& command) {
         to.answer(3, command.sequence, 0, command.length + 1, Bytes(command.length + 1));
     });
-    row("absurd length", [](const auto& to, const auto& command) {
-        to.answer(3, command.sequence, 0, 0xFFFFFFFF);
-    });
-    row("unknown kind", [](const auto& to, const auto& command) {
-        to.answer(7, command.sequence, 0, 0);
-    });
-    row("a command", [](const auto& to, const auto& command) {
-        to.answer(1, command.sequence, 0, 0);
-    });
-    row("unasked unlink", [](const auto& to, const auto& command) {
-        to.answer(4, command.sequence, -104, 0);
-    });
+    row("absurd length",
+        [](const auto& to, const auto& command) { to.answer(3, command.sequence, 0, 0xFFFFFFFF); });
+    row("unknown kind",
+        [](const auto& to, const auto& command) { to.answer(7, command.sequence, 0, 0); });
+    row("a command",
+        [](const auto& to, const auto& command) { to.answer(1, command.sequence, 0, 0); });
+    row("unasked unlink",
+        [](const auto& to, const auto& command) { to.answer(4, command.sequence, -104, 0); });
 }
 
 void TstUsbIpHostile::transfer_answeredWronglyIsIoAndTheDeviceIsGone()

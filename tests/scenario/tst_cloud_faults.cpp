@@ -18,8 +18,11 @@ std::unique_ptr<Station> quick(UnitWish unit = {}, std::chrono::milliseconds han
 }
 
 #define VERIFY_RUN(finished, wantedVerdict, wantedCause)                                           \
-    QVERIFY2((finished).verdict == (wantedVerdict) && (finished).cause == (wantedCause),           \
-             told(finished).c_str())
+    do {                                                                                           \
+        const RunFinished seen = (finished);                                                       \
+        QVERIFY2(seen.verdict == (wantedVerdict) && seen.cause == (wantedCause),                   \
+                 told(seen).c_str());                                                              \
+    } while (false)
 
 } // namespace
 

@@ -58,8 +58,11 @@ void storeForeignCredentials(sim::VirtualPhoton& board)
 }
 
 #define VERIFY_RUN(finished, wantedVerdict, wantedCause)                                           \
-    QVERIFY2((finished).verdict == (wantedVerdict) && (finished).cause == (wantedCause),           \
-             told(finished).c_str())
+    do {                                                                                           \
+        const RunFinished seen = (finished);                                                       \
+        QVERIFY2(seen.verdict == (wantedVerdict) && seen.cause == (wantedCause),                   \
+                 told(seen).c_str());                                                              \
+    } while (false)
 
 } // namespace
 
@@ -73,6 +76,8 @@ private Q_SLOTS:
     void brokenTransfer_neverEndsInAFalsePass();
     void anotherUnitInTheSlot_isNoticed();
     void foreignBoard_isRefused();
+    void consoleInUse_isACheck();
+    void damagedMemory_isFoundByTheInspection();
     void changedByte_isFound();
     void changedServerKey_isSeenByTheHandshake();
     void falsifiedWrite_doesNotReadBack_data();
@@ -179,6 +184,40 @@ void TstFaults::foreignBoard_isRefused()
     const auto run = station->runNext();
     VERIFY_RUN(run, Verdict::Error, "C013");
     QCOMPARE(station->meddling().outTransfers.load(), 0);
+}
+
+void TstFaults::consoleInUse_isACheck()
+{
+    auto station = quick({.stock = "0.4.9"});
+    station->insert();
+    station->settle();
+    const auto held =
+        station->bench().serial().open(station->bench().serial().enumerate()->front().path);
+    QVERIFY(held);
+    const auto run = station->run();
+    VERIFY_RUN(run, Verdict::Error, "C031");
+}
+
+void TstFaults::damagedMemory_isFoundByTheInspection()
+{
+    // Cut off in the burn; then neither DCT copy counts any more.
+    auto station = quick();
+    station->insert();
+    station->sink().setHook([&](const StationEvent& event) {
+        const auto* critical = std::get_if<CriticalWrite>(&event);
+        if (critical != nullptr && critical->on && critical->what == "burn-device-key")
+            static_cast<void>(station->bench().failTransfer(1, 2, sim::FaultKind::Unplug));
+    });
+    VERIFY_RUN(station->run(), Verdict::Error, "C011");
+    station->sink().setHook({});
+    QVERIFY(*station->journal().needsInspection(station->board().deviceId()));
+    station->afterStep("clear-credentials", [&](int slot) {
+        for (const unsigned copy : {0U, 1U})
+            station->board(slot).pokeFlash(0x08004000 + 0x4000 * copy + 9, Bytes(1));
+    });
+    QVERIFY(station->bench().setPower(1, true));
+    VERIFY_RUN(station->run(), Verdict::Fail, "F122");
+    QCOMPARE(station->journal().unit(station->board().deviceId())->state, std::string("inspect"));
 }
 
 void TstFaults::changedByte_isFound()

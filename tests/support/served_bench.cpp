@@ -47,6 +47,8 @@ ProgramEnd runProgram(const ProgramCall& call)
     // A sanitizer's runtime cannot be the first library below umockdev-wrapper.
     environment.insert("ASAN_OPTIONS", environment.value("ASAN_OPTIONS") +
                                            ":verify_asan_link_order=0:detect_leaks=0");
+    // Where this program runs itself again: a crash ends it, and is not looked at by a debugger.
+    environment.insert("QTEST_DISABLE_STACK_DUMP", "1");
     process.setProcessEnvironment(environment);
     process.start(call.program, call.arguments);
     const bool ended = process.waitForStarted() &&

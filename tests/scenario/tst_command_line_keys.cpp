@@ -1,0 +1,236 @@
+// `keys` as a contract: storage, encodings, and agreement with the firmware's own reader.
+#include "support/command_line.h"
+
+#include <QCryptographicHash>
+
+using namespace provost::test;
+
+namespace {
+
+constexpr auto kOwnerOnly =
+    QFile::ReadOwner | QFile::WriteOwner | QFile::ReadUser | QFile::WriteUser;
+
+QJsonArray keyShapes()
+{
+    QFile file(PROVOST_TEST_DATA "/handshake-vectors.json");
+    if (!file.open(QIODevice::ReadOnly))
+        return {};
+    return QJsonDocument::fromJson(file.readAll())["keyShapes"].toArray();
+}
+
+QByteArray derOf(const QString& shape)
+{
+    const auto shapes = keyShapes();
+    for (const auto& each : shapes)
+        if (each.toObject()["name"] == shape)
+            return QByteArray::fromHex(each.toObject()["der"].toString().toLatin1());
+    return {};
+}
+
+QByteArray pem(const QByteArray& label, const QByteArray& der)
+{
+    const QByteArray base64 = der.toBase64();
+    QByteArray text = "-----BEGIN " + label + "-----\n";
+    for (qsizetype at = 0; at < base64.size(); at += 64)
+        text += base64.mid(at, 64) + "\n";
+    return text + "-----END " + label + "-----\n";
+}
+
+class TstCommandLineKeys : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void newKey_isForItsOwnerAndReadByOpenssl();
+    void newKey_needsAWordAboutItsStorage();
+    void newKey_neverOverwrites();
+    void newKey_refusesPlatformsItDoesNotServe();
+    void encryptedKey_opensWithItsPassphraseOnly();
+    void encryptedKey_takesThePassphraseFromTheTerminal();
+    void check_agreesWithFirmware_data();
+    void check_agreesWithFirmware();
+    void check_tellsEncodingsApart_data();
+    void check_tellsEncodingsApart();
+};
+
+void TstCommandLineKeys::newKey_isForItsOwnerAndReadByOpenssl()
+{
+    const CommandFolder folder;
+    const auto made =
+        folder.json({"keys", "new", "--platform", "photon", "--out", "unit.der", "--clear-key"});
+    QCOMPARE(made.exitCode, 0);
+    QCOMPARE(folder.permissions("unit.der"), kOwnerOnly);
+    const QByteArray der = folder.read("unit.der");
+    QCOMPARE(der.size(), 611);
+    QVERIFY(!made.says(der.toBase64().mid(40, 40)) && !made.says(der.toHex().mid(60, 40)));
+    const auto derived = folder.run(
+        "openssl", {"rsa", "-inform", "DER", "-in", "unit.der", "-pubout", "-outform", "PEM"});
+    QCOMPARE(derived.out, folder.read("unit.der.pub.pem"));
+    const auto spki = folder.run(
+        "openssl", {"rsa", "-inform", "DER", "-in", "unit.der", "-pubout", "-outform", "DER"});
+    const QString fingerprint =
+        QCryptographicHash::hash(spki.out, QCryptographicHash::Sha256).toHex();
+    QCOMPARE(made.last()["fingerprint"].toString(), fingerprint);
+    const auto checked = folder.json({"keys", "check", "unit.der", "--platform", "6"});
+    QCOMPARE(checked.exitCode, 0);
+    QCOMPARE(checked.last(), (QJsonObject{{"readable", true},
+                                          {"reason", QJsonValue::Null},
+                                          {"encoding", "pkcs1"},
+                                          {"bits", 1024},
+                                          {"length", 611},
+                                          {"fingerprint", fingerprint}}));
+}
+
+void TstCommandLineKeys::newKey_needsAWordAboutItsStorage()
+{
+    const CommandFolder folder;
+    const auto ran = folder.typed("keys new --platform photon --out unit.der");
+    QCOMPARE(ran.exitCode, 4);
+    QVERIFY(ran.err.contains("--clear-key") && ran.err.contains("--encrypt"));
+    QCOMPARE(
+        folder.typed("keys new --platform photon --out unit.der --clear-key --encrypt").exitCode,
+        64);
+    QVERIFY(!folder.exists("unit.der") && !folder.exists("unit.der.pub.pem"));
+}
+
+void TstCommandLineKeys::newKey_neverOverwrites()
+{
+    const CommandFolder folder;
+    QVERIFY(folder.write("a.der", "precious"));
+    QVERIFY(folder.write("b.der.pub.pem", "precious"));
+    QCOMPARE(folder.typed("keys new --platform photon --out a.der --clear-key").exitCode, 4);
+    QCOMPARE(folder.typed("keys new --platform photon --out b.der --clear-key").exitCode, 4);
+    QCOMPARE(folder.read("a.der"), QByteArray("precious"));
+    QCOMPARE(folder.read("b.der.pub.pem"), QByteArray("precious"));
+    QVERIFY(!folder.exists("a.der.pub.pem") && !folder.exists("b.der"));
+    QCOMPARE(folder.typed("keys new --platform photon --out no/where.der --clear-key").exitCode, 2);
+}
+
+void TstCommandLineKeys::newKey_refusesPlatformsItDoesNotServe()
+{
+    const CommandFolder folder;
+    for (const char* platform : {"electron", "argon", "12"})
+        QCOMPARE(
+            folder.provost({"keys", "new", "--platform", platform, "--out", "k", "--clear-key"})
+                .exitCode,
+            2);
+    QVERIFY(!folder.exists("k"));
+}
+
+void TstCommandLineKeys::encryptedKey_opensWithItsPassphraseOnly()
+{
+    const CommandFolder folder;
+    QVERIFY(folder.write("words", "correct horse\n"));
+    const auto made =
+        folder.typed("keys new --platform photon --out unit.pem --encrypt --passphrase-file words");
+    QVERIFY2(made.exitCode == 0, made.err);
+    QVERIFY(!made.says("correct"));
+    QCOMPARE(folder.permissions("unit.pem"), kOwnerOnly);
+    QVERIFY(folder.read("unit.pem").startsWith("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
+    const QStringList open{"pkey", "-in", "unit.pem", "-pubout", "-passin"};
+    QCOMPARE(folder.run("openssl", open + QStringList{"pass:correct horse"}).out,
+             folder.read("unit.pem.pub.pem"));
+    QVERIFY(folder.run("openssl", open + QStringList{"pass:wrong"}).exitCode != 0);
+    const auto checked = folder.json({"keys", "check", "unit.pem", "--platform", "photon"});
+    QCOMPARE(checked.exitCode, 1);
+    QVERIFY(checked.last()["reason"].toString().contains("passphrase"));
+    QCOMPARE(checked.last()["bits"], QJsonValue(QJsonValue::Null));
+    QVERIFY(folder.write("empty", "\n"));
+    QCOMPARE(
+        folder.typed("keys new --platform photon --out k.pem --passphrase-file empty").exitCode,
+        64);
+}
+
+void TstCommandLineKeys::encryptedKey_takesThePassphraseFromTheTerminal()
+{
+    const CommandFolder folder;
+    QProcess terminal; // script(1) is the terminal
+    folder.prepare(terminal);
+    terminal.start("script", {"-qec", "provost keys new --platform photon --out unit.pem --encrypt",
+                              "/dev/null"});
+    QByteArray seen;
+    for (const char* prompt : {"Passphrase: ", "Once more: "}) {
+        QTRY_VERIFY_WITH_TIMEOUT((seen += terminal.readAll()).contains(prompt), kPatienceMs);
+        terminal.write("typed words\r");
+    }
+    const auto ended = CommandFolder::ended(terminal);
+    QCOMPARE(ended.exitCode, 0);
+    QVERIFY2(!(seen + ended.out).contains("typed words"), seen + ended.out);
+    QCOMPARE(
+        folder.run("openssl", {"pkey", "-in", "unit.pem", "-noout", "-passin", "pass:typed words"})
+            .exitCode,
+        0);
+    const auto nowhere = folder.run(
+        "setsid", {"-w", "provost", "keys", "new", "--platform", "6", "--out", "x", "--encrypt"});
+    QCOMPARE(nowhere.exitCode, 2);
+    QVERIFY(nowhere.err.contains("--passphrase-file"));
+}
+
+void TstCommandLineKeys::check_agreesWithFirmware_data()
+{
+    QTest::addColumn<QJsonObject>("shape");
+    const auto shapes = keyShapes();
+    for (const auto& each : shapes)
+        QTest::newRow(qPrintable(each.toObject()["name"].toString())) << each.toObject();
+}
+
+void TstCommandLineKeys::check_agreesWithFirmware()
+{
+    QFETCH(const QJsonObject, shape);
+    const CommandFolder folder;
+    const QByteArray der = QByteArray::fromHex(shape["der"].toString().toLatin1());
+    QVERIFY(folder.write("key.der", der));
+    const auto ran = folder.json({"keys", "check", "key.der", "--platform", "photon"});
+    const bool good = shape["deviceCompatible"].toBool();
+    QCOMPARE(ran.exitCode, good ? 0 : 1);
+    QCOMPARE(ran.last()["readable"].toBool(), good);
+    QCOMPARE(ran.last()["reason"].isNull(), good);
+    QCOMPARE(ran.last()["length"].toInteger(), der.size());
+    QCOMPARE(ran.last()["encoding"].toString(), "pkcs1");
+    const auto spki = QByteArray::fromHex(shape["publicSpkiDer"].toString().toLatin1());
+    if (good)
+        QCOMPARE(ran.last()["fingerprint"].toString(),
+                 QString(QCryptographicHash::hash(spki, QCryptographicHash::Sha256).toHex()));
+}
+
+void TstCommandLineKeys::check_tellsEncodingsApart_data()
+{
+    QTest::addColumn<QString>("make"); ///< shell words that write the file to stdout
+    QTest::addColumn<QString>("encoding");
+    QTest::addColumn<int>("exitCode");
+    const QString key = "openssl rsa -inform DER -in good.der 2>/dev/null";
+    QTest::newRow("pkcs1 in PEM") << "cat good.pem" << "pkcs1" << 0;
+    QTest::newRow("pkcs1 behind other text") << "echo label; cat good.pem" << "pkcs1" << 0;
+    QTest::newRow("pkcs8 in PEM") << key << "pkcs8" << 1;
+    QTest::newRow("pkcs8 in DER")
+        << "openssl pkcs8 -topk8 -nocrypt -inform DER -in good.der -outform DER" << "pkcs8" << 1;
+    QTest::newRow("encrypted") << key + " -aes128 -passout pass:words" << "pkcs8" << 1;
+    QTest::newRow("public") << key + " -pubout" << "spki" << 1;
+    QTest::newRow("EC") << "openssl ecparam -name prime256v1 -genkey -noout -outform DER" << "sec1"
+                        << 1;
+    QTest::newRow("RSA-2048") << "openssl genrsa -traditional 2048 2>/dev/null" << "pkcs1" << 1;
+    QTest::newRow("cut off") << "head -c 300 good.der" << "pkcs1" << 1;
+    QTest::newRow("blank slot") << "head -c 612 /dev/zero | tr '\\0' '\\377'" << "blank" << 1;
+    QTest::newRow("something else") << "head -c 700 /bin/true" << "unknown" << 1;
+    QTest::newRow("PEM without end") << "head -3 good.pem" << "unknown" << 1;
+}
+
+void TstCommandLineKeys::check_tellsEncodingsApart()
+{
+    QFETCH(const QString, make);
+    QFETCH(const QString, encoding);
+    QFETCH(const int, exitCode);
+    const CommandFolder folder;
+    const QByteArray good = derOf("minimal-611");
+    QVERIFY(folder.write("good.der", good));
+    QVERIFY(folder.write("good.pem", pem("RSA PRIVATE KEY", good)));
+    QVERIFY(folder.write("key", folder.run("bash", {"-c", make}).out));
+    const auto ran = folder.json({"keys", "check", "key", "--platform", "photon"});
+    QCOMPARE(ran.last()["encoding"].toString(), encoding);
+    QCOMPARE(ran.exitCode, exitCode);
+    QVERIFY(!ran.says(good.toBase64().mid(200, 24)) && !ran.says(good.toHex().mid(300, 24)));
+}
+
+} // namespace
+
+QTEST_GUILESS_MAIN(TstCommandLineKeys)
+#include "tst_command_line_keys.moc"

@@ -1,0 +1,313 @@
+// `run`, `unit`, `plan` and `db` as a script meets them: verdict lines, exit codes, rows.
+#include "support/command_line.h"
+
+using namespace provost::test;
+
+namespace {
+
+/// One slot with units of the demo's stock; `more` goes into each unit's table.
+QByteArray benchOf(const QByteArray& speed, const QByteArray& more, int count)
+{
+    return "[bench]\nname = \"test\"\nspeed = \"" + speed +
+           "\"\nmode_button = true\n[network]\nssid = \"Plant\"\npassword = "
+           "\"virtual-plant-wifi\"\n"
+           "security = 3\n[[slot]]\nnumber = 1\n[[slot.unit]]\nstock = \"1.5.2\"\n" +
+           more + "count = " + QByteArray::number(count) + "\n";
+}
+
+QJsonObject summary(int pass, int fail, int aborted, int error)
+{
+    return {{"event", "summary"}, {"pass", pass},       {"hold", 0},
+            {"fail", fail},       {"aborted", aborted}, {"error", error}};
+}
+
+class TstCommandLineRuns : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void run_passesUnitsAndSumsUp();
+    void run_failsAMislabelledUnit();
+    void run_takesTheLabelFromTheCommandLine();
+    void run_saysWhereTheSupplyEnds();
+    void run_interruptedHasAnAbortedVerdictOnRecord();
+    void run_printsForPeopleWithoutJson();
+    void run_refusesToBegin_data();
+    void run_refusesToBegin();
+    void run_refusesADatabaseInUse();
+    void run_keepsSecretsOutOfEverythingItWrites();
+    void unit_isFoundByIdLabelAndBeginning();
+    void unit_thatIsNotOnRecordIsAnError();
+    void verify_tellsIntactFromDamaged();
+    void verify_namesTheBadRow();
+    void plan_isCheckedAndShown();
+    void plan_withAMistakeNamesTheLine();
+};
+
+void TstCommandLineRuns::run_passesUnitsAndSumsUp()
+{
+    const CommandFolder folder;
+    const auto ran =
+        folder.json({"run", "--plan", "photon-full", "--simulate", "photon-quick", "--units", "3"});
+    QVERIFY2(ran.exitCode == 0, ran.err);
+    const auto lines = ran.lines();
+    QCOMPARE(lines.size(), 4);
+    QSet<QString> units;
+    for (qsizetype i = 0; i < 3; ++i) {
+        QStringList keys = lines[i].keys();
+        QCOMPARE(keys, (QStringList{"cause", "event", "run", "seconds", "simulated", "slot", "unit",
+                                    "verdict"}));
+        QCOMPARE(lines[i]["event"], QJsonValue("verdict"));
+        QCOMPARE(lines[i]["verdict"], QJsonValue("pass"));
+        QCOMPARE(lines[i]["cause"], QJsonValue(QJsonValue::Null));
+        QCOMPARE(lines[i]["simulated"], QJsonValue(true));
+        QVERIFY(lines[i]["run"].toInteger() > 0 && lines[i]["seconds"].toDouble() > 0);
+        units.insert(lines[i]["unit"].toString());
+        QCOMPARE(lines[i]["unit"].toString().size(), 24);
+    }
+    QCOMPARE(units.size(), 3);
+    QCOMPARE(ran.last(), summary(3, 0, 0, 0));
+    // Members stand in the order of the contract, for people and for grep.
+    QVERIFY(ran.out.startsWith("{\"event\":\"verdict\",\"slot\":"));
+    QVERIFY(ran.err.contains("/.local/state/provost/provost.db"));
+    const auto rows = folder.run("sqlite3", {folder.path(".local/state/provost/provost.db"),
+                                             "select count(*) from unit where state='pass'"});
+    QCOMPARE(rows.out.trimmed(), QByteArray("3"));
+}
+
+void TstCommandLineRuns::run_failsAMislabelledUnit()
+{
+    const CommandFolder folder;
+    QVERIFY(folder.write("bench.toml", benchOf("instant", "label = \"mislabelled\"\n", 1)));
+    const auto ran = folder.json({"run", "--simulate", "bench.toml", "--db", "line.db"});
+    QCOMPARE(ran.exitCode, 1);
+    QCOMPARE(ran.lines()[0]["verdict"], QJsonValue("fail"));
+    QCOMPARE(ran.lines()[0]["cause"], QJsonValue("F101"));
+    QCOMPARE(ran.last(), summary(0, 1, 0, 0));
+    QVERIFY(ran.err.contains("label"));
+}
+
+void TstCommandLineRuns::run_takesTheLabelFromTheCommandLine()
+{
+    const CommandFolder folder;
+    const auto ran = folder.json({"run", "--simulate", "photon-quick", "--slot", "5", "--label",
+                                  "0123456789abcdef01234567", "--db", "line.db"});
+    QCOMPARE(ran.exitCode, 1);
+    QCOMPARE(ran.lines()[0]["slot"], QJsonValue(5));
+    QCOMPARE(ran.lines()[0]["cause"], QJsonValue("F101"));
+}
+
+void TstCommandLineRuns::run_saysWhereTheSupplyEnds()
+{
+    const CommandFolder folder;
+    QVERIFY(folder.write("bench.toml", benchOf("instant", "", 1)));
+    const auto ran =
+        folder.json({"run", "--simulate", "bench.toml", "--units", "2", "--db", "line.db"});
+    QCOMPARE(ran.exitCode, 2);
+    QCOMPARE(ran.last(), summary(1, 0, 0, 0));
+    QVERIFY(ran.err.contains("1 unit of 2 not run"));
+}
+
+void TstCommandLineRuns::run_interruptedHasAnAbortedVerdictOnRecord()
+{
+    const CommandFolder folder;
+    QVERIFY(folder.write("bench.toml", benchOf("demo", "", 5)));
+    RunningCommand running(
+        folder, {"run", "--simulate", "bench.toml", "--units", "5", "--db", "line.db", "--json"});
+    // As soon as the run is on record, somewhere in its steps.
+    QTRY_VERIFY_WITH_TIMEOUT(
+        folder.run("sqlite3", {"line.db", "select count(*) from attempt"}).out.trimmed() > "0",
+        kPatienceMs);
+    const auto ended = running.interrupt();
+    QCOMPARE(ended.exitCode, 3);
+    QCOMPARE(ended.lines().size(), 2);
+    const auto verdict = ended.lines()[0];
+    QCOMPARE(verdict["verdict"], QJsonValue("aborted"));
+    QCOMPARE(ended.last(), summary(0, 0, 1, 0));
+    QVERIFY(ended.err.contains("not run: stopped"));
+    const auto row = folder.run(
+        "sqlite3", {"line.db", QString("select verdict || ' ' || (finished_utc is not null) from "
+                                       "run where run_id = %1")
+                                   .arg(verdict["run"].toInteger())});
+    QCOMPARE(row.out.trimmed(), QByteArray("aborted 1"));
+    QCOMPARE(folder.typed("db verify line.db").exitCode, 0);
+}
+
+void TstCommandLineRuns::run_printsForPeopleWithoutJson()
+{
+    const CommandFolder folder;
+    const auto ran = folder.typed("run --simulate photon-quick --units 2 --db line.db");
+    QCOMPARE(ran.exitCode, 0);
+    QVERIFY(ran.out.contains("PASS") && ran.out.contains("2 units · 2 PASS"));
+    QVERIFY(!ran.says("\x1B[")); // no progress in a pipe
+    const auto list = folder.typed("unit list --db line.db");
+    QVERIFY(list.out.contains("2 units") && list.out.contains("SIMULATED"));
+}
+
+void TstCommandLineRuns::run_refusesToBegin_data()
+{
+    QTest::addColumn<QString>("words");
+    QTest::addColumn<int>("exitCode");
+    QTest::addColumn<QString>("message");
+    QTest::newRow("no such bench") << "run --simulate nowhere.toml" << 2 << "nowhere.toml";
+    QTest::newRow("no such plan") << "run --plan nothing --simulate photon-quick" << 2 << "nothing";
+    QTest::newRow("no such station") << "run --station nowhere.toml" << 2 << "nowhere.toml";
+    QTest::newRow("database is a folder")
+        << "run --simulate photon-quick --db ." << 2 << "database";
+}
+
+void TstCommandLineRuns::run_refusesToBegin()
+{
+    QFETCH(const QString, words);
+    QFETCH(const int, exitCode);
+    QFETCH(const QString, message);
+    const CommandFolder folder;
+    const auto ran = folder.json(words.split(' '));
+    QVERIFY2(ran.exitCode == exitCode, ran.err);
+    QCOMPARE(ran.lines().size(), 1);
+    QCOMPARE(ran.last()["event"], QJsonValue("error"));
+    QVERIFY2(ran.err.contains(message.toUtf8()), ran.err);
+}
+
+void TstCommandLineRuns::run_refusesADatabaseInUse()
+{
+    const CommandFolder folder;
+    QVERIFY(folder.write("bench.toml", benchOf("demo", "", 1)));
+    RunningCommand first(folder, {"run", "--simulate", "bench.toml", "--db", "line.db", "--json"});
+    QTRY_VERIFY_WITH_TIMEOUT(
+        folder.run("sqlite3", {"line.db", "select count(*) from run"}).out.trimmed() == "1",
+        kPatienceMs);
+    const auto second = folder.json({"run", "--simulate", "bench.toml", "--db", "line.db"});
+    QCOMPARE(second.exitCode, 2);
+    QCOMPARE(second.last()["code"], QJsonValue("busy"));
+    // Those that only look are welcome beside it.
+    QCOMPARE(folder.typed("unit list --db line.db").exitCode, 0);
+    QCOMPARE(folder.typed("db verify line.db").exitCode, 0);
+    QCOMPARE(first.interrupt().exitCode, 3);
+}
+
+void TstCommandLineRuns::run_keepsSecretsOutOfEverythingItWrites()
+{
+    const CommandFolder folder;
+    const auto ran = folder.json({"run", "--simulate", "photon-quick", "--db", "line.db"});
+    QCOMPARE(ran.exitCode, 0);
+    const auto shown = folder.json({"unit", "show", "--db", "line.db"});
+    for (const char* secret : {"virtual-plant-wifi", "PRIVATE KEY", "30820"})
+        QVERIFY2(!ran.says(secret) && !shown.says(secret), secret);
+    const auto found =
+        folder.run("grep", {"-rlc", "--binary-files=text", "virtual-plant-wifi", folder.path("")});
+    QVERIFY2(found.out.isEmpty(), found.out);
+}
+
+void TstCommandLineRuns::unit_isFoundByIdLabelAndBeginning()
+{
+    const CommandFolder folder;
+    const auto ran =
+        folder.json({"run", "--simulate", "photon-quick", "--units", "2", "--db", "line.db"});
+    QCOMPARE(ran.exitCode, 0);
+    const QString id = ran.lines()[0]["unit"].toString();
+    const auto list = folder.json({"unit", "list", "--db", "line.db"});
+    QCOMPARE(list.lines().size(), 3);
+    QCOMPARE(list.last(), (QJsonObject{{"event", "units"}, {"count", 2}}));
+    const auto shown = folder.json({"unit", "show", id.left(10), "--db", "line.db"});
+    QCOMPARE(shown.exitCode, 0);
+    QCOMPARE(shown.lines().size(), 2);
+    const auto run = shown.lines()[0];
+    QCOMPARE(run["event"], QJsonValue("run"));
+    QCOMPARE(run["verdict"], QJsonValue("pass"));
+    QCOMPARE(run["plan"], QJsonValue("photon-full"));
+    QCOMPARE(run["plan_digest"].toString().size(), 64);
+    QVERIFY(run["steps"].toArray().size() >= 10 && !run["handshake"].toArray().isEmpty());
+    QCOMPARE(run["images"].toArray().size(), 4);
+    QCOMPARE(shown.last()["unit"].toString(), id);
+    QCOMPARE(shown.last()["state"], QJsonValue("pass"));
+    QCOMPARE(shown.last()["key"].toString().size(), 64);
+    QCOMPARE(shown.last()["cause"], QJsonValue(QJsonValue::Null));
+    const auto text = folder.provost({"unit", "show", id, "--db", "line.db"});
+    QVERIFY(text.out.contains("PASS") && text.out.contains("SIMULATED"));
+    QVERIFY(text.out.contains("hello"));
+}
+
+void TstCommandLineRuns::unit_thatIsNotOnRecordIsAnError()
+{
+    const CommandFolder folder;
+    QCOMPARE(folder.json({"unit", "list", "--db", "no.db"}).exitCode, 2);
+    QVERIFY(!folder.exists("no.db"));
+    QCOMPARE(folder.json({"run", "--simulate", "photon-quick", "--db", "line.db"}).exitCode, 0);
+    const auto unknown = folder.json({"unit", "show", "ffffffff", "--db", "line.db"});
+    QCOMPARE(unknown.exitCode, 2);
+    QCOMPARE(unknown.last()["code"], QJsonValue("not-found"));
+    QVERIFY(unknown.err.contains("ffffffff"));
+}
+
+void TstCommandLineRuns::verify_tellsIntactFromDamaged()
+{
+    const CommandFolder folder;
+    QCOMPARE(folder.json({"run", "--simulate", "photon-quick", "--db", "line.db"}).exitCode, 0);
+    const auto intact = folder.json({"db", "verify", "line.db"});
+    QCOMPARE(intact.exitCode, 0);
+    QCOMPARE(intact.last()["ok"], QJsonValue(true));
+    const auto missing = folder.json({"db", "verify", "no.db"});
+    QCOMPARE(missing.exitCode, 2);
+    QVERIFY(!folder.exists("no.db"));
+    QVERIFY(folder.write("text.db", QByteArray("not a database at all\n").repeated(300)));
+    const auto text = folder.json({"db", "verify", "text.db"});
+    QCOMPARE(text.exitCode, 1);
+    QCOMPARE(text.last()["row"], QJsonValue(QJsonValue::Null));
+    QVERIFY(text.last()["reason"].toString().contains("not a database"));
+    QCOMPARE(folder.run("sqlite3", {"line.db", "pragma wal_checkpoint(truncate)"}).exitCode, 0);
+    QByteArray content = folder.read("line.db");
+    content.replace(8192, 4096, QByteArray(4096, '\x5A'));
+    QVERIFY(folder.write("torn.db", content));
+    QCOMPARE(folder.json({"db", "verify", "torn.db"}).exitCode, 1);
+}
+
+void TstCommandLineRuns::verify_namesTheBadRow()
+{
+    const CommandFolder folder;
+    QVERIFY(folder.write("bench.toml", benchOf("instant", "label = \"mislabelled\"\n", 1)));
+    QCOMPARE(folder.json({"run", "--simulate", "bench.toml", "--db", "line.db"}).exitCode, 1);
+    QCOMPARE(folder
+                 .run("sqlite3", {"line.db", "drop trigger run_verdict_is_final; "
+                                             "update run set verdict = 'pass', cause = ''"})
+                 .exitCode,
+             0);
+    const auto ran = folder.json({"db", "verify", "line.db"});
+    QCOMPARE(ran.exitCode, 1);
+    QCOMPARE(ran.last()["event"], QJsonValue("verify"));
+    QCOMPARE(ran.last()["table"], QJsonValue("run"));
+    QCOMPARE(ran.last()["row"], QJsonValue(1));
+    QVERIFY(!ran.last()["reason"].toString().isEmpty());
+}
+
+void TstCommandLineRuns::plan_isCheckedAndShown()
+{
+    const CommandFolder folder;
+    const auto checked = folder.json({"plan", "check", "photon-full"});
+    QCOMPARE(checked.exitCode, 0);
+    QCOMPARE(checked.last()["ok"], QJsonValue(true));
+    const auto shown = folder.json({"plan", "show", "photon-full"});
+    QCOMPARE(shown.exitCode, 0);
+    const auto steps = shown.last()["steps"].toInt() + shown.last()["teardown"].toInt();
+    QCOMPARE(shown.lines().size(), steps + 1);
+    QCOMPARE(shown.lines()[0]["use"], QJsonValue("identify"));
+    QCOMPARE(folder.json({"plan", "check", "nothing.toml"}).exitCode, 2);
+}
+
+void TstCommandLineRuns::plan_withAMistakeNamesTheLine()
+{
+    const CommandFolder folder;
+    QFile original(PROVOST_SOURCE_DIR "/stations/plans/photon-full.toml");
+    QVERIFY(original.open(QIODevice::ReadOnly));
+    QByteArray plan = original.readAll();
+    QVERIFY(folder.write("wrong.toml", plan.replace("use = \"identify\"", "use = \"divine\"")));
+    const auto ran = folder.json({"plan", "check", "wrong.toml"});
+    QCOMPARE(ran.exitCode, 1);
+    QCOMPARE(ran.last()["ok"], QJsonValue(false));
+    QVERIFY2(ran.last()["reason"].toString().contains("wrong.toml:"), ran.out);
+    QVERIFY(ran.err.contains("divine"));
+}
+
+} // namespace
+
+QTEST_GUILESS_MAIN(TstCommandLineRuns)
+#include "tst_command_line_runs.moc"
