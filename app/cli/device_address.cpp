@@ -19,6 +19,8 @@ namespace provost::cli {
 
 namespace {
 
+constexpr std::chrono::seconds kArrival{10}; // protocol sheet 6.4
+
 Unexpected badAddress(const std::string& address)
 {
     return fail(Errc::InvalidArgument, Blame::Operator,
@@ -27,7 +29,9 @@ Unexpected badAddress(const std::string& address)
                        "or sim:BENCH#SLOT"));
 }
 
-Result<AddressedBus> openSimulated(const std::string& bench, std::optional<int> onlySlot)
+/// Puts a unit into the slot, or into every slot, and waits until it is on the bus.
+Result<AddressedBus> openSimulated(const std::string& bench, std::optional<int> onlySlot,
+                                   const OpContext& op)
 {
     AddressedBus bus;
     bus.bench = TRY(sim::Bench::load(fileOf(bench, dataFolders().benches)));
@@ -42,6 +46,10 @@ Result<AddressedBus> openSimulated(const std::string& bench, std::optional<int> 
     }
     bus.usb = &bus.bench->usb();
     bus.serial = &bus.bench->serial();
+    for (const auto& slot : bus.bench->slots()) {
+        if (bus.bench->present(slot.number))
+            TRY(bus.usb->waitFor(slot.port, {}, op.within(kArrival)));
+    }
     return bus;
 }
 
@@ -53,14 +61,14 @@ Result<AddressedDevice> findSimulated(const std::string& address, const OpContex
     if (hash == std::string::npos || hash + 1 == address.size() ||
         std::from_chars(address.data() + hash + 1, end, slot).ptr != end)
         return badAddress(address);
-    auto bus = TRY(openSimulated(address.substr(4, hash - 4), slot));
+    auto bus = TRY(openSimulated(address.substr(4, hash - 4), slot, op));
     AddressedDevice device{std::move(bus), {}};
     const auto slots = device.bench->slots();
     const auto found = std::ranges::find(slots, slot, &sim::BenchSlot::number);
     if (found == slots.end())
         return fail(Errc::InvalidArgument, Blame::Operator,
                     concat("find ", address, ": the bench has slots 1 to ", slots.size()));
-    device.info = TRY(device.usb->waitFor(found->port, {}, op.within(std::chrono::seconds(10))));
+    device.info = TRY(device.usb->waitFor(found->port, {}, op.within(kArrival)));
     return device;
 }
 
@@ -92,10 +100,10 @@ std::string deviceNotes()
            "        sim:BENCH#SLOT         a new unit on a virtual bench by path or id";
 }
 
-Result<AddressedBus> openBus(const std::string& address)
+Result<AddressedBus> openBus(const std::string& address, const OpContext& op)
 {
     if (address.starts_with("sim:") && address.find('#') == std::string::npos)
-        return openSimulated(address.substr(4), {});
+        return openSimulated(address.substr(4), {}, op);
     AddressedBus bus;
     if (address.starts_with("usbip:")) {
         const auto server = TRY(parseUsbIpAddress(address));
@@ -126,7 +134,7 @@ Result<AddressedDevice> findDevice(const std::string& address, const OpContext& 
         return badAddress(address);
     if (remote && TRY(parseUsbIpAddress(address)).busId.empty())
         return badAddress(address);
-    auto bus = TRY(openBus(remote ? address : std::string{}));
+    auto bus = TRY(openBus(remote ? address : std::string{}, op));
     AddressedDevice device{std::move(bus), {}};
     const auto all = TRY(device.usb->enumerate());
     const auto fits = [&](const UsbDeviceInfo& info) { return matches(info, address); };

@@ -27,7 +27,7 @@ struct AddressedBus {
 };
 
 /// This computer (empty address), `usbip:HOST:PORT`, or `sim:BENCH` with a unit in every slot.
-Result<AddressedBus> openBus(const std::string& address);
+Result<AddressedBus> openBus(const std::string& address, const OpContext& op);
 
 struct AddressedDevice : AddressedBus {
     UsbDeviceInfo info{};

@@ -97,8 +97,8 @@ Result<> list(const Arguments& arguments)
     const SystemClock clock;
     const StopSignal stop;
     const auto op = commandContext(clock, kBudget, nullptr, stop);
-    const auto bus =
-        TRY(openBus(arguments.positionals().empty() ? std::string{} : arguments.positionals()[0]));
+    const auto bus = TRY(
+        openBus(arguments.positionals().empty() ? std::string{} : arguments.positionals()[0], op));
     const auto found = TRY(listOn(*bus.usb, op));
     for (const auto& device : found)
         print(device, arguments.has("json"));

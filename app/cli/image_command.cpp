@@ -14,7 +14,9 @@ Exit inspect(const Arguments& arguments)
     const auto inspection = inspectFile(arguments.positionals()[0]);
     if (!inspection) {
         const Exit code = report(inspection.error(), arguments);
-        return inspection.error().code == Errc::InvalidData ? Exit::Fail : code;
+        std::error_code ignored;
+        const bool isFile = std::filesystem::is_regular_file(arguments.positionals()[0], ignored);
+        return inspection.error().code == Errc::InvalidData && isFile ? Exit::Fail : code;
     }
     std::string text = arguments.has("json") ? toJson(*inspection) : toText(*inspection);
     if (text.ends_with('\n'))

@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "core/text.h"
+#include "crypto/secret_bytes.h"
 
 #include <QCoreApplication>
 #include <iostream>
@@ -10,6 +11,7 @@ using namespace provost::cli;
 
 int main(int argc, char** argv)
 {
+    provost::keepMemoryPrivate();
     StopSignal::blockSignals(); // before the first thread
     const QCoreApplication application(argc, argv);
     QCoreApplication::setApplicationName("provost");

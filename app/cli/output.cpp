@@ -10,6 +10,7 @@
 #include <csignal>
 #include <ctime>
 #include <iostream>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 namespace provost::cli {
@@ -150,6 +151,12 @@ std::string shownTime(std::string_view utc)
 std::string orDash(std::string_view text)
 {
     return std::string(text.empty() ? "-" : text);
+}
+
+std::size_t terminalColumns()
+{
+    winsize size{};
+    return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
 }
 
 double roundedTo(int decimals, double value)

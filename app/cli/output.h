@@ -35,6 +35,8 @@ std::string counted(std::size_t count, std::string_view noun);
 /// `2026-11-21 05:04:49` of an ISO time; `-` where it is empty.
 std::string shownTime(std::string_view utc);
 std::string orDash(std::string_view text);
+/// Of the terminal at stderr; 80 where it does not say.
+std::size_t terminalColumns();
 double roundedTo(int decimals, double value);
 
 /// What may hold keys: read into wiped memory.

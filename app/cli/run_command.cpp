@@ -107,11 +107,27 @@ private:
         if (m_percent[moved.slot] == percent)
             return;
         m_percent[moved.slot] = percent;
-        std::string line;
-        for (const auto& [slot, done] : m_percent)
-            line += concat(line.empty() ? "" : "  ", slot.value, ":", done, "%");
-        std::cerr << "\r\033[K" << line << "  " << moved.phase << std::flush;
+        // Cut to the width of the terminal: a line that wraps cannot be taken back.
+        std::cerr << "\r\033[K" << progressLine(moved.phase).substr(0, terminalColumns() - 1)
+                  << std::flush;
         m_lineShown = true;
+    }
+
+    std::string progressLine(std::string_view phase) PROVOST_REQUIRES(m_mutex)
+    {
+        constexpr int kWidth = 10;
+        constexpr std::size_t kSlotsWithBars = 3;
+        std::string line;
+        for (const auto& [slot, done] : m_percent) {
+            line += concat(line.empty() ? "" : "   ", slot.value, " ");
+            if (m_percent.size() <= kSlotsWithBars) {
+                std::string bar(static_cast<std::size_t>(done * kWidth / 100), '#');
+                bar.resize(kWidth, '.');
+                line += concat("[", bar, "] ");
+            }
+            line += rightIn(4, concat(done, "%"));
+        }
+        return m_percent.size() == 1 ? concat(line, "  ", phase) : line;
     }
 
     void print(const RunFinished& finished)

@@ -17,8 +17,12 @@ constexpr int kDfuBaud = 14400; // particle-devices 7.2
 
 Result<> list(const Arguments& arguments)
 {
-    const auto bus =
-        TRY(openBus(arguments.positionals().empty() ? std::string{} : arguments.positionals()[0]));
+    const SystemClock clock;
+    const StopSignal stop;
+    const auto op = commandContext(clock, kBudget, nullptr, stop);
+    const std::string where =
+        arguments.positionals().empty() ? std::string{} : arguments.positionals()[0];
+    const auto bus = TRY(openBus(where, op));
     const auto ports = TRY(bus.serial->enumerate());
     for (const auto& port : ports) {
         const std::string device = port.usb ? toText(*port.usb) : std::string{};
@@ -161,8 +165,7 @@ std::vector<Command> serialCommands()
              .maxPositionals = 1,
              .example = "provost serial list sim:photon-quick",
              .run = [](const Arguments& a) { return reportIfFailed(list(a), a); },
-             .notes = busNotes(),
-             .looksOnly = true},
+             .notes = busNotes()},
             {.path = "serial identify",
              .summary = "Asks a unit in listening mode for its id, versions and modules",
              .positionals = "PORT",

@@ -114,7 +114,7 @@ std::vector<RunRecord> HostCommands::runsOf(const std::string& deviceId)
 
 ShiftCounts HostCommands::counts()
 {
-    const auto counts = m_host.journal().counts(shiftBegin());
+    const auto counts = m_host.journal().counts(shiftBegin(), m_host.bench() != nullptr);
     return counts ? *counts : ShiftCounts{};
 }
 

@@ -1,5 +1,6 @@
 // The desktop program of the station.
 #include "core/text.h"
+#include "crypto/secret_bytes.h"
 #include "gui/host_commands.h"
 #include "gui/main_window.h"
 #include "models/engine_bridge.h"
@@ -7,10 +8,13 @@
 #include <QApplication>
 #include <QCommandLineParser>
 #include <QSocketNotifier>
+#include <algorithm>
 #include <csignal>
 #include <iostream>
 #include <pthread.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 using namespace provost;
@@ -66,8 +70,45 @@ HostOptions optionsFrom(const QCoreApplication& application)
 
 } // namespace
 
+/// Qt aborts where it finds no display; a station says it in a sentence.
+bool displayIsThere()
+{
+    const auto named = [](const char* variable) {
+        const QByteArray value = qgetenv(variable);
+        return value.isEmpty() ? std::string() : value.toStdString();
+    };
+    if (!named("QT_QPA_PLATFORM").empty() || !named("WAYLAND_DISPLAY").empty())
+        return true;
+    const std::string display = named("DISPLAY");
+    if (display.empty() || display.front() != ':')
+        return !display.empty(); // another host's: only trying tells
+    const std::string number = display.substr(1, display.find('.') - 1);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const std::string path = "/tmp/.X11-unix/X" + number;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool there = connect(probe, reinterpret_cast<const sockaddr*>(&address), // NOLINT: POSIX
+                               sizeof address) == 0;
+    close(probe);
+    return there;
+}
+
 int main(int argc, char** argv)
 {
+    keepMemoryPrivate();
+    const auto asks = [argc, argv](std::string_view word) {
+        return std::find(argv + 1, argv + argc, word) != argv + argc;
+    };
+    if (!displayIsThere()) {
+        if (!asks("--help") && !asks("-h") && !asks("--version") && !asks("-v")) {
+            std::cerr << "provost-station: there is no display here; provost run does the same "
+                         "without one"
+                      << std::endl;
+            return 2;
+        }
+        qputenv("QT_QPA_PLATFORM", "offscreen");
+    }
     const int signals = stopSignals(); // before the first thread
     const QApplication application(argc, argv);
     QApplication::setApplicationName("provost-station");
@@ -87,6 +128,7 @@ int main(int argc, char** argv)
         const QSocketNotifier stopped(signals, QSocketNotifier::Read);
         QObject::connect(&stopped, &QSocketNotifier::activated, &window,
                          [] { QApplication::quit(); });
+        (*host)->watchSlots();
         window.showMaximized();
         if ((*host)->bench() != nullptr)
             commands.startAll();

@@ -6,6 +6,7 @@
 #include "config/load_station.h"
 #include "core/text.h"
 #include "device/particle_unit.h"
+#include "host/slot_watcher.h"
 #include "steps/register_all_steps.h"
 #include "transport/libserialport_ports.h"
 #include "transport/libusb_bus.h"
@@ -77,11 +78,13 @@ struct Host::Impl {
     std::unique_ptr<LibusbBus> usb{};
     std::unique_ptr<LibserialportPorts> serial{};
     std::map<SlotId, UsbPortPath> ports{};
+    std::map<SlotId, std::string> off{}; ///< why
     std::unique_ptr<CloudService> cloud{};
     std::unique_ptr<HttpProvisioningClient> client{};
     std::unique_ptr<LocalHandshakeServer> handshakes{};
     std::unique_ptr<OutboxSender> outbox{};
     std::unique_ptr<StationEngine> engine{};
+    std::unique_ptr<SlotWatcher> watcher{};
 
     Result<> openRecords(const HostOptions& options);
     Result<> openBench(const HostOptions& options, const DataFolders& folders);
@@ -126,21 +129,13 @@ Result<> Host::Impl::openHardware()
 {
     usb = TRY(LibusbBus::create());
     serial = std::make_unique<LibserialportPorts>();
-    // The controller's path is known only from a device on it: slots are matched by their text.
-    const auto present = TRY(usb->enumerate());
     for (const auto& slot : station.slots) {
-        const auto found = std::ranges::find_if(present, [&](const UsbDeviceInfo& info) {
-            return toText(info.port) == "usb:" + slot.usb;
-        });
-        if (found == present.end())
-            return Unexpected(Error{.code = Errc::NotFound,
-                                    .blame = Blame::Fixture,
-                                    .message = concat("find slot ", slot.slot.value, " at usb:",
-                                                      slot.usb, ": no device is plugged in there"),
-                                    .frames = {},
-                                    .native = {},
-                                    .cause = "C010"});
-        ports.emplace(slot.slot, found->port);
+        auto path = LibusbBus::portPath(slot.usb);
+        if (!path)
+            return Unexpected(withCause(std::move(path).error(), "C042"));
+        ports.emplace(slot.slot, *path);
+        if (!slot.enabled)
+            off.emplace(slot.slot, slot.why);
     }
     return {};
 }
@@ -276,7 +271,21 @@ Result<> Host::start(SlotId slot, const std::string& label)
     if (!m_impl->ports.contains(slot))
         return fail(Errc::InvalidArgument, Blame::Operator,
                     concat("start slot ", slot.value, ": the station has no such slot"));
+    if (m_impl->off.contains(slot))
+        return fail(Errc::Denied, Blame::Operator,
+                    concat("start slot ", slot.value, ": it is off: ", m_impl->off[slot]));
     return m_impl->engine->start(slot, label, m_impl->plan);
+}
+
+void Host::watchSlots()
+{
+    for (const auto& [slot, why] : m_impl->off)
+        m_impl->events.post(
+            SlotChanged{.slot = slot, .availability = SlotAvailability::Off, .why = why});
+    if (m_impl->bench || m_impl->watcher)
+        return; // the bench's operator says himself what he takes out
+    m_impl->watcher = std::make_unique<SlotWatcher>(*m_impl->usb, *m_impl->engine, m_impl->events,
+                                                    m_impl->clock, m_impl->ports);
 }
 
 } // namespace provost

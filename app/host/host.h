@@ -42,6 +42,8 @@ public:
     std::filesystem::path database() const;
     std::vector<SlotId> slots() const;
     Result<> start(SlotId slot, const std::string& label);
+    /// From here on says which slots are off and when a unit leaves its nest; for screens.
+    void watchSlots();
 
 private:
     struct Impl;

@@ -76,8 +76,9 @@ void ScanRouter::warn(const QString& what)
 QString ScanRouter::prompt() const
 {
     const auto slot = m_slots.nextFree();
-    return slot ? tr("Scan a label to start slot %1").arg(slot->value)
-                : tr("No free slot: take a unit out");
+    return slot                    ? tr("Scan a label to start slot %1").arg(slot->value)
+           : m_slots.anyFinished() ? tr("No free slot: take a unit out")
+                                   : tr("All slots are working");
 }
 
 void ScanRouter::tick()

@@ -330,6 +330,13 @@ bool SlotModel::isFree(const Entry& entry)
     return !entry.run || (entry.run->finished && entry.unitGone);
 }
 
+bool SlotModel::anyFinished() const
+{
+    return std::ranges::any_of(m_entries, [](const Entry& entry) {
+        return entry.run && entry.run->finished && !entry.unitGone;
+    });
+}
+
 SlotState SlotModel::stateOf(SlotId slot) const
 {
     const Entry* entry = find(slot);

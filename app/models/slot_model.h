@@ -74,6 +74,8 @@ public:
     std::optional<SlotId> slotWithLabel(const std::string& label) const;
     /// The first slot that a scan may start.
     std::optional<SlotId> nextFree() const;
+    /// A unit with its verdict is still in its nest.
+    bool anyFinished() const;
     int busyCount() const;
     QModelIndex indexOf(SlotId slot) const;
 

@@ -6,6 +6,9 @@
 
 #include <openssl/crypto.h>
 
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
 namespace provost {
 
 namespace {
@@ -67,6 +70,15 @@ void wipe(ByteSpan bytes)
 {
     if (!bytes.empty())
         OPENSSL_cleanse(bytes.data(), bytes.size());
+}
+
+void keepMemoryPrivate()
+{
+    const rlimit none{.rlim_cur = 0, .rlim_max = 0};
+    setrlimit(RLIMIT_CORE, &none);
+#if !defined(__SANITIZE_ADDRESS__) // the leak checker attaches itself at exit
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
 }
 
 } // namespace provost

@@ -36,6 +36,10 @@ private:
     std::size_t m_size = 0;
 };
 
+/// No core dumps and no foreign debugger: what a process holds of keys stays in it. For the first
+/// line of a program.
+void keepMemoryPrivate();
+
 /// Overwrites memory in a way the compiler keeps.
 void wipe(ByteSpan bytes);
 

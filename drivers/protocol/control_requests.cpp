@@ -14,6 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr int kNotSupported = -120; // device-os SYSTEM_ERROR_NOT_SUPPORTED
 constexpr std::uint8_t kVendorIn = 0xC0;
 constexpr std::uint8_t kVendorOut = 0x40;
 constexpr std::uint8_t kRawRequest = 0x50; // particle-devices 1.3, raw form
@@ -163,8 +164,10 @@ private:
         TRY(expectOk(reply));
         if (reply.result < 0) {
             m_id.reset();
-            return fail(Errc::Denied, Blame::Unit,
-                        concat(what(), ": the unit answers ", reply.result), reply.result);
+            // −120 is the firmware's "not supported": a request that this version does not know.
+            return fail(reply.result == kNotSupported ? Errc::Unsupported : Errc::Denied,
+                        Blame::Unit, concat(what(), ": the unit answers ", reply.result),
+                        reply.result);
         }
         return receive(reply.size);
     }

@@ -1,5 +1,7 @@
 #include "transport/libusb_bus.h"
 
+#include "transport/usb_sysfs_p.h"
+
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "transport/libusb_context_p.h"
@@ -278,6 +280,15 @@ Result<std::unique_ptr<LibusbBus>> LibusbBus::create()
 LibusbBus::LibusbBus(std::shared_ptr<Context> context) : m_context(std::move(context)) {}
 
 LibusbBus::~LibusbBus() = default;
+
+Result<UsbPortPath> LibusbBus::portPath(std::string_view busAndPorts)
+{
+    auto path = sysfs::portOfName(busAndPorts);
+    if (!path)
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("USB port \"", busAndPorts, "\": must be like 1-2.3, bus and ports"));
+    return std::move(*path);
+}
 
 Result<std::vector<UsbDeviceInfo>> LibusbBus::enumerate()
 {

@@ -9,6 +9,9 @@ namespace provost {
 class LibusbBus final : public UsbBus {
 public:
     static Result<std::unique_ptr<LibusbBus>> create();
+    /// The place that `1-2.3` names, whether or not a device is plugged in there.
+    /// @returns InvalidArgument  not of that form
+    static Result<UsbPortPath> portPath(std::string_view busAndPorts);
     ~LibusbBus() override;
 
     /// Hubs are left out.

@@ -57,6 +57,16 @@ std::string controllerOfBus(unsigned bus)
     return path.empty() ? name : path;
 }
 
+std::optional<UsbPortPath> portOfName(std::string_view name)
+{
+    unsigned bus = 0;
+    const auto [next, error] = std::from_chars(name.data(), name.data() + name.size(), bus);
+    const auto ports = portsOfName(name);
+    if (error != std::errc{} || next != name.data() + name.find('-') || !ports || ports->empty())
+        return std::nullopt;
+    return UsbPortPath{.controller = controllerOfBus(bus), .ports = *ports};
+}
+
 std::optional<UsbPortPath> portOfTty(const std::string& ttyName)
 {
     std::string path = resolved(concat("/sys/class/tty/", ttyName, "/device"));

@@ -10,6 +10,8 @@ namespace provost::sysfs {
 
 /// `/sys/devices/pci…/usb1` of bus 1; `usb1` where the tree does not show it.
 std::string controllerOfBus(unsigned bus);
+/// The place that `1-2.3` names; empty where it is not of that form.
+std::optional<UsbPortPath> portOfName(std::string_view name);
 /// The port of the USB device above a tty: `ttyACM0`. Empty: not on USB.
 std::optional<UsbPortPath> portOfTty(const std::string& ttyName);
 /// Serial number as the kernel read it when the device came: no transfer, no permission needed.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 namespace provost {
 
@@ -33,6 +34,29 @@ Unexpected badAddress(const std::string& text)
 {
     return fail(Errc::InvalidArgument, Blame::Operator,
                 concat("address \"", text, "\": must be usbip:HOST:PORT/BUSID"));
+}
+
+/// "1-2.3" as {1, 2, 3}; nothing where writing it again would give another text.
+std::optional<std::vector<std::uint8_t>> portsOf(const std::string& busId)
+{
+    std::vector<std::uint8_t> ports;
+    const char* at = busId.data();
+    const char* const end = at + busId.size();
+    while (true) {
+        std::uint8_t port = 0;
+        const auto [next, error] = std::from_chars(at, end, port);
+        if (error != std::errc{} || (*at == '0' && next != at + 1))
+            return std::nullopt;
+        ports.push_back(port);
+        if (next == end)
+            break;
+        if (*next != (ports.size() == 1 ? '-' : '.'))
+            return std::nullopt;
+        at = next + 1;
+    }
+    if (ports.size() < 2)
+        return std::nullopt;
+    return ports;
 }
 
 class UsbIpDeviceHandle final : public UsbDevice {
@@ -184,6 +208,14 @@ Result<UsbIpAddress> parseUsbIpAddress(const std::string& text)
     return address;
 }
 
+UsbPortPath portPathOf(const UsbIpAddress& address)
+{
+    const std::string server = UsbIpServerName{.host = address.host, .port = address.port}.text();
+    if (auto ports = portsOf(address.busId))
+        return {.controller = server, .ports = std::move(*ports)};
+    return {.controller = concat(server, "/", address.busId)};
+}
+
 Result<std::unique_ptr<UsbIpBus>> UsbIpBus::create(const std::string& host, std::uint16_t port)
 {
     if (host.empty() || port == 0 || host.find('/') != std::string::npos)
@@ -223,21 +255,22 @@ Result<std::unique_ptr<UsbDevice>> UsbIpBus::open(const UsbDeviceInfo& which)
 Result<UsbDeviceInfo> UsbIpBus::waitFor(const UsbPortPath& port, std::span<const UsbId> anyOf,
                                         const OpContext& op)
 {
-    const auto attempt = [&port] { return concat("wait for a device at ", toText(port)); };
+    std::optional<Error> unreachable;
     while (true) {
-        if (auto ready = op.checkpoint(); !ready)
-            return Unexpected(inFrame(std::move(ready).error(), attempt()));
+        if (auto ready = op.checkpoint(); !ready) {
+            // Out of time: where the server could not be asked, that is what to report.
+            const bool explained = unreachable && ready.error().code == Errc::Timeout;
+            return Unexpected(inFrame(explained ? *unreachable : std::move(ready).error(),
+                                      concat("wait for a device at ", toText(port))));
+        }
         auto found = m_hub->look(port, anyOf, op);
         if (found && *found)
             return std::move(**found);
-        auto slept = op.sleepFor(kLookAgain);
-        if (slept)
-            continue;
-        // Out of time: where the server cannot be reached, that is what to report.
-        const bool cause =
-            !found && found.error().code != Errc::Timeout && slept.error().code != Errc::Cancelled;
-        return Unexpected(
-            inFrame(cause ? std::move(found).error() : std::move(slept).error(), attempt()));
+        if (found)
+            unreachable.reset();
+        else if (found.error().code != Errc::Timeout)
+            unreachable = std::move(found).error();
+        static_cast<void>(op.sleepFor(kLookAgain)); // its end is the checkpoint's
     }
 }
 

@@ -15,6 +15,8 @@ struct UsbIpAddress {
 };
 /// @returns InvalidArgument  not of that form
 Result<UsbIpAddress> parseUsbIpAddress(const std::string& text);
+/// Where that device is, or will be: toText() of it is the address again, with host and port.
+UsbPortPath portPathOf(const UsbIpAddress& address);
 
 /// The port path of a device is `usbip:HOST:PORT` and the numbers of its bus id, so that toText()
 /// gives its address. An open device is imported: no other client can use it meanwhile. Opened

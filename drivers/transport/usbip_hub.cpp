@@ -2,10 +2,10 @@
 
 #include "core/text.h"
 #include "transport/tcp_stream.h"
+#include "transport/usbip_bus.h"
 #include "transport/usbip_cdc_p.h"
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 
 namespace provost {
@@ -33,36 +33,11 @@ bool hasSerialPort(const usbip::DeviceRecord& record)
     });
 }
 
-/// "1-2.3" as {1, 2, 3}; nothing where writing it again would give another text.
-std::optional<std::vector<std::uint8_t>> portsOf(const std::string& busId)
-{
-    std::vector<std::uint8_t> ports;
-    const char* at = busId.data();
-    const char* const end = at + busId.size();
-    while (true) {
-        std::uint8_t port = 0;
-        const auto [next, error] = std::from_chars(at, end, port);
-        if (error != std::errc{} || (*at == '0' && next != at + 1))
-            return std::nullopt;
-        ports.push_back(port);
-        if (next == end)
-            break;
-        if (*next != (ports.size() == 1 ? '-' : '.'))
-            return std::nullopt;
-        at = next + 1;
-    }
-    if (ports.size() < 2)
-        return std::nullopt;
-    return ports;
-}
-
 } // namespace
 
 UsbPortPath UsbIpHub::portOf(const std::string& busId) const
 {
-    if (auto ports = portsOf(busId))
-        return {.controller = m_server.text(), .ports = std::move(*ports)};
-    return {.controller = concat(m_server.text(), "/", busId)};
+    return portPathOf({.host = m_server.host, .port = m_server.port, .busId = busId});
 }
 
 std::string UsbIpHub::busIdOf(const UsbPortPath& port) const

@@ -129,7 +129,10 @@ public:
         const MutexLock lock(m_mutex);
         m_held.erase(connection.number);
         for (const PageRef& page : m_pages) {
-            if (connection.deviceId.empty())
+            // Who gave no readable id may be anybody: it counts only where one unit is awaited.
+            if (connection.deviceId.empty() && m_pages.size() > 1)
+                page->nameless.reset();
+            else if (connection.deviceId.empty())
                 page->nameless = report;
             else if (page->deviceId == connection.deviceId)
                 keep(*page, judged(*page, report, onFile));

@@ -190,6 +190,33 @@ private:
     bool m_demo = false;
 };
 
+/// What no plan may leave out or put in another order, because of the traps of particle-devices 13.
+constexpr std::array<std::string_view, 12> kOrder{
+    "identify",          "clear-credentials", "backup-dct",     "flash-image",
+    "update-bootloader", "device-key",        "server-key",     "prove-keys",
+    "register",          "give-credentials",  "live-handshake", "shipping-state"};
+
+Result<> checkOrder(const std::vector<StepSpec>& steps, const std::string& where)
+{
+    if (steps.empty() || steps.back().use != kOrder.back())
+        return fail(Errc::InvalidData, Blame::Operator,
+                    concat(steps.empty() ? where : steps.back().where,
+                           ": the last step must prove the shipping state (use = \"", kOrder.back(),
+                           "\")"));
+    auto from = steps.begin();
+    for (const auto wanted : kOrder) {
+        const auto found = std::find_if(
+            from, steps.end(), [wanted](const StepSpec& step) { return step.use == wanted; });
+        if (found == steps.end())
+            return fail(Errc::InvalidData, Blame::Operator,
+                        concat(from == steps.end() ? where : from->where, ": step \"", wanted,
+                               "\" is missing from here on; without it a unit could leave "
+                               "unproved"));
+        from = found + 1;
+    }
+    return {};
+}
+
 } // namespace
 
 Result<PlatformSpec> loadPlatform(const std::filesystem::path& file)
@@ -279,10 +306,8 @@ Result<std::shared_ptr<const TestPlan>> loadPlan(const std::string& idOrPath,
     plan->steps = TRY(stepSpecs(document, "step", steps));
     plan->teardown = TRY(stepSpecs(document, "teardown", steps));
     TRY(document.finish());
-    if (plan->steps.empty() || plan->steps.back().use != "shipping-state")
-        return fail(Errc::InvalidData, Blame::Operator,
-                    concat(document.where(), ": the last step must prove the shipping state "
-                                             "(use = \"shipping-state\")"));
+    TRY(checkOrder(plan->steps, document.where()));
+    plan->demandsProofs = true;
     ImageSet set(*plan, images);
     for (const auto& step : plan->steps)
         TRY(set.addStep(step));

@@ -46,6 +46,8 @@ Result<> readSlots(const TomlTable& document, StationConfig& config)
         StationSlot slot;
         slot.slot.value = static_cast<int>(TRY(table.integer("number")));
         slot.usb = TRY(table.text("usb"));
+        slot.enabled = TRY(table.booleanOr("enabled", true));
+        slot.why = TRY(table.textOr("why", slot.enabled ? "" : "Switched off in station.toml"));
         TRY(table.finish());
         for (const auto& other : config.slots) {
             if (other.slot == slot.slot || other.usb == slot.usb)

@@ -11,6 +11,8 @@ namespace provost {
 struct StationSlot {
     SlotId slot;
     std::string usb{}; ///< "1-2.3": bus and physical port, as in usb:1-2.3
+    bool enabled = true;
+    std::string why{}; ///< what the tile of a slot that is off says
 };
 
 struct StationConfig {

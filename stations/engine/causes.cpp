@@ -20,6 +20,7 @@ constexpr std::array kCauses{
           "Hold SETUP, tap RESET, release at yellow"},
     Cause{"C015", Error, "Unit does not answer", "Tap RESET, run the unit again"},
     Cause{"C016", Error, "Another unit appeared in the slot", "Take the unit out, run it alone"},
+    Cause{"C018", Error, "Label was not scanned", "Scan the label of this unit"},
     Cause{"C030", Error, "USB transfer failed", "Check cable and contacts, run again"},
     Cause{"C031", Error, "Port is in use or not permitted", "Close other programs, run again"},
     Cause{"C040", Error, "Firmware image is not usable", "Call the engineer: catalogue"},

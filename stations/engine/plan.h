@@ -67,6 +67,9 @@ struct TestPlan {
     std::string release{}; ///< of the images it installs
     std::string digest{};  ///< hex SHA-256 of plan, platform and shipping state
     bool demo = false;     ///< names demo images: virtual units only
+    /// PASS only where this run registered the unit, saw its handshake and proved its shipping
+    /// state. Every plan that is loaded from a file demands it.
+    bool demandsProofs = false;
     PlatformSpec platform{};
     std::shared_ptr<const ShippingState> shipping{};
     std::vector<StepSpec> steps{};

@@ -23,7 +23,10 @@ double secondsBetween(Clock::Steady from, Clock::Steady to)
 std::vector<PlannedStep> plannedSteps(const TestPlan& plan, Journal& journal, bool simulated)
 {
     std::vector<PlannedStep> steps;
-    const auto typical = journal.typicalSteps(plan.id, simulated);
+    // Virtual benches run at any speed: what one took says nothing of the next, so the plan's own
+    // figures hold there.
+    const auto typical = simulated ? Result<std::vector<std::pair<std::string, double>>>()
+                                   : journal.typicalSteps(plan.id, false);
     for (const auto& spec : plan.steps) {
         PlannedStep step{.name = spec.name, .typicalSeconds = spec.typicalSeconds};
         if (typical) {
@@ -224,6 +227,13 @@ void commit(const EngineEnvironment& env, RunContext& context, Outcome& outcome,
         journal.finishRun(context.run(), outcome.verdict, outcome.cause, outcome.error, seconds));
 }
 
+/// The promise behind PASS, checked once more where it is given.
+bool proved(const TestPlan& plan, const UnitFacts& facts)
+{
+    return !plan.demandsProofs ||
+           (facts.registered && facts.handshakeSeen && facts.shippingStateProved);
+}
+
 Result<> runUnit(const EngineEnvironment& env, const TestPlan& plan, ActiveRun& active,
                  RunFinished& finished)
 {
@@ -252,6 +262,14 @@ Result<> runUnit(const EngineEnvironment& env, const TestPlan& plan, ActiveRun& 
     Outcome outcome = loop.run();
     if (active.gate.close() && outcome.verdict <= Verdict::Hold)
         outcome.take({.verdict = Verdict::Aborted, .cause = "S001"});
+    if (outcome.verdict == Verdict::Pass && !proved(plan, context.facts()))
+        outcome.takeError(Error{.code = Errc::Internal,
+                                .blame = Blame::Software,
+                                .message = "judge the run: a step reported success and left out "
+                                           "registration, handshake or shipping state",
+                                .frames = {},
+                                .native = {},
+                                .cause = "C998"});
     loop.tearDown(outcome);
     finished.seconds = secondsBetween(began, env.clock.now());
     commit(env, context, outcome, finished.seconds);

@@ -67,11 +67,11 @@ Result<DfuDevice*> openDct(StepContext& context, const OpContext& op)
 }
 
 Result<> writeSlot(StepContext& context, DfuDevice& device, std::uint32_t offset, ByteView bytes,
-                   std::string_view what, std::string_view cause)
+                   std::string_view what, std::string_view cause, const OpContext& outer)
 {
     const CriticalScope critical(context, what);
     // Cut off half-way, the stale copy still counts; but a cancelled write proves nothing.
-    const auto op = context.op().shielded(kSlotBudget).withSecrets();
+    const auto op = outer.shielded(kSlotBudget).withSecrets();
     TRY(device.downloadSecret(offset, SecretBytes(bytes), op));
     const auto readBack =
         TRY(device.uploadSecret(offset, static_cast<std::uint32_t>(bytes.size()), op));

@@ -73,7 +73,7 @@ private:
         if (present == wanted)
             return {};
         return writeSlot(context, device, layout.publicKey.offset, wanted, "public key slot",
-                         "F214");
+                         "F214", context.op());
     }
 
     static Result<> burn(StepContext& context, DfuDevice& device, const std::string& why)

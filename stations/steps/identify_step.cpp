@@ -8,6 +8,8 @@ namespace {
 
 class IdentifyStep final : public Step {
 public:
+    explicit IdentifyStep(bool labelRequired) : m_labelRequired(labelRequired) {}
+
     Result<> run(StepContext& context) override
     {
         auto& facts = context.facts();
@@ -19,6 +21,14 @@ public:
         TRY(context.identified(identity, facts.id.route));
         context.measure("id_route", facts.id.route);
         const std::string label = lowerCase(trimmed(facts.label));
+        if (label.empty() && m_labelRequired)
+            return Unexpected(Error{.code = Errc::InvalidArgument,
+                                    .blame = Blame::Operator,
+                                    .message = concat("compare the label with unit ",
+                                                      facts.id.deviceId, ": none was scanned"),
+                                    .frames = {},
+                                    .native = {},
+                                    .cause = "C018"});
         if (label.empty()) {
             context.note(concat("id by ", facts.id.route, " · no label was scanned"));
             return {};
@@ -47,13 +57,20 @@ private:
                                 .native = {},
                                 .cause = "C041"});
     }
+
+    bool m_labelRequired;
 };
 
 } // namespace
 
-MadeStep makeIdentifyStep(const StepSpec&)
+MadeStep makeIdentifyStep(const StepSpec& spec)
 {
-    return std::make_unique<IdentifyStep>();
+    const std::string label = spec.textOr("label", "optional");
+    if (label != "required" && label != "optional")
+        return fail(
+            Errc::InvalidArgument, Blame::Operator,
+            concat(spec.where, ": label = \"", label, "\": must be \"required\" or \"optional\""));
+    return std::make_unique<IdentifyStep>(label == "required");
 }
 
 } // namespace provost

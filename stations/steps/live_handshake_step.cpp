@@ -74,6 +74,7 @@ public:
                           causeId(report.cause)));
         context.measure("join_s", std::max(0.0, secondsSince(booted, op) - report.totalMs / 1000),
                         "s");
+        facts.handshakeSeen = true;
         context.measure("handshake_ms", report.totalMs, "ms");
         context.notMeasured("rssi_dbm"); // this firmware does not report it
         context.note(

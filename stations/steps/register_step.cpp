@@ -56,7 +56,13 @@ private:
                                      const RsaPublicKey& key)
     {
         const auto held = context.cloud().registeredKey(identity, context.op());
-        if (!held || !held->has_value()) {
+        if (!held && held.error().code == Errc::Cancelled)
+            return Unexpected(held.error());
+        if (!held) {
+            context.notMeasured("cloud_key"); // it took the key and then did not say which it holds
+            return {};
+        }
+        if (!held->has_value()) {
             context.measure("cloud_key", "not returned by this cloud");
             return {};
         }

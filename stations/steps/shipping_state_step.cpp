@@ -33,6 +33,7 @@ public:
         TRY(checkImages(context, op.phase({}, 0.4, 0.9)));
         TRY(checkBoot(context, op.phase({}, 0.9, 1)));
         context.facts().credentialsGiven = false;
+        context.facts().shippingStateProved = true;
         context.note(concat(context.plan().shipping->id, " · credentials cleared by ", route,
                             " · both DCT copies clean · ", context.plan().shipping->modules.size(),
                             " images equal"));
@@ -50,7 +51,8 @@ private:
         auto* device = TRY(openDct(context, op));
         for (int copy = 0; copy < 2; ++copy)
             TRY(writeSlot(context, *device, layout.serverKey.offset, slot,
-                          "shipping server key and address", "F215"));
+                          "shipping server key and address", "F215",
+                          op.part(static_cast<std::size_t>(copy), 2)));
         return slot;
     }
 
@@ -61,6 +63,8 @@ private:
         const std::string where = concat("DCT copy ", copy + 1, ": ");
         if (contains(dct.sector(copy), context.station().network.password.reveal()))
             return wrong(concat(where, "holds the test password"), "F302");
+        if (contains(dct.sector(copy), viewOf(context.station().network.ssid)))
+            return wrong(concat(where, "holds the name of the test network"), "F302");
         const auto key = readAsUnit(dct.field(copy, layout.privateKey));
         const auto& digest = context.facts().keySlotDigest;
         const bool sameSlot =

@@ -30,10 +30,10 @@ Result<std::shared_ptr<const FlashImage>> imageFor(StepContext& context, std::st
 /// @returns InvalidData (F122)  it reads zeros: the bootloader found no DCT code (3.4)
 Result<DfuDevice*> openDct(StepContext& context, const OpContext& op);
 
-/// Writes one slot in one go (shielded, DO NOT UNPLUG) and reads it back.
+/// Writes one slot in one go (`outer` shielded, DO NOT UNPLUG) and reads it back.
 /// @returns Mismatch with `cause`
 Result<> writeSlot(StepContext& context, DfuDevice& device, std::uint32_t offset, ByteView bytes,
-                   std::string_view what, std::string_view cause);
+                   std::string_view what, std::string_view cause, const OpContext& outer);
 
 /// `settle` where the outcome is known. An intent whose effect nobody saw end stays open, so that
 /// the next run inspects the unit before it does anything else.

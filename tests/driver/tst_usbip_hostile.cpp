@@ -542,6 +542,9 @@ void TstUsbIpHostile::busIds_ofAnyFormMakeAddresses()
         VERIFY_OK(devices);
         QCOMPARE(toText(devices->front().port),
                  concat("usbip:127.0.0.1:", server.port(), "/", busId));
+        const auto address = parseUsbIpAddress(toText(devices->front().port));
+        VERIFY_OK(address);
+        QVERIFY(portPathOf(*address) == devices->front().port);
         VERIFY_OK(client.bus->open(devices->front()));
     }
 }

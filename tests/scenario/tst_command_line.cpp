@@ -123,7 +123,7 @@ void TstCommandLine::usageErrors_exit64AndSayWhereToLook_data()
     QTest::newRow("no such option") << "run --frob" << "unknown option --frob";
     QTest::newRow("single dash") << "run -x" << "unknown option -x";
     QTest::newRow("no value") << "run --units" << "option --units needs N";
-    QTest::newRow("option for value") << "run --units --json" << "option --units needs N";
+    QTest::newRow("option for value") << "run --units --slot 1" << "option --units needs N";
     QTest::newRow("empty value") << "run --db=" << "option --db: FILE is empty";
     QTest::newRow("value of a flag") << "run --json=yes" << "option --json takes no value";
     QTest::newRow("given twice") << "run --slot 1 --slot 2" << "option --slot is given twice";

@@ -1,7 +1,9 @@
-// `bench`, `dfu`, `serial` and `ymodem`: virtual units by every kind of address, and programs of
-// other people at the far end.
+// `dfu`, `serial` and `ymodem`: virtual units by every kind of address, lrzsz at the far end.
 #include "support/command_line.h"
 
+#include <QSocketNotifier>
+
+#include <array>
 #include <cstdlib>
 #include <fcntl.h>
 #include <unistd.h>
@@ -11,27 +13,6 @@ using namespace provost::test;
 namespace {
 
 const QString kSlot = QStringLiteral("sim:photon-quick#1");
-
-/// A served bench of eight new Photons.
-class Bench {
-public:
-    explicit Bench(const CommandFolder& folder)
-        : m_serving(folder, {"bench", "serve", "photon-quick", "--usbip", "127.0.0.1:0", "--dir",
-                             "bench", "--json"})
-    {
-        m_unit = m_serving.waitForEvent("unit");
-        m_port = m_serving.waitForEvent("listening")["port"].toInt();
-    }
-    QJsonObject unit() const { return m_unit; }
-    QString server() const { return QString("127.0.0.1:%1").arg(m_port); }
-    QString device(const QString& busId = "1-1") const { return "usbip:" + server() + "/" + busId; }
-    CommandEnd stop() { return m_serving.interrupt(); }
-
-private:
-    RunningCommand m_serving;
-    QJsonObject m_unit{};
-    int m_port = 0;
-};
 
 class TstCommandLineDevices : public QObject {
     Q_OBJECT
@@ -44,10 +25,6 @@ private Q_SLOTS:
     void write_provesItByReadBack();
     void write_refusesAModuleThatBelongsElsewhere();
     void erase_saysWhatItDid();
-    void bench_servesUnitsOverUsbIpAndTerminals();
-    void bench_takesKeysOverUsbIp();
-    void bench_isListedByDfuUtil();
-    void bench_saysWhatItCannotServe();
     void list_showsWhatIsInDfuModeOnly();
     void serial_identifiesAUnitByEveryAddress();
     void serial_listsPorts();
@@ -168,113 +145,6 @@ void TstCommandLineDevices::erase_saysWhatItDid()
     QCOMPARE(boot.last()["code"], QJsonValue("protected"));
 }
 
-void TstCommandLineDevices::bench_servesUnitsOverUsbIpAndTerminals()
-{
-    const CommandFolder folder;
-    Bench bench(folder);
-    const auto unit = bench.unit();
-    QCOMPARE(unit["slot"], QJsonValue(1));
-    QCOMPARE(unit["platform"], QJsonValue("photon"));
-    QCOMPARE(unit["device_id"].toString().size(), 24);
-    QCOMPARE(unit["busid"], QJsonValue("1-1"));
-    QCOMPARE(unit["tty"], QJsonValue("bench/slot1"));
-    const auto terminal = folder.json({"serial", "identify", "bench/slot1"});
-    QVERIFY2(terminal.exitCode == 0, terminal.err);
-    QCOMPARE(terminal.last()["device_id"], unit["device_id"]);
-    // 14400 baud on the terminal brings the unit to DFU mode, which shows over USB/IP.
-    QCOMPARE(folder.typed("serial dfu bench/slot1").exitCode, 0);
-    QTRY_COMPARE_WITH_TIMEOUT(
-        folder.json({"dfu", "list", "usbip:" + bench.server()}).last()["count"], QJsonValue(1),
-        kPatienceMs);
-    const auto listed = folder.json({"dfu", "list", "usbip:" + bench.server()}).lines()[0];
-    QCOMPARE(listed["device"].toString(), bench.device());
-    QCOMPARE(listed["id"], QJsonValue("2b04:d006"));
-    QCOMPARE(listed["simulated"], QJsonValue(true));
-    QCOMPARE(listed["memories"].toArray().size(), 2);
-    const auto ended = bench.stop();
-    QCOMPARE(ended.exitCode, 0);
-    QVERIFY(!folder.exists("bench/slot1"));
-}
-
-void TstCommandLineDevices::bench_takesKeysOverUsbIp()
-{
-    const CommandFolder folder;
-    Bench bench(folder);
-    QCOMPARE(folder.typed("keys new --platform photon --out unit.der --clear-key").exitCode, 0);
-    const auto write = folder.json(
-        {"dfu", "write", bench.device(), "--alt", "1", "--address", "0x22", "unit.der"});
-    QVERIFY2(write.exitCode == 0, write.err);
-    QCOMPARE(write.last()["verified"], QJsonValue(true));
-    const auto read = folder.json({"dfu", "read", bench.device(), "--alt", "1", "--address", "0x22",
-                                   "--length", "612", "-o", "slot.der"});
-    QCOMPARE(read.exitCode, 0);
-    QCOMPARE(folder.read("slot.der").left(611), folder.read("unit.der"));
-    const auto checked = folder.json({"keys", "check", "slot.der", "--platform", "photon"});
-    QCOMPARE(checked.exitCode, 0);
-    // Another unit of the bench is untouched.
-    QCOMPARE(folder
-                 .json({"dfu", "read", bench.device("1-2"), "--alt", "1", "--address", "0x22",
-                        "--length", "612", "-o", "other.der"})
-                 .exitCode,
-             0);
-    QCOMPARE(folder.read("other.der"), QByteArray(612, '\xFF'));
-    const QByteArray key = folder.read("unit.der").toHex().mid(300, 32);
-    QVERIFY(!write.says(key) && !read.says(key) && !checked.says(key));
-}
-
-void TstCommandLineDevices::bench_isListedByDfuUtil()
-{
-    const CommandFolder folder;
-    Bench bench(folder);
-    QCOMPARE(folder.typed("serial dfu bench/slot1").exitCode, 0);
-    QTRY_COMPARE_WITH_TIMEOUT(
-        folder.json({"dfu", "list", "usbip:" + bench.server()}).last()["count"], QJsonValue(1),
-        kPatienceMs);
-    const auto behindBridge = [&](const QStringList& command) {
-        return folder.run("umockdev-wrapper",
-                          QStringList{PROVOST_UMOCK_BRIDGE, bench.server(), "1-1", "--"} + command);
-    };
-    const auto util = behindBridge({"dfu-util", "-l"});
-    QVERIFY2(util.out.contains("2b04:d006"), util.out + util.err);
-    // The same unit through libusb, as a device of this computer.
-    const auto ours = behindBridge({provostProgram(), "dfu", "list", "--json"});
-    QVERIFY2(ours.last()["count"] == 1, ours.out + ours.err);
-    const QString address = ours.lines()[0]["device"].toString();
-    QVERIFY2(address.startsWith("usb:"), qPrintable(address));
-    const auto read = behindBridge({provostProgram(), "dfu", "read", address, "--alt", "1",
-                                    "--address", "22", "--length", "612", "-o", "ours.der"});
-    QVERIFY2(read.exitCode == 0, read.err);
-    const auto upload = behindBridge(
-        {"dfu-util", "-d", "2b04:d006", "-a", "1", "-s", "34:612", "-U", "theirs.der"});
-    QVERIFY2(upload.exitCode == 0, upload.out + upload.err);
-    QCOMPARE(folder.read("ours.der"), folder.read("theirs.der"));
-    QCOMPARE(folder.read("ours.der").size(), 612);
-    QVERIFY(folder.write("data.bin", QByteArray(5000, '\x5C')));
-    const auto write = behindBridge({provostProgram(), "dfu", "write", "usb:2b04:d006", "--alt",
-                                     "0", "--address", "080c0000", "data.bin"});
-    QVERIFY2(write.exitCode == 0, write.err);
-    QCOMPARE(behindBridge({"dfu-util", "-d", "2b04:d006", "-a", "0", "-s", "0x080c0000:5000", "-U",
-                           "back.bin"})
-                 .exitCode,
-             0);
-    QCOMPARE(folder.read("back.bin"), folder.read("data.bin"));
-}
-
-void TstCommandLineDevices::bench_saysWhatItCannotServe()
-{
-    const CommandFolder folder;
-    QCOMPARE(folder.json({"bench", "serve", "nowhere.toml"}).exitCode, 2);
-    QCOMPARE(folder.json({"bench", "serve", "photon-quick", "--usbip", "here"}).exitCode, 64);
-    QVERIFY(folder.write("bad.toml", "[bench]\nname = 5\n"));
-    const auto bad = folder.json({"bench", "serve", "bad.toml"});
-    QCOMPARE(bad.exitCode, 2);
-    QVERIFY2(bad.err.contains("bad.toml:2"), bad.err);
-    Bench first(folder);
-    const auto taken = folder.json({"bench", "serve", "photon-quick", "--usbip", first.server()});
-    QCOMPARE(taken.exitCode, 2);
-    QCOMPARE(taken.last()["code"], QJsonValue("busy"));
-}
-
 void TstCommandLineDevices::list_showsWhatIsInDfuModeOnly()
 {
     const CommandFolder folder;
@@ -293,7 +163,7 @@ void TstCommandLineDevices::list_showsWhatIsInDfuModeOnly()
 void TstCommandLineDevices::serial_identifiesAUnitByEveryAddress()
 {
     const CommandFolder folder;
-    Bench bench(folder);
+    BenchCommand bench(folder);
     for (const QString& port : {QString("bench/slot1"), bench.device()}) {
         const auto ran = folder.json({"serial", "identify", port});
         QVERIFY2(ran.exitCode == 0, ran.err);
@@ -343,6 +213,30 @@ private:
     QString m_path{};
 };
 
+/// Lets a program with pipes answer at a terminal's far end.
+class Relay {
+public:
+    Relay(const Terminal& terminal, QProcess& program)
+        : m_fromCommand(terminal.master(), QSocketNotifier::Read)
+    {
+        QObject::connect(&m_fromCommand, &QSocketNotifier::activated, &program, [&] {
+            std::array<char, 4096> bytes{};
+            const auto count = ::read(terminal.master(), bytes.data(), bytes.size());
+            if (count > 0)
+                program.write(bytes.data(), count);
+        });
+        QObject::connect(&program, &QProcess::readyReadStandardOutput, &m_fromCommand, [&] {
+            const QByteArray bytes = program.readAllStandardOutput();
+            QCOMPARE(
+                ::write(terminal.master(), bytes.data(), static_cast<std::size_t>(bytes.size())),
+                bytes.size());
+        });
+    }
+
+private:
+    QSocketNotifier m_fromCommand;
+};
+
 void TstCommandLineDevices::serial_asksASilentPortNotForEver()
 {
     const CommandFolder folder;
@@ -367,25 +261,25 @@ void TstCommandLineDevices::ymodem_sendsToLrzsz()
     QFETCH(const QStringList, options);
     const CommandFolder folder;
     QVERIFY(QDir(folder.path("")).mkdir("there"));
-    const QString image = demoImage("photon-2.3.1-user-demo.bin");
+    const QByteArray content = QByteArray("\x11\x13\x18\x1A\xFFmodule", 11).repeated(2000);
+    QVERIFY(folder.write("module.bin", content));
     QVERIFY(folder.write("note.txt", "short\n"));
     const Terminal terminal;
     QProcess receiver;
     receiver.setWorkingDirectory(folder.path("there"));
-    receiver.setChildProcessModifier([&terminal] {
-        ::dup2(terminal.master(), STDIN_FILENO);
-        ::dup2(terminal.master(), STDOUT_FILENO);
-    });
+    const Relay relay(terminal, receiver);
     receiver.start("rb", {"-q"});
-    QVERIFY(receiver.waitForStarted());
-    const auto ran = folder.json(
-        QStringList{"ymodem", "send", image, "note.txt", "--port", terminal.path()} + options);
+    QProcess sender;
+    folder.prepare(sender);
+    sender.start(provostProgram(), QStringList{"ymodem", "send", "module.bin", "note.txt", "--port",
+                                               terminal.path(), "--json"} +
+                                       options);
+    QTRY_COMPARE_WITH_TIMEOUT(sender.state(), QProcess::NotRunning, kPatienceMs);
+    const auto ran = CommandFolder::ended(sender);
     QVERIFY2(ran.exitCode == 0, ran.err);
-    QCOMPARE(CommandFolder::ended(receiver).exitCode, 0);
-    QFile sent(image);
-    QVERIFY(sent.open(QIODevice::ReadOnly));
-    const QByteArray content = sent.readAll();
-    QCOMPARE(folder.read("there/photon-2.3.1-user-demo.bin"), content);
+    QTRY_COMPARE_WITH_TIMEOUT(receiver.state(), QProcess::NotRunning, kPatienceMs);
+    QCOMPARE(receiver.exitCode(), 0);
+    QCOMPARE(folder.read("there/module.bin"), content);
     QCOMPARE(folder.read("there/note.txt"), QByteArray("short\n"));
     QCOMPARE(ran.last()["files"], QJsonValue(2));
     QCOMPARE(ran.last()["bytes"].toInteger(), content.size() + 6);

@@ -33,7 +33,7 @@ private Q_SLOTS:
     void credentials_of049_needTheModeButton();
     void credentials_withoutFirmware_goToRework();
     void mislabelledUnit_failsBeforeAnyWrite();
-    void noLabelScanned_isNoFault();
+    void noLabelScanned_isNotJudged();
     void unitInDfu_isIdentifiedByItsSerial();
 };
 
@@ -207,13 +207,13 @@ void TstStockStates::mislabelledUnit_failsBeforeAnyWrite()
     QCOMPARE(station->journal().unit(station->board().deviceId())->state, std::string("fail"));
 }
 
-void TstStockStates::noLabelScanned_isNoFault()
+void TstStockStates::noLabelScanned_isNotJudged()
 {
     auto station = Station::open(one({}));
     station->insert();
     const auto run = station->run(1, "");
-    QVERIFY2(run.verdict == Verdict::Pass, told(run).c_str());
-    QVERIFY(station->attempt(run.run, "identify").note.find("no label") != std::string::npos);
+    QVERIFY2(run.verdict == Verdict::Error, told(run).c_str());
+    QCOMPARE(run.cause, std::string("C018"));
 }
 
 void TstStockStates::unitInDfu_isIdentifiedByItsSerial()

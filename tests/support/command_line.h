@@ -116,7 +116,7 @@ public:
 
     static CommandEnd ended(QProcess& process)
     {
-        if (!process.waitForFinished(kPatienceMs)) {
+        if (process.state() != QProcess::NotRunning && !process.waitForFinished(kPatienceMs)) {
             process.kill();
             process.waitForFinished();
             return {};
@@ -182,6 +182,27 @@ private:
     QProcess m_process{};
     QList<QJsonObject> m_lines{};
     qsizetype m_read = 0;
+};
+
+/// A served bench of eight new Photons.
+class BenchCommand {
+public:
+    explicit BenchCommand(const CommandFolder& folder)
+        : m_serving(folder, {"bench", "serve", "photon-quick", "--usbip", "127.0.0.1:0", "--dir",
+                             "bench", "--json"})
+    {
+        m_unit = m_serving.waitForEvent("unit");
+        m_port = m_serving.waitForEvent("listening")["port"].toInt();
+    }
+    QJsonObject unit() const { return m_unit; }
+    QString server() const { return QString("127.0.0.1:%1").arg(m_port); }
+    QString device(const QString& busId = "1-1") const { return "usbip:" + server() + "/" + busId; }
+    CommandEnd stop() { return m_serving.interrupt(); }
+
+private:
+    RunningCommand m_serving;
+    QJsonObject m_unit{};
+    int m_port = 0;
 };
 
 } // namespace provost::test

@@ -105,9 +105,16 @@ AcmTty::AcmTty(std::shared_ptr<UsbIpConnection> connection, const AcmFunction& f
 
 AcmTty::~AcmTty()
 {
+    hangUp();
+}
+
+void AcmTty::hangUp()
+{
     m_thread.request_stop();
-    m_thread.join();
-    ::close(m_master);
+    if (m_thread.joinable())
+        m_thread.join();
+    if (m_master >= 0)
+        ::close(std::exchange(m_master, -1));
 }
 
 gboolean AcmTty::onIoctl(UMockdevIoctlBase*, UMockdevIoctlClient* client, gpointer self)

@@ -22,11 +22,13 @@ public:
     /// Null: no pseudo-terminal to be had.
     static std::unique_ptr<AcmTty> create(std::shared_ptr<UsbIpConnection> connection,
                                           const AcmFunction& function);
-    /// Whoever has the terminal open reads EIO from now on, as after an unplug.
     ~AcmTty();
     AcmTty(const AcmTty&) = delete;
     AcmTty& operator=(const AcmTty&) = delete;
 
+    /// Whoever has the terminal open reads EIO from now on, as after an unplug; what he asks of the
+    /// modem lines is still answered.
+    void hangUp();
     const std::string& terminal() const { return m_terminal; }
     /// What umockdev_testbed_attach_ioctl() wants: the modem lines, which a pty lacks.
     UMockdevIoctlBase* handler() { return m_handler; }
@@ -60,7 +62,7 @@ private:
 
     const std::shared_ptr<UsbIpConnection> m_connection;
     const AcmFunction m_function;
-    const int m_master;
+    int m_master;
     const std::string m_terminal;
     UMockdevIoctlBase* const m_handler;
     const std::shared_ptr<Traffic> m_traffic = std::make_shared<Traffic>();

@@ -90,9 +90,9 @@ TestBed::TestBed(UMockdevTestbed* bed) : m_bed(bed) {}
 TestBed::~TestBed()
 {
     for (auto& [busId, device] : m_plugged) {
-        device.tty.reset();
         device.connection->stop();
         m_left.push_back(std::move(device.node));
+        m_leftTtys.push_back(std::move(device.tty));
     }
     g_object_unref(m_bed); // stops calling the handlers, and removes the files
 }
@@ -214,17 +214,18 @@ void TestBed::unplug(Plugged& device)
     m_left.push_back(std::move(device.node));
 }
 
-/// Children go before their device: libumockdev aborts otherwise.
+/// Children go before their device: libumockdev aborts otherwise. The node goes before /sys stops
+/// telling of it: resolving a link out of the test bed, libumockdev's realpath() corrupts the heap.
 void TestBed::unplugTty(Plugged& device)
 {
     const std::string path = concat(device.interfacePath, "/tty/", device.ttyNode);
+    ::unlink(fileOf(device.ttyNode).c_str());
+    device.tty->hangUp();
     announce(path, "remove");
     umockdev_testbed_detach_ioctl(m_bed, concat("/dev/", device.ttyNode).c_str(), nullptr);
     umockdev_testbed_remove_device(m_bed, path.c_str());
     umockdev_testbed_remove_device(m_bed, device.interfacePath.c_str());
-    ::usleep(300000);
-    ::unlink(fileOf(device.ttyNode).c_str());
-    device.tty.reset();
+    m_leftTtys.push_back(std::move(device.tty));
 }
 
 bool TestBed::add(const std::string& description)

@@ -53,7 +53,9 @@ private:
     UMockdevTestbed* const m_bed;
     unsigned m_nextNumber = 2; ///< 1 is the root hub
     std::map<std::string, Plugged> m_plugged{};
-    std::vector<std::unique_ptr<UsbfsNode>> m_left{}; ///< programs may have them open still
+    // Programs may have them open still.
+    std::vector<std::unique_ptr<UsbfsNode>> m_left{};
+    std::vector<std::unique_ptr<AcmTty>> m_leftTtys{};
 };
 
 } // namespace provost::bridge

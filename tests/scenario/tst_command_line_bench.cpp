@@ -1,0 +1,162 @@
+// `bench serve` used from outside: USB/IP, terminals, and behind the bridge as devices of this
+// computer, where dfu-util and libusb find them.
+#include "support/command_line.h"
+
+using namespace provost::test;
+
+namespace {
+
+/// Runs it where the bench's first unit is plugged into /sys and /dev.
+CommandEnd behindBridge(const CommandFolder& folder, const BenchCommand& bench,
+                        const QStringList& command)
+{
+    return folder.run("umockdev-wrapper",
+                      QStringList{PROVOST_UMOCK_BRIDGE, bench.server(), "1-1", "--"} + command);
+}
+
+class TstCommandLineBench : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void bench_servesUnitsOverUsbIpAndTerminals();
+    void bench_takesKeysOverUsbIp();
+    void bench_isListedByDfuUtil();
+    void bench_saysWhatItCannotServe();
+    void run_onARealLineRefusesDemoImages();
+};
+
+void TstCommandLineBench::bench_servesUnitsOverUsbIpAndTerminals()
+{
+    const CommandFolder folder;
+    BenchCommand bench(folder);
+    const auto unit = bench.unit();
+    QCOMPARE(unit["slot"], QJsonValue(1));
+    QCOMPARE(unit["platform"], QJsonValue("photon"));
+    QCOMPARE(unit["device_id"].toString().size(), 24);
+    QCOMPARE(unit["busid"], QJsonValue("1-1"));
+    QCOMPARE(unit["tty"], QJsonValue("bench/slot1"));
+    const auto terminal = folder.json({"serial", "identify", "bench/slot1"});
+    QVERIFY2(terminal.exitCode == 0, terminal.err);
+    QCOMPARE(terminal.last()["device_id"], unit["device_id"]);
+    // 14400 baud on the terminal brings the unit to DFU mode, which shows over USB/IP.
+    QCOMPARE(folder.typed("serial dfu bench/slot1").exitCode, 0);
+    QTRY_COMPARE_WITH_TIMEOUT(
+        folder.json({"dfu", "list", "usbip:" + bench.server()}).last()["count"], QJsonValue(1),
+        kPatienceMs);
+    const auto listed = folder.json({"dfu", "list", "usbip:" + bench.server()}).lines()[0];
+    QCOMPARE(listed["device"].toString(), bench.device());
+    QCOMPARE(listed["id"], QJsonValue("2b04:d006"));
+    QCOMPARE(listed["simulated"], QJsonValue(true));
+    QCOMPARE(listed["memories"].toArray().size(), 2);
+    const auto ended = bench.stop();
+    QCOMPARE(ended.exitCode, 0);
+    QVERIFY(!folder.exists("bench/slot1"));
+}
+
+void TstCommandLineBench::bench_takesKeysOverUsbIp()
+{
+    const CommandFolder folder;
+    BenchCommand bench(folder);
+    QCOMPARE(folder.typed("keys new --platform photon --out unit.der --clear-key").exitCode, 0);
+    const auto write = folder.json(
+        {"dfu", "write", bench.device(), "--alt", "1", "--address", "0x22", "unit.der"});
+    QVERIFY2(write.exitCode == 0, write.err);
+    QCOMPARE(write.last()["verified"], QJsonValue(true));
+    const auto read = folder.json({"dfu", "read", bench.device(), "--alt", "1", "--address", "0x22",
+                                   "--length", "612", "-o", "slot.der"});
+    QCOMPARE(read.exitCode, 0);
+    QCOMPARE(folder.read("slot.der").left(611), folder.read("unit.der"));
+    const auto checked = folder.json({"keys", "check", "slot.der", "--platform", "photon"});
+    QCOMPARE(checked.exitCode, 0);
+    // Another unit of the bench is untouched.
+    QCOMPARE(folder
+                 .json({"dfu", "read", bench.device("1-2"), "--alt", "1", "--address", "0x22",
+                        "--length", "612", "-o", "other.der"})
+                 .exitCode,
+             0);
+    QCOMPARE(folder.read("other.der"), QByteArray(612, '\xFF'));
+    const QByteArray key = folder.read("unit.der").toHex().mid(300, 32);
+    QVERIFY(!write.says(key) && !read.says(key) && !checked.says(key));
+}
+
+void TstCommandLineBench::bench_isListedByDfuUtil()
+{
+    const CommandFolder folder;
+    BenchCommand bench(folder);
+    QCOMPARE(folder.typed("serial dfu bench/slot1").exitCode, 0);
+    QTRY_COMPARE_WITH_TIMEOUT(
+        folder.json({"dfu", "list", "usbip:" + bench.server()}).last()["count"], QJsonValue(1),
+        kPatienceMs);
+    const auto util = behindBridge(folder, bench, {"dfu-util", "-l"});
+    QVERIFY2(util.out.contains("2b04:d006"), util.out + util.err);
+    // The same unit through libusb, as a device of this computer.
+    const auto ours = behindBridge(folder, bench, {provostProgram(), "dfu", "list", "--json"});
+    QVERIFY2(ours.last()["count"] == 1, ours.out + ours.err);
+    const QString address = ours.lines()[0]["device"].toString();
+    QVERIFY2(address.startsWith("usb:"), qPrintable(address));
+    const auto read = behindBridge(folder, bench,
+                                   {provostProgram(), "dfu", "read", address, "--alt", "1",
+                                    "--address", "22", "--length", "612", "-o", "ours.der"});
+    QVERIFY2(read.exitCode == 0, read.err);
+    const auto upload = behindBridge(
+        folder, bench,
+        {"dfu-util", "-d", "2b04:d006", "-a", "1", "-s", "34:612", "-U", "theirs.der"});
+    QVERIFY2(upload.exitCode == 0, upload.out + upload.err);
+    QCOMPARE(folder.read("ours.der"), folder.read("theirs.der"));
+    QCOMPARE(folder.read("ours.der").size(), 612);
+    QVERIFY(folder.write("data.bin", QByteArray(5000, '\x5C')));
+    const auto write = behindBridge(folder, bench,
+                                    {provostProgram(), "dfu", "write", "usb:2b04:d006", "--alt",
+                                     "0", "--address", "080c0000", "data.bin"});
+    QVERIFY2(write.exitCode == 0, write.err);
+    QCOMPARE(behindBridge(folder, bench,
+                          {"dfu-util", "-d", "2b04:d006", "-a", "0", "-s", "0x080c0000:5000", "-U",
+                           "back.bin"})
+                 .exitCode,
+             0);
+    QCOMPARE(folder.read("back.bin"), folder.read("data.bin"));
+}
+
+void TstCommandLineBench::bench_saysWhatItCannotServe()
+{
+    const CommandFolder folder;
+    QCOMPARE(folder.json({"bench", "serve", "nowhere.toml"}).exitCode, 2);
+    QCOMPARE(folder.json({"bench", "serve", "photon-quick", "--usbip", "here"}).exitCode, 64);
+    QVERIFY(folder.write("bad.toml", "[bench]\nname = 5\n"));
+    const auto bad = folder.json({"bench", "serve", "bad.toml"});
+    QCOMPARE(bad.exitCode, 2);
+    QVERIFY2(bad.err.contains("bad.toml:2"), bad.err);
+    BenchCommand first(folder);
+    const auto taken = folder.json({"bench", "serve", "photon-quick", "--usbip", first.server()});
+    QCOMPARE(taken.exitCode, 2);
+    QCOMPARE(taken.last()["code"], QJsonValue("busy"));
+}
+
+void TstCommandLineBench::run_onARealLineRefusesDemoImages()
+{
+    const CommandFolder folder;
+    BenchCommand bench(folder);
+    QVERIFY(folder.write("wifi-password", "secret-of-the-line\n"));
+    QVERIFY(folder.write("line.toml", "[station]\nname = \"Line\"\n[[slot]]\nnumber = 1\n"
+                                      "usb = \"1-1\"\n[network]\nssid = \"test\"\n"
+                                      "password_file = \"wifi-password\"\nsecurity = 3\n"
+                                      "[handshake]\nhost = \"127.0.0.1\"\nport = 0\n"));
+    const auto ran = behindBridge(folder, bench,
+                                  {provostProgram(), "run", "--station", "line.toml", "--label",
+                                   bench.unit()["device_id"].toString(), "--json"});
+    QVERIFY2(ran.exitCode == 2, ran.out + ran.err);
+    QCOMPARE(ran.lines().size(), 2);
+    QCOMPARE(ran.lines()[0]["verdict"], QJsonValue("error"));
+    QCOMPARE(ran.lines()[0]["cause"], QJsonValue("C041"));
+    QCOMPARE(ran.lines()[0]["simulated"], QJsonValue(false));
+    QVERIFY(!ran.says("secret-of-the-line"));
+    // Without the bridge nothing is plugged in there.
+    const auto none = folder.json({"run", "--station", "line.toml"});
+    QCOMPARE(none.exitCode, 2);
+    QCOMPARE(none.last()["cause"], QJsonValue("C010"));
+}
+
+} // namespace
+
+QTEST_GUILESS_MAIN(TstCommandLineBench)
+#include "tst_command_line_bench.moc"
