@@ -112,6 +112,7 @@ private Q_SLOTS:
     void queued_waitsWhileTheUnitIsBusy();
     void queued_givesUpOnAUnitThatStaysBusy();
     void queued_negativeResultIsDenied();
+    void queued_unknownRequestIsUnsupported();
     void queued_notFoundAndStallAreUnsupported();
     void queued_shortRepliesAreErrors();
     void queued_pendingEndsAtTheDeadlineAndIsReset();
@@ -231,9 +232,21 @@ void TstControlRequests::queued_negativeResultIsDenied()
     bench.unit.answers = {hex("030000000000"
                               "0100"),
                           hex("090000000000"
-                              "88ffffff")};
+                              "92ffffff")};
     const auto reply = bench.requests.queued(213, {}, bench.op());
     VERIFY_FAILS(reply, Errc::Denied);
+    QCOMPARE(reply.error().native.value_or(0), -110);
+}
+
+void TstControlRequests::queued_unknownRequestIsUnsupported()
+{
+    Bench bench;
+    bench.unit.answers = {hex("030000000000"
+                              "0100"),
+                          hex("090000000000"
+                              "88ffffff")};
+    const auto reply = bench.requests.queued(115, {}, bench.op());
+    VERIFY_FAILS(reply, Errc::Unsupported);
     QCOMPARE(reply.error().native.value_or(0), -120);
 }
 

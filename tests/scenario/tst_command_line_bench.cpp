@@ -153,7 +153,7 @@ void TstCommandLineBench::run_onARealLineRefusesDemoImages()
     // Without the bridge nothing is plugged in there.
     const auto none = folder.json({"run", "--station", "line.toml"});
     QCOMPARE(none.exitCode, 2);
-    QCOMPARE(none.last()["cause"], QJsonValue("C010"));
+    QVERIFY(none.out.contains("\"C010\"") && none.err.contains("usb:1-1"));
 }
 
 } // namespace

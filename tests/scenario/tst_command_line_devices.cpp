@@ -23,6 +23,7 @@ private Q_SLOTS:
     void read_namesADeviceThatIsNotThere_data();
     void read_namesADeviceThatIsNotThere();
     void write_provesItByReadBack();
+    void write_showsProgressOnATerminalOnly();
     void write_refusesAModuleThatBelongsElsewhere();
     void erase_saysWhatItDid();
     void list_showsWhatIsInDfuModeOnly();
@@ -106,6 +107,18 @@ void TstCommandLineDevices::write_provesItByReadBack()
                                     demoImage("photon-2.3.1-user-demo.bin"), "--no-verify"});
     QCOMPARE(blind.exitCode, 0);
     QCOMPARE(blind.last()["verified"], QJsonValue(false));
+}
+
+void TstCommandLineDevices::write_showsProgressOnATerminalOnly()
+{
+    const CommandFolder folder;
+    const QString words = "provost dfu write " + kSlot + " --alt 0 --address 080a0000 " +
+                          demoImage("photon-2.3.1-user-demo.bin");
+    const auto piped = folder.run("bash", {"-c", words});
+    QVERIFY(piped.exitCode == 0 && !piped.says("%"));
+    const auto seen = folder.run("script", {"-qec", words, "/dev/null"}); // script(1) is a terminal
+    QVERIFY(seen.exitCode == 0 && seen.says("50% "));
+    QVERIFY(seen.out.trimmed().endsWith(piped.out.trimmed()));
 }
 
 void TstCommandLineDevices::write_refusesAModuleThatBelongsElsewhere()

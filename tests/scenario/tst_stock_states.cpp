@@ -61,7 +61,7 @@ void TstStockStates::stock152_becomesAProvenUnit()
         "SELECT name || ' ' || unit || ' ' || ifnull(maximum, '') || ' ' || verdict FROM "
         "measurement WHERE maximum IS NOT NULL ORDER BY name");
     QCOMPARE(limits,
-             (std::vector<std::string>{"handshake_ms ms 5000.0 pass", "join_s s 30.0 pass"}));
+             (std::vector<std::string>{"handshake_ms ms 5000.0 pass", "join_s s 60.0 pass"}));
     // Not measured is not 0.
     QCOMPARE(station->query("SELECT count(*) FROM measurement WHERE name = 'rssi_dbm' AND "
                             "number IS NULL AND verdict = 'not-run'"),

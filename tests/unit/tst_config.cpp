@@ -150,16 +150,19 @@ void TstConfig::mistakeInAPlan_isShownWithItsPlace_data()
     row("unknown key of the plan", "revision = 1", "revision = 1\ncolour = \"red\"", "colour",
         "\"colour\" is not known here");
     row("missing parameter", "role = \"system-2\"\n", "", "Write system part 2", "");
-    row("limit without unit", "{ max = 30.0, unit = \"s\" }", "{ max = 30.0 }", "join_s",
+    row("limit without unit", "{ max = 60.0, unit = \"s\" }", "{ max = 60.0 }", "join_s",
         "\"unit\" is missing");
-    row("limit without bound", "{ max = 30.0, unit = \"s\" }", "{ unit = \"s\" }", "join_s",
+    row("limit without bound", "{ max = 60.0, unit = \"s\" }", "{ unit = \"s\" }", "join_s",
         "a limit needs");
-    row("limit upside down", "{ max = 30.0, unit = \"s\" }",
-        "{ min = 31.0, max = 30.0, unit = \"s\" }", "join_s", "above");
+    row("limit upside down", "{ max = 60.0, unit = \"s\" }",
+        "{ min = 61.0, max = 60.0, unit = \"s\" }", "join_s", "above");
     row("limit of what is not measured", "measure.join_s", "measure.join_z", "join_z",
         "does not measure \"join_z\"");
     row("time without unit", "timeout = \"240s\"", "timeout = 240", "timeout = 240",
         "\"timeout\" must be a time");
+    row("no registration", "use = \"register\"", "use = \"restart\"", "use = \"give-credentials\"",
+        "step \"register\" is missing from here on");
+    row("no handshake", "use = \"live-handshake\"", "use = \"restart\"", "join_s", "");
     row("unknown segment", "role = \"user\"", "role = \"user\"\nsegment = \"usr\"", "usr",
         "find segment usr");
     row("missing image", "version = \"2.3.1\"\ntimeout = \"240s\"",

@@ -37,6 +37,7 @@ std::unique_ptr<Station> with(std::vector<std::pair<std::string, Act>> acts)
     auto station = Station::open();
     station->plan().steps.clear();
     station->plan().teardown.clear();
+    station->plan().demandsProofs = false;
     for (auto& [use, act] : acts) {
         station->steps().add(use, [act](const StepSpec&) -> Result<std::unique_ptr<Step>> {
             return std::make_unique<ActStep>(act);
@@ -71,6 +72,7 @@ class TstEngine : public QObject {
     Q_OBJECT
 
 private Q_SLOTS:
+    void pass_needsEveryProof();
     void pass_isOnDiskBeforeItIsShown();
     void failure_endsTheRunAndTearsDown();
     void hold_letsTheOtherProofsGoOn();
@@ -94,6 +96,16 @@ private Q_SLOTS:
     void causes_fitErrorsWithoutOne_data();
     void causes_fitErrorsWithoutOne();
 };
+
+void TstEngine::pass_needsEveryProof()
+{
+    auto station = with({{"good", passes}});
+    station->plan().demandsProofs = true;
+    const auto run = station->run(1, "");
+    QVERIFY2(run.verdict == Verdict::Error, told(run).c_str());
+    QCOMPARE(run.cause, std::string("C998"));
+    QCOMPARE(station->query("SELECT verdict FROM run"), std::vector<std::string>{"error"});
+}
 
 void TstEngine::pass_isOnDiskBeforeItIsShown()
 {
