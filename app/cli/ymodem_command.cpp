@@ -4,6 +4,7 @@
 #include "cli/output.h"
 #include "core/file_io.h"
 #include "core/text.h"
+#include "image/module_info.h"
 #include "protocol/ymodem_sender.h"
 
 namespace provost::cli {
@@ -11,6 +12,22 @@ namespace provost::cli {
 using namespace std::chrono_literals;
 
 namespace {
+
+/// A demo image never goes to what may be a real unit; only an address of a bench says it is none.
+Result<> refuseDemoImage(const std::string& file, ByteView content, bool simulated)
+{
+    const auto module = parseModule(content);
+    if (!module || !module->demo || simulated)
+        return {};
+    return Unexpected(Error{.code = Errc::Denied,
+                            .blame = Blame::Operator,
+                            .message = concat("send ", file,
+                                              ": a demo image goes to a virtual unit "
+                                              "only, by its usbip: or sim: address"),
+                            .frames = {},
+                            .native = {},
+                            .cause = "C041"});
+}
 
 Result<> sendFiles(const Arguments& arguments)
 {
@@ -26,6 +43,9 @@ Result<> sendFiles(const Arguments& arguments)
     ProgressBar bar;
     const auto op = commandContext(clock, 1h, &bar, stop).phase("sending", 0, 1);
     auto line = TRY(openStream(arguments.text("port"), op));
+    const bool simulated = line.device && line.device->info.simulated;
+    for (std::size_t i = 0; i < contents.size(); ++i)
+        TRY(refuseDemoImage(arguments.positionals()[i], contents[i], simulated));
     const YModemOptions options{.flavour = arguments.has("g") ? YModemFlavour::Streaming
                                                               : YModemFlavour::Standard,
                                 .blockSize = static_cast<int>(block)};

@@ -160,9 +160,12 @@ void TstConfig::mistakeInAPlan_isShownWithItsPlace_data()
         "does not measure \"join_z\"");
     row("time without unit", "timeout = \"240s\"", "timeout = 240", "timeout = 240",
         "\"timeout\" must be a time");
-    row("no registration", "use = \"register\"", "use = \"restart\"", "use = \"give-credentials\"",
+    row("no registration", "use = \"register\"", "use = \"restart\"",
+        "[[step]]\nuse = \"restart\"\nname = \"Register\"",
         "step \"register\" is missing from here on");
-    row("no handshake", "use = \"live-handshake\"", "use = \"restart\"", "join_s", "");
+    row("no key proof", "use = \"prove-keys\"", "use = \"restart\"",
+        "[[step]]\nuse = \"restart\"\nname = \"Prove",
+        "step \"prove-keys\" is missing from here on");
     row("unknown segment", "role = \"user\"", "role = \"user\"\nsegment = \"usr\"", "usr",
         "find segment usr");
     row("missing image", "version = \"2.3.1\"\ntimeout = \"240s\"",
