@@ -4,6 +4,7 @@
 #include "core/text.h"
 #include "crypto/unit_key.h"
 #include "engine/causes.h"
+#include "support/proven_unit.h"
 #include "support/station_fixture.h"
 
 #include <QTest>
@@ -348,11 +349,16 @@ void TstFaults::shippingState_isProvedFieldByField()
         if (!inShipping.at(slot))
             return;
         // Before the first write, so that it gets into both copies; credentials behind the last.
-        if (critical->on && ++writes.at(slot) == 1 && !isWifi)
-            station->board(critical->slot.value)
-                .pokeDct(leftover.offset, leftover.cause == "F304"
-                                              ? station->cloud().service().serverKey().modulus()
-                                              : toBytes(leftover.bytes));
+        if (critical->on && ++writes.at(slot) == 1 && !isWifi) {
+            auto& board = station->board(critical->slot.value);
+            Bytes bytes = leftover.cause == "F304"
+                              ? station->cloud().service().serverKey().modulus()
+                              : toBytes(leftover.bytes);
+            if (leftover.cause == "F303") // a byte of a random key: another one than is there
+                bytes = {board.readFlash(inCurrentDct(board, leftover.offset), 1).front() ^
+                         std::byte{0xFF}};
+            board.pokeDct(leftover.offset, bytes);
+        }
         if (!critical->on && writes.at(slot) == 2 && isWifi)
             storeForeignCredentials(station->board(critical->slot.value));
     });
