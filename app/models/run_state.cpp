@@ -247,12 +247,6 @@ bool fold(RunState& run, const StationEvent& event, Clock::Steady now)
         event);
 }
 
-const StepState* currentStep(const RunState& run)
-{
-    const auto found = std::ranges::find(run.steps, StepStage::Running, &StepState::stage);
-    return found != run.steps.end() ? &*found : nullptr;
-}
-
 const StepState* currentOrNextStep(const RunState& run)
 {
     const StepState* last = nullptr;

@@ -62,8 +62,6 @@ RunState withRecord(const RunState& live, const RunRecord& record);
 /// Takes an event of this run in. @returns whether anything changed
 bool fold(RunState& run, const StationEvent& event, Clock::Steady now);
 
-/// The step that runs, if any.
-const StepState* currentStep(const RunState& run);
 /// The step that runs or comes next; nullptr once only the teardown is left.
 const StepState* currentOrNextStep(const RunState& run);
 /// Typical seconds of what is left, less those spent in the current step; at least 0.

@@ -38,7 +38,6 @@ public:
     void poke(std::uint32_t address, ByteView bytes);
     /// The option bytes of sector 0, the bootloader.
     void protectBootloader(bool on) { m_bootloaderProtected = on; }
-    bool bootloaderProtected() const { return m_bootloaderProtected; }
 
 private:
     bool writable(std::uint32_t address, std::size_t size) const;

@@ -23,9 +23,8 @@ struct UnitFacts {
     std::string keySlotDigest{};  ///< hex SHA-256 of the whole private slot then
     Bytes serverSlot{};           ///< as it was written for the test endpoint
     Bytes publicKeyDer{};         ///< derived from what is ON the unit
-    bool keyKept = false;
-    bool registered = false;    ///< 2xx seen in this run
-    bool handshakeSeen = false; ///< passed, with the key that was read back
+    bool registered = false;      ///< 2xx seen in this run
+    bool handshakeSeen = false;   ///< passed, with the key that was read back
     bool shippingStateProved = false;
     bool credentialsGiven = false;     ///< test credentials may be on the unit
     std::vector<OutboxEntry> outbox{}; ///< inserted with a HOLD verdict

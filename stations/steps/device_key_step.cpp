@@ -29,7 +29,6 @@ public:
         const auto standing =
             reading.readable ? TRY(standingOf(context, *reading.publicKey)) : Standing::Unreadable;
         if (standing == Standing::Ours) {
-            context.facts().keyKept = true;
             context.facts().keyFingerprint = reading.publicKey->fingerprint();
             context.facts().keySlotDigest = sha256Hex(slot.reveal());
             context.note(concat("kept · ", shortFingerprint(reading.publicKey->fingerprint()),
