@@ -1,4 +1,5 @@
 // UsbIpServer record by record (protocol sheet 5), and PtyServer as its users find it.
+#include "support/test_program.h"
 #include "support/served_bench.h"
 
 #include "core/byte_io.h"
@@ -528,5 +529,5 @@ void TstBenchServers::pty_removesItsLinks()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstBenchServers)
+PROVOST_TEST("bench_servers", TstBenchServers)
 #include "tst_bench_servers.moc"

@@ -1,4 +1,5 @@
 // ControlRequests against the answers of particle-devices 1.3, byte by byte.
+#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "protocol/control_requests.h"
@@ -301,5 +302,5 @@ void TstControlRequests::queued_pendingEndsAtTheDeadlineAndIsReset()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstControlRequests)
+PROVOST_TEST("control_requests", TstControlRequests)
 #include "tst_control_requests.moc"

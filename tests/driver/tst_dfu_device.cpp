@@ -1,4 +1,5 @@
 // DfuDevice against a small DfuSe device that is written here, fault by fault (protocol sheet 1.8).
+#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "protocol/dfu_device.h"
@@ -836,5 +837,5 @@ void TstDfuDevice::faults_atEveryTransferAreReportedAndSurvived()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstDfuDevice)
+PROVOST_TEST("dfu_device", TstDfuDevice)
 #include "tst_dfu_device.moc"

@@ -1,3 +1,4 @@
+#include "support/test_program.h"
 #include "crypto/unit_key.h"
 #include "handshake_support.h"
 
@@ -688,5 +689,5 @@ void TstHandshake::cancellation_returnsAtOnce()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstHandshake)
+PROVOST_TEST("handshake", TstHandshake)
 #include "tst_handshake.moc"

@@ -1,5 +1,6 @@
 // The listening console and the unit's own YModem receiver, answered word by word
 // (particle-devices 7.1 to 7.5).
+#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "protocol/listening_console.h"
@@ -651,5 +652,5 @@ void TstListeningConsole::ymodem_refusesNamesThatDoNotFit()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstListeningConsole)
+PROVOST_TEST("listening_console", TstListeningConsole)
 #include "tst_listening_console.moc"

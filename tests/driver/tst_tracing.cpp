@@ -1,4 +1,5 @@
 // What is kept of the transfers with a unit, what is not, and what can be made of it again.
+#include "support/test_program.h"
 #include "virtual_rig.h"
 
 #include "crypto/digest.h"
@@ -404,5 +405,5 @@ void TstTracing::replay_ofAbsentDeviceIsNotFound()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstTracing)
+PROVOST_TEST("tracing", TstTracing)
 #include "tst_tracing.moc"

@@ -1,4 +1,5 @@
 // TcpStream, TermiosPort and LibserialportPorts on loopback and pseudo-terminals.
+#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "transport/libserialport_ports.h"
@@ -315,5 +316,5 @@ void TstTransports::usb_busEndsCleanly()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstTransports)
+PROVOST_TEST("transports", TstTransports)
 #include "tst_transports.moc"

@@ -1,4 +1,5 @@
 // UsbIpBus and UsbIpPorts against the bench's own server, with a virtual Photon at the other end.
+#include "support/test_program.h"
 #include "virtual_rig.h"
 
 #include "protocol/control_requests.h"
@@ -434,5 +435,5 @@ void TstUsbIpBus::serverThatEnds_isDisconnected()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstUsbIpBus)
+PROVOST_TEST("usbip_bus", TstUsbIpBus)
 #include "tst_usbip_bus.moc"

@@ -1,12 +1,13 @@
 // UsbIpBus against servers that are slow, wrong or malicious: a defined error, in time, and nothing
 // taken on trust.
+#include "support/test_program.h"
 #include "scripted_usbip_server.h"
 
 #include "core/text.h"
 #include "transport/usbip_link_p.h"
 #include "transport/usbip_serial.h"
 
-#include <QtTest>
+#include <QTest>
 #include <future>
 
 using namespace provost;
@@ -570,5 +571,5 @@ void TstUsbIpHostile::reset_ofLinuxServerAsksForAPortReset()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstUsbIpHostile)
+PROVOST_TEST("usbip_hostile", TstUsbIpHostile)
 #include "tst_usbip_hostile.moc"

@@ -1,5 +1,6 @@
 // The virtual Photon's half of the handshake: key reader, transcripts, and a whole board against a
 // server on loopback.
+#include "support/test_program.h"
 #include "virtual_rig.h"
 
 #include "crypto/digest.h"
@@ -459,5 +460,5 @@ private Q_SLOTS:
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstVirtualCloud)
+PROVOST_TEST("virtual_cloud", TstVirtualCloud)
 #include "tst_virtual_cloud.moc"

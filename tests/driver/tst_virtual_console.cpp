@@ -1,5 +1,6 @@
 // The virtual Photon's running firmware on USB: listening console, YModem receiver, baud-rate
 // commands, vendor control requests.
+#include "support/test_program.h"
 #include "virtual_rig.h"
 
 #include "sim/stock.h"
@@ -444,5 +445,5 @@ private Q_SLOTS:
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstVirtualConsole)
+PROVOST_TEST("virtual_console", TstVirtualConsole)
 #include "tst_virtual_console.moc"

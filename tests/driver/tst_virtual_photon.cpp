@@ -1,4 +1,5 @@
 // The virtual Photon on USB: descriptors, DFU rules, configuration table, boot rules.
+#include "support/test_program.h"
 #include "virtual_rig.h"
 
 #include "sim/stock.h"
@@ -429,5 +430,5 @@ private Q_SLOTS:
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstVirtualPhoton)
+PROVOST_TEST("virtual_photon", TstVirtualPhoton)
 #include "tst_virtual_photon.moc"

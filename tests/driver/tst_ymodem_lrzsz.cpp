@@ -1,4 +1,5 @@
 // YModemSender against the receiver of lrzsz, over a pseudo-terminal and over a socket.
+#include "support/test_program.h"
 #include "protocol/ymodem_sender.h"
 #include "transport/tcp_stream.h"
 #include "transport/termios_port.h"
@@ -306,5 +307,5 @@ void TstYmodemLrzsz::send_reportsARefusingReceiver()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstYmodemLrzsz)
+PROVOST_TEST("ymodem_lrzsz", TstYmodemLrzsz)
 #include "tst_ymodem_lrzsz.moc"

@@ -10,7 +10,7 @@
 #include "core/text.h"
 #include "sim/bench.h"
 
-#include <QtTest>
+#include <QTest>
 #include <stdexcept>
 #include <thread>
 

@@ -1,5 +1,6 @@
 // The models behind the screens: fed with events as an engine posts them, read as a widget would.
 #include "fake_station.h"
+#include "support/test_program.h"
 
 #include "models/counters_model.h"
 #include "models/diagnosis.h"
@@ -16,7 +17,7 @@
 
 #include <QAbstractItemModelTester>
 #include <QSignalSpy>
-#include <QtTest>
+#include <QTest>
 
 #include <atomic>
 #include <thread>
@@ -629,5 +630,5 @@ void TstModels::units_areFoundByIdLabelAndKey()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstModels)
+PROVOST_TEST("models", TstModels)
 #include "tst_models.moc"

@@ -1,5 +1,6 @@
 // The window, offscreen: scan, tap, read. Images of every state are kept for review.
 #include "fake_station.h"
+#include "support/test_program.h"
 
 #include "gui/action_button.h"
 #include "gui/line_screen.h"
@@ -16,7 +17,7 @@
 #include <QLineEdit>
 #include <QListView>
 #include <QTableView>
-#include <QtTest>
+#include <QTest>
 
 using namespace provost;
 using namespace provost::gui;
@@ -647,5 +648,5 @@ void TstScreens::icons_followTheirPaths()
 
 } // namespace
 
-QTEST_MAIN(TstScreens)
+PROVOST_TEST("screens", TstScreens)
 #include "tst_screens.moc"

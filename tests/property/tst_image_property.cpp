@@ -1,4 +1,5 @@
 // The module parser stays inside its input, whatever that is, and reads what was written.
+#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "demo/demo_module.h"
 #include "image/module_info.h"
@@ -150,5 +151,5 @@ void TstImageProperty::parse_detectsAnyChangedByte()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstImageProperty)
+PROVOST_TEST("image_property", TstImageProperty)
 #include "tst_image_property.moc"

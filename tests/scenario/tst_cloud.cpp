@@ -1,4 +1,5 @@
 // The REST service of a cloud, byte by byte with curl.
+#include "support/test_program.h"
 #include "cloud_bench.h"
 #include "core/byte_io.h"
 
@@ -416,5 +417,5 @@ void TstCloud::service_endsPromptlyWhileClientsHang()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstCloud)
+PROVOST_TEST("cloud", TstCloud)
 #include "tst_cloud.moc"

@@ -1,4 +1,5 @@
 // Cloud, handshake endpoint and network at fault: what the unit is told to be then.
+#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "crypto/unit_key.h"
 #include "support/station_fixture.h"
@@ -147,5 +148,5 @@ void TstCloudFaults::wrongTestPassword_endsWithoutHandshake()
 
 } // namespace provost::test
 
-QTEST_GUILESS_MAIN(provost::test::TstCloudFaults)
+PROVOST_TEST("cloud_faults", provost::test::TstCloudFaults)
 #include "tst_cloud_faults.moc"

@@ -1,4 +1,5 @@
 // The device port of a cloud: units of the other half of the protocol dial it over TCP.
+#include "support/test_program.h"
 #include "cloud_bench.h"
 
 #include "core/byte_io.h"
@@ -476,5 +477,5 @@ void TstCloudHandshake::faults_lastForTheirCount()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstCloudHandshake)
+PROVOST_TEST("cloud_handshake", TstCloudHandshake)
 #include "tst_cloud_handshake.moc"

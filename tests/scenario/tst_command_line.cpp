@@ -1,4 +1,5 @@
 // The command line as a contract: help, usage, completion, images and keys.
+#include "support/test_program.h"
 #include "support/command_line.h"
 
 #include <QCryptographicHash>
@@ -278,5 +279,5 @@ void TstCommandLine::inspect_namesWhatItCannotRead()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstCommandLine)
+PROVOST_TEST("command_line", TstCommandLine)
 #include "tst_command_line.moc"

@@ -1,5 +1,6 @@
 // `bench serve` used from outside: USB/IP, terminals, and behind the bridge as devices of this
 // computer, where dfu-util and libusb find them.
+#include "support/test_program.h"
 #include "support/command_line.h"
 
 using namespace provost::test;
@@ -158,5 +159,5 @@ void TstCommandLineBench::run_onARealLineRefusesDemoImages()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstCommandLineBench)
+PROVOST_TEST("command_line_bench", TstCommandLineBench)
 #include "tst_command_line_bench.moc"

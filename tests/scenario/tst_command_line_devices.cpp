@@ -1,4 +1,5 @@
 // `dfu`, `serial` and `ymodem`: virtual units by every kind of address, lrzsz at the far end.
+#include "support/test_program.h"
 #include "support/command_line.h"
 
 #include <QSocketNotifier>
@@ -321,5 +322,5 @@ void TstCommandLineDevices::ymodem_saysWhatItCannotSend()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstCommandLineDevices)
+PROVOST_TEST("command_line_devices", TstCommandLineDevices)
 #include "tst_command_line_devices.moc"

@@ -1,4 +1,5 @@
 // `keys` as a contract: storage, encodings, and agreement with the firmware's own reader.
+#include "support/test_program.h"
 #include "support/command_line.h"
 
 #include <QCryptographicHash>
@@ -232,5 +233,5 @@ void TstCommandLineKeys::check_tellsEncodingsApart()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstCommandLineKeys)
+PROVOST_TEST("command_line_keys", TstCommandLineKeys)
 #include "tst_command_line_keys.moc"

@@ -1,4 +1,5 @@
 // `run`, `unit`, `plan` and `db` as a script meets them: verdict lines, exit codes, rows.
+#include "support/test_program.h"
 #include "support/command_line.h"
 
 using namespace provost::test;
@@ -309,5 +310,5 @@ void TstCommandLineRuns::plan_withAMistakeNamesTheLine()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstCommandLineRuns)
+PROVOST_TEST("command_line_runs", TstCommandLineRuns)
 #include "tst_command_line_runs.moc"

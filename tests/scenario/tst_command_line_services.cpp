@@ -1,4 +1,5 @@
 // `handshake` and `cloud`: against each other, against keys of openssl, against curl.
+#include "support/test_program.h"
 #include "support/command_line.h"
 
 #include <QTcpServer>
@@ -305,5 +306,5 @@ void TstCommandLineServices::cloud_doesNotListenBeyondLoopbackWithoutAToken()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstCommandLineServices)
+PROVOST_TEST("command_line_services", TstCommandLineServices)
 #include "tst_command_line_services.moc"

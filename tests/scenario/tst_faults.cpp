@@ -1,5 +1,6 @@
 // What goes wrong on a line, and what the station says about it: the right verdict, one cause,
 // never a hang, never a PASS.
+#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "crypto/unit_key.h"
@@ -455,5 +456,5 @@ void TstFaults::failedAttempt_staysVisibleBesideTheGoodOne()
 
 } // namespace provost::test
 
-QTEST_GUILESS_MAIN(provost::test::TstFaults)
+PROVOST_TEST("faults", provost::test::TstFaults)
 #include "tst_faults.moc"

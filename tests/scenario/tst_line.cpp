@@ -1,4 +1,5 @@
 // The line at work: many slots at once, many units in a row, the same station all day.
+#include "support/test_program.h"
 #include "core/text.h"
 #include "support/station_fixture.h"
 
@@ -140,5 +141,5 @@ void TstLine::writesThatMustNotBeCut_areMarked()
 
 } // namespace provost::test
 
-QTEST_GUILESS_MAIN(provost::test::TstLine)
+PROVOST_TEST("line", provost::test::TstLine)
 #include "tst_line.moc"

@@ -1,4 +1,5 @@
 // Registrations that wait in the journal reach a cloud that comes and goes.
+#include "support/test_program.h"
 #include "cloud/http_provisioning_client.h"
 #include "cloud/outbox_sender.h"
 #include "cloud_bench.h"
@@ -288,5 +289,5 @@ void TstOutboxSender::probe_measuresTheIdleCloud()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstOutboxSender)
+PROVOST_TEST("outbox_sender", TstOutboxSender)
 #include "tst_outbox_sender.moc"

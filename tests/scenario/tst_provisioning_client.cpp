@@ -1,4 +1,5 @@
 // The provisioning client against a cloud that misbehaves in every way it can.
+#include "support/test_program.h"
 #include "cloud/http_provisioning_client.h"
 #include "cloud_bench.h"
 #include "core/byte_io.h"
@@ -282,5 +283,5 @@ void TstProvisioningClient::client_worksInSeveralThreads()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstProvisioningClient)
+PROVOST_TEST("provisioning_client", TstProvisioningClient)
 #include "tst_provisioning_client.moc"

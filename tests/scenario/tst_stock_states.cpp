@@ -1,4 +1,5 @@
 // Every state that units are delivered in, from the nest to the verdict and its record.
+#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "device/dct.h"
@@ -238,5 +239,5 @@ void TstStockStates::unitInDfu_isIdentifiedByItsSerial()
 
 } // namespace provost::test
 
-QTEST_GUILESS_MAIN(provost::test::TstStockStates)
+PROVOST_TEST("stock_states", provost::test::TstStockStates)
 #include "tst_stock_states.moc"

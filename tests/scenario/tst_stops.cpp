@@ -1,5 +1,6 @@
 // The operator stops a run: at once on the screen, nothing new begins, nothing is left
 // half-written.
+#include "support/test_program.h"
 #include "core/text.h"
 #include "engine/causes.h"
 #include "support/station_fixture.h"
@@ -233,5 +234,5 @@ void TstStops::stop_ofAUnitThatNeverComes_isObeyedAtOnce()
 
 } // namespace provost::test
 
-QTEST_GUILESS_MAIN(provost::test::TstStops)
+PROVOST_TEST("stops", provost::test::TstStops)
 #include "tst_stops.moc"

@@ -1,4 +1,5 @@
 // Keys that units bring along, the key they keep or get, and what is kept of their old memory.
+#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "support/proven_unit.h"
@@ -152,5 +153,5 @@ void TstUnitKeys::backups_areSealedToTheEscrowCertificate()
 
 } // namespace provost::test
 
-QTEST_GUILESS_MAIN(provost::test::TstUnitKeys)
+PROVOST_TEST("unit_keys", provost::test::TstUnitKeys)
 #include "tst_unit_keys.moc"

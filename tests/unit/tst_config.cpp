@@ -1,4 +1,5 @@
 // Plans, platforms, shipping states and stations: what is accepted, and where a mistake is shown.
+#include "support/test_program.h"
 #include "config/load_plan.h"
 #include "config/load_station.h"
 #include "core/byte_io.h"
@@ -348,5 +349,5 @@ void TstConfig::mistakeInAStation_isShownWithItsPlace()
 
 } // namespace provost
 
-QTEST_GUILESS_MAIN(provost::TstConfig)
+PROVOST_TEST("config", provost::TstConfig)
 #include "tst_config.moc"

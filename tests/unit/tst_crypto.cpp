@@ -1,3 +1,4 @@
+#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "crypto/digest.h"
@@ -545,5 +546,5 @@ void TstCrypto::secureHeap_servesSecrets()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstCrypto)
+PROVOST_TEST("crypto", TstCrypto)
 #include "tst_crypto.moc"

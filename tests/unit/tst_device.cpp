@@ -1,4 +1,5 @@
 // The configuration table and writing with read-back, without a unit.
+#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "device/dct.h"
@@ -267,5 +268,5 @@ void TstDevice::write_refusesProtectedMemoryBeforeTheFirstErase()
 
 } // namespace provost
 
-QTEST_GUILESS_MAIN(provost::TstDevice)
+PROVOST_TEST("device", provost::TstDevice)
 #include "tst_device.moc"

@@ -1,4 +1,5 @@
 // The engine with steps made for the purpose: attempts, retries, limits, teardown, prompts, causes.
+#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/file_io.h"
 #include "core/text.h"
@@ -477,5 +478,5 @@ void TstEngine::causes_fitErrorsWithoutOne()
 
 } // namespace provost::test
 
-QTEST_GUILESS_MAIN(provost::test::TstEngine)
+PROVOST_TEST("engine", provost::test::TstEngine)
 #include "tst_engine.moc"

@@ -1,5 +1,6 @@
 // Firmware files: the module parser, the demo images, what is said about a file. Checksums are
 // compared with those of gzip and sha256sum.
+#include "support/test_program.h"
 #include "image_samples.h"
 
 #include "core/text.h"
@@ -484,5 +485,5 @@ void TstImage::inspection_refusesWhatIsNoFile()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstImage)
+PROVOST_TEST("image", TstImage)
 #include "tst_image.moc"

@@ -1,4 +1,5 @@
 // The catalogue of firmware files and the rules that a set of them has to keep.
+#include "support/test_program.h"
 #include "image_samples.h"
 
 #include "core/text.h"
@@ -393,5 +394,5 @@ TstImageCatalog::findIn(const QTemporaryDir& folder, std::string_view manifest, 
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstImageCatalog)
+PROVOST_TEST("image_catalog", TstImageCatalog)
 #include "tst_image_catalog.moc"

@@ -1,4 +1,5 @@
 // Texts and checksums that come from a unit: memory layouts, module reports, CRC vectors.
+#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/crc.h"
 #include "core/text.h"
@@ -301,5 +302,5 @@ void TstProtocolParsers::crc_matchesThePublishedVectors()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstProtocolParsers)
+PROVOST_TEST("protocol_parsers", TstProtocolParsers)
 #include "tst_protocol_parsers.moc"

@@ -1,4 +1,5 @@
 // The key registry of a cloud: what is on file, what is locked, and which names never become files.
+#include "support/test_program.h"
 #include "cloud/registry.h"
 #include "core/byte_io.h"
 
@@ -239,5 +240,5 @@ void TstRegistry::list_namesOnlyKeys()
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstRegistry)
+PROVOST_TEST("registry", TstRegistry)
 #include "tst_registry.moc"

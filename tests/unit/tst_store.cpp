@@ -1,4 +1,5 @@
 // Journal: what a run leaves behind, and what is read back of it.
+#include "support/test_program.h"
 #include "store/journal.h"
 
 #include <QTemporaryDir>
@@ -483,5 +484,5 @@ private Q_SLOTS:
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstStore)
+PROVOST_TEST("store", TstStore)
 #include "tst_store.moc"

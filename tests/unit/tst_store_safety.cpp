@@ -1,4 +1,5 @@
 // Journal: what survives crashes, full disks, second programs, old and damaged files.
+#include "support/test_program.h"
 #include "store/journal.h"
 #include "store/migrator.h"
 #include "store/sqlite_p.h"
@@ -442,5 +443,5 @@ private Q_SLOTS:
 
 } // namespace
 
-QTEST_GUILESS_MAIN(TstStoreSafety)
+PROVOST_TEST("store_safety", TstStoreSafety)
 #include "tst_store_safety.moc"

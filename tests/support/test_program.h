@@ -1,0 +1,28 @@
+// One program holds the test classes of a component: linking Qt costs more than compiling.
+#pragma once
+
+#include <QTest>
+
+#include <string_view>
+
+namespace provost::test {
+
+/// Enters a test class under the name that ctest calls it by. Made at start-up by PROVOST_TEST.
+class TestEntry {
+public:
+    using Run = int (*)(int argc, char** argv);
+    TestEntry(std::string_view name, Run run);
+};
+
+template <class Test>
+int runTest(int argc, char** argv)
+{
+    Test test;
+    return QTest::qExec(&test, argc, argv);
+}
+
+} // namespace provost::test
+
+/// At the end of tst_<name>.cpp, in place of QTEST_GUILESS_MAIN.
+#define PROVOST_TEST(name, Test)                                                                   \
+    static const provost::test::TestEntry provostTestEntry{name, &provost::test::runTest<Test>};
