@@ -198,7 +198,7 @@ Result<UnitRow> wantedUnit(Journal& journal, const Arguments& arguments)
     return units.front();
 }
 
-Result<> show(const Arguments& arguments)
+Result<> showUnit(const Arguments& arguments)
 {
     const SystemClock clock;
     const auto journal = TRY(Journal::openReadOnly(databaseOf(arguments), clock));
@@ -247,7 +247,7 @@ std::vector<Command> recordCommands()
              .maxPositionals = 1,
              .options = {db},
              .example = "provost unit show --json",
-             .run = [](const Arguments& a) { return reportIfFailed(show(a), a); },
+             .run = [](const Arguments& a) { return reportIfFailed(showUnit(a), a); },
              .notes = "UNIT  device id or label, or how either begins; the unit last seen where "
                       "none is named",
              .looksOnly = true}};

@@ -11,7 +11,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr int kConsoleBaud = 9600;
 constexpr std::chrono::milliseconds kPoll = 20ms;
 // What is asked before the console listens is lost without a word, so the first asks are short.
 constexpr std::chrono::milliseconds kFirstAsk = 80ms;

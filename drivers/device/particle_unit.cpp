@@ -13,9 +13,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr int kDfuBaud = 14400;       // particle-devices 7.2
-constexpr int kListeningBaud = 28800; // particle-devices 7.2
-constexpr int kConsoleBaud = 9600;
+constexpr int kDfuBaud = 14400;           // particle-devices 7.2
+constexpr int kListeningBaud = 28800;     // particle-devices 7.2
 constexpr auto kModeToListening = 3500ms; // particle-devices 7.1: 3 s
 
 /// The unit answered that it does not know the request, or with nonsense: another way may do.

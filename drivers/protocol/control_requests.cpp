@@ -20,7 +20,7 @@ constexpr std::uint8_t kVendorOut = 0x40;
 constexpr std::uint8_t kRawRequest = 0x50; // particle-devices 1.3, raw form
 constexpr std::size_t kReplyBytes = 64;
 constexpr auto kTransferLimit = 5s;
-constexpr auto kRequestLimit = 60s;
+constexpr auto kQueuedRequestLimit = 60s;
 constexpr auto kFirstPause = 5ms;
 constexpr auto kLongestPause = 500ms;
 constexpr int kBusyTries = 20;
@@ -80,11 +80,6 @@ Result<Reply> parseReply(ByteView bytes)
     return reply;
 }
 
-bool isStall(const Error& error)
-{
-    return error.code == Errc::Protocol;
-}
-
 Error unsupported(Error error, std::string_view since)
 {
     error.code = Errc::Unsupported;
@@ -101,8 +96,8 @@ Result<std::string> rawText(UsbDevice& usb, RawCommand command, const OpContext&
                              .index = static_cast<std::uint16_t>(command)};
     auto count = usb.controlIn(setup, buffer, op.within(kTransferLimit));
     if (!count)
-        return Unexpected(isStall(count.error()) ? unsupported(std::move(count).error(), "0.6.0")
-                                                 : std::move(count).error());
+        return Unexpected(isStalled(count.error()) ? unsupported(std::move(count).error(), "0.6.0")
+                                                   : std::move(count).error());
     const std::string text = toText(ByteView(buffer).first(std::min(*count, buffer.size())));
     return std::string(trimmed(text.substr(0, text.find('\0'))));
 }
@@ -115,8 +110,8 @@ Result<> rawAction(UsbDevice& usb, RawCommand command, const OpContext& op)
     auto sent = usb.controlOut(setup, {}, op.within(kTransferLimit));
     if (sent)
         return {};
-    return Unexpected(isStall(sent.error()) ? unsupported(std::move(sent).error(), "0.6.0")
-                                            : std::move(sent).error());
+    return Unexpected(isStalled(sent.error()) ? unsupported(std::move(sent).error(), "0.6.0")
+                                              : std::move(sent).error());
 }
 
 /// For commands that end the firmware: it may be gone before the status stage.
@@ -179,7 +174,7 @@ private:
         for (int attempt = 0; attempt < kBusyTries; ++attempt) {
             auto reply = ask(Stage::Init, m_type, size, m_op);
             if (!reply)
-                return Unexpected(isStall(reply.error())
+                return Unexpected(isStalled(reply.error())
                                       ? unsupported(std::move(reply).error(), "0.8.0")
                                       : std::move(reply).error());
             if (reply->status == Status::Ok || reply->status == Status::Pending)
@@ -305,7 +300,7 @@ Result<Bytes> ControlRequests::queued(std::uint16_t type, ByteView payload, cons
     if (payload.size() > 0xFFFF)
         return fail(Errc::InvalidArgument, Blame::Software,
                     concat("request ", type, ": ", payload.size(), " bytes do not fit"));
-    return QueuedRequest(m_usb, type, op.within(kRequestLimit)).run(payload);
+    return QueuedRequest(m_usb, type, op.within(kQueuedRequestLimit)).run(payload);
 }
 
 } // namespace provost

@@ -31,11 +31,6 @@ constexpr UsbId kStBootRom{.vendor = 0x0483, .product = 0xDF11};
 constexpr std::byte kSetAddress{0x21};
 constexpr std::byte kErase{0x41};
 
-bool isStall(const Error& error)
-{
-    return error.code == Errc::Protocol;
-}
-
 Unexpected framed(Error error, const std::string& what)
 {
     return Unexpected(inFrame(std::move(error), what));
@@ -79,7 +74,7 @@ Result<> DfuRequests::makeIdle(const OpContext& op)
     int waits = 0;
     for (int round = 0; round < kIdleRounds;) {
         auto status = getStatus(op);
-        if (!status && !isStall(status.error()))
+        if (!status && !isStalled(status.error()))
             return framed(std::move(status).error(), "bring DFU to idle");
         // A stall here is left over from a failed block: the next request starts afresh.
         if (!status) {
@@ -157,7 +152,7 @@ Result<> DfuRequests::pollUntilDone(const std::string& what, const OpContext& op
     int stalls = 0;
     while (true) {
         auto status = getStatus(op);
-        if (!status && isStall(status.error())) {
+        if (!status && isStalled(status.error())) {
             // Some ROMs stall while they are busy (dfu-util). On a Particle boot loader it is the
             // only report of a failed erase or write (particle-devices 1.5).
             if (m_stallsWhenPolledEarly && lastPoll > 0ms && ++stalls <= kEarlyPollStalls) {
@@ -264,7 +259,7 @@ Unexpected DfuRequests::refused(Error error, const std::string& what, const OpCo
 {
     if (error.code == Errc::Timeout)
         return silent(std::move(error), what, op);
-    if (!isStall(error))
+    if (!isStalled(error))
         return framed(std::move(error), what);
     const auto status = getStatus(op);
     if (status && status->status != 0)

@@ -17,7 +17,6 @@ constexpr std::chrono::milliseconds kDeviceStep{20000};
 constexpr std::chrono::milliseconds kHelloPatience{2000};
 constexpr std::chrono::milliseconds kLightSslHelloPatience{4000};
 constexpr std::chrono::milliseconds kPingPatience{10000};
-constexpr std::size_t kMostMessages = 200;
 
 // The unit takes these bytes of its server key slot as modulus, with e = 65537 (4.1).
 constexpr std::size_t kServerModulusAt = 33;
@@ -25,11 +24,6 @@ constexpr std::size_t kServerModulusBytes = 256;
 constexpr std::array<std::byte, 3> kAssumedExponent{std::byte{1}, std::byte{0}, std::byte{1}};
 
 constexpr std::string_view kCredentialWords = "session credentials and signature";
-
-std::string_view causeOf(LineEnd end, std::string_view otherwise)
-{
-    return end == LineEnd::Cancelled ? std::string_view("cancelled") : otherwise;
-}
 
 class DeviceSession {
 public:

@@ -29,6 +29,13 @@ enum class LineEnd : std::uint8_t {
     Malformed, ///< a frame of impossible length, or one that does not decrypt
 };
 
+inline constexpr std::size_t kMostMessages = 200; ///< acknowledgements without end are no session
+
+inline std::string_view causeOf(LineEnd end, std::string_view otherwise)
+{
+    return end == LineEnd::Cancelled ? std::string_view("cancelled") : otherwise;
+}
+
 struct Incoming {
     Bytes bytes{}; ///< what came, complete where end is None; a frame comes decrypted
     std::size_t wireBytes = 0;

@@ -15,17 +15,11 @@ namespace {
 /// Every refusal before message 3 leaves this long behind the last byte of message 2: what takes
 /// the server longer, a bad padding or an unknown id, stays its own secret.
 constexpr std::chrono::milliseconds kRefusalDelay{100};
-constexpr std::size_t kMostMessages = 200; ///< acknowledgements without end are no session
 
 constexpr std::string_view kReplyWords =
     "nonce, device ID and public key, sealed to the server key";
 constexpr std::string_view kLegacyReplyWords = "nonce and device ID, sealed to the server key";
 constexpr std::string_view kOrangeFlash = "unit flashes orange: decryption error (6)";
-
-std::string_view causeOf(LineEnd end, std::string_view otherwise)
-{
-    return end == LineEnd::Cancelled ? std::string_view("cancelled") : otherwise;
-}
 
 class ServerSession {
 public:

@@ -9,6 +9,8 @@
 
 namespace provost {
 
+inline constexpr int kConsoleBaud = 9600; ///< any other would be a command (7.1)
+
 enum class WifiSecurity : std::uint8_t { Open = 0, Wep = 1, Wpa = 2, Wpa2 = 3 };
 
 /// `line` must outlive it.

@@ -187,7 +187,6 @@ Result<Bytes> LibusbBus::Device::descriptor(std::uint8_t type, std::uint8_t inde
 Result<Bytes> LibusbBus::Device::rawDescriptor(std::uint8_t type, std::uint8_t index,
                                                std::size_t size)
 {
-    constexpr std::uint16_t kEnglish = 0x0409;
     std::vector<unsigned char> raw(std::min(size, kMaxControlBytes));
     const int count = libusb_control_transfer(
         m_handle.get(), LIBUSB_ENDPOINT_IN, LIBUSB_REQUEST_GET_DESCRIPTOR,

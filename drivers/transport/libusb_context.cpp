@@ -18,7 +18,6 @@ constexpr std::chrono::milliseconds kAccessPause{50};
 std::string stringDescriptor(libusb_device_handle* handle, std::uint8_t index)
 {
     std::array<unsigned char, 255> raw{};
-    constexpr std::uint16_t kEnglish = 0x0409;
     const int size = libusb_get_string_descriptor(handle, index, kEnglish, raw.data(),
                                                   static_cast<int>(raw.size()));
     std::string text;

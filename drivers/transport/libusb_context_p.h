@@ -3,6 +3,7 @@
 
 #include "core/mutex.h"
 #include "transport/libusb_bus.h"
+#include "transport/usb_chapter9_p.h"
 
 #include <condition_variable>
 #include <libusb.h>

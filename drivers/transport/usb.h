@@ -73,4 +73,10 @@ public:
                                           const OpContext& op) = 0;
 };
 
+/// Whether a transfer ended because the device stalled it.
+inline bool isStalled(const Error& error)
+{
+    return error.code == Errc::Protocol;
+}
+
 } // namespace provost

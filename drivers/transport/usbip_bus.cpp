@@ -16,19 +16,12 @@ using namespace std::chrono_literals;
 
 constexpr auto kEnumerateLimit = 10s;
 constexpr auto kOpenLimit = 5s;
-constexpr auto kRequestLimit = 1s;
 constexpr auto kResetLimit = 5s;
 constexpr std::chrono::milliseconds kLookAgain = 50ms;
 // wLength has 16 bits.
 constexpr std::size_t kMaxControlBytes = 0xFFFF;
 // As much as libusb puts into one transfer of Linux; a multiple of every packet size.
 constexpr std::size_t kBulkPiece = 16384;
-
-constexpr std::uint8_t kGetDescriptor = 6;
-constexpr std::uint8_t kClearFeature = 1;
-constexpr std::uint8_t kConfigurationType = 2;
-constexpr std::uint8_t kStringType = 3;
-constexpr std::uint16_t kEnglish = 0x0409;
 
 Unexpected badAddress(const std::string& text)
 {
@@ -74,7 +67,7 @@ public:
     Result<> claim(std::uint8_t number) override { return m_link->claim(number, this); }
     Result<> selectAlternate(std::uint8_t number, std::uint8_t alternate) override
     {
-        return m_link->selectAlternate(number, alternate, ownOp(kRequestLimit));
+        return m_link->selectAlternate(number, alternate, ownOp(kUsbIpRequestLimit));
     }
     Result<std::size_t> controlIn(ControlSetup setup, ByteSpan to, const OpContext& op) override
     {
@@ -127,7 +120,7 @@ Result<Bytes> UsbIpDeviceHandle::rawDescriptor(std::uint8_t type, std::uint8_t i
                              .index =
                                  type == kStringType && index != 0 ? kEnglish : std::uint16_t{0}};
     Bytes bytes(size);
-    bytes.resize(TRY(controlIn(setup, bytes, ownOp(kRequestLimit))));
+    bytes.resize(TRY(controlIn(setup, bytes, ownOp(kUsbIpRequestLimit))));
     return bytes;
 }
 
@@ -141,7 +134,7 @@ Result<std::size_t> UsbIpDeviceHandle::bulk(const UsbIpLink::Transfer& transfer,
             .requestType = 0x02,
             .request = kClearFeature,
             .index = static_cast<std::uint16_t>(transfer.endpoint | (transfer.in ? 0x80 : 0))};
-        static_cast<void>(m_link->run({.setup = clearHalt}, {}, ownOp(kRequestLimit)));
+        static_cast<void>(m_link->run({.setup = clearHalt}, {}, ownOp(kUsbIpRequestLimit)));
     }
     return moved;
 }

@@ -14,24 +14,15 @@ using namespace std::chrono_literals;
 
 // An abort is seen within 250 ms (architecture 5); the server may need some of it to unlink.
 constexpr auto kUnlinkPatience = 100ms;
-constexpr auto kRequestLimit = 1s;
 // The path that our bench gives its devices. It counts on this computer only: a server elsewhere
 // may say what it likes.
 constexpr std::string_view kBenchMark = "/sys/devices/bench/";
 constexpr std::string_view kKernelMark = "/sys/devices/";
 
 constexpr std::uint8_t kIn = 0x80;
-constexpr std::uint8_t kDeviceType = 1;
-constexpr std::uint8_t kConfigurationType = 2;
-constexpr std::uint8_t kStringType = 3;
 constexpr std::size_t kDeviceBytes = 18;
 constexpr std::size_t kConfigurationHead = 9;
 constexpr std::size_t kMostConfigurationBytes = 4096;
-constexpr std::uint16_t kEnglish = 0x0409;
-
-constexpr std::uint8_t kGetDescriptor = 6;
-constexpr std::uint8_t kSetConfiguration = 9;
-constexpr std::uint8_t kSetInterface = 11;
 
 /// Code units beyond ASCII become '?'; trailing NULs are cut.
 std::string stringText(ByteView descriptor)
@@ -190,13 +181,13 @@ Result<Bytes> UsbIpLink::standardDescriptor(std::uint8_t type, std::uint8_t inde
                              .value = static_cast<std::uint16_t>((type << 8) | index),
                              .index = type == kStringType ? kEnglish : std::uint16_t{0}};
     bytes.resize(
-        TRY(run({.in = true, .setup = setup, .most = size}, bytes, op.within(kRequestLimit))));
+        TRY(run({.in = true, .setup = setup, .most = size}, bytes, op.within(kUsbIpRequestLimit))));
     return bytes;
 }
 
 Result<> UsbIpLink::standardRequest(const ControlSetup& setup, const OpContext& op)
 {
-    TRY(run({.setup = setup}, {}, op.within(kRequestLimit)));
+    TRY(run({.setup = setup}, {}, op.within(kUsbIpRequestLimit)));
     return {};
 }
 

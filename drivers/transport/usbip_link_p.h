@@ -3,6 +3,7 @@
 
 #include "core/mutex.h"
 #include "transport/fd_io_p.h"
+#include "transport/usb_chapter9_p.h"
 #include "transport/usbip_wire_p.h"
 
 #include <atomic>
@@ -14,6 +15,8 @@
 #include <thread>
 
 namespace provost {
+
+inline constexpr std::chrono::seconds kUsbIpRequestLimit{1};
 
 /// `usbip:HOST:PORT`, with brackets around a literal IPv6 address.
 struct UsbIpServerName {

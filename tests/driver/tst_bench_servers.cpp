@@ -1,6 +1,6 @@
 // UsbIpServer record by record (protocol sheet 5), and PtyServer as its users find it.
-#include "support/test_program.h"
 #include "support/served_bench.h"
+#include "support/test_program.h"
 
 #include "core/byte_io.h"
 #include "core/text.h"

@@ -1,8 +1,8 @@
 // ControlRequests against the answers of particle-devices 1.3, byte by byte.
-#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "protocol/control_requests.h"
+#include "support/test_program.h"
 
 #include <QTest>
 

@@ -1,8 +1,8 @@
 // DfuDevice against a small DfuSe device that is written here, fault by fault (protocol sheet 1.8).
-#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "protocol/dfu_device.h"
+#include "support/test_program.h"
 
 #include <QTest>
 

@@ -1,6 +1,6 @@
-#include "support/test_program.h"
 #include "crypto/unit_key.h"
 #include "handshake_support.h"
+#include "support/test_program.h"
 
 #include <QFile>
 #include <QJsonDocument>

@@ -1,10 +1,10 @@
 // The listening console and the unit's own YModem receiver, answered word by word
 // (particle-devices 7.1 to 7.5).
-#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "protocol/listening_console.h"
 #include "protocol/ymodem_sender.h"
+#include "support/test_program.h"
 
 #include <QTest>
 

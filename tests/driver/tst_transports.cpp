@@ -1,7 +1,7 @@
 // TcpStream, TermiosPort and LibserialportPorts on loopback and pseudo-terminals.
-#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "support/test_program.h"
 #include "transport/libserialport_ports.h"
 #include "transport/libusb_bus.h"
 #include "transport/tcp_stream.h"

@@ -1,7 +1,7 @@
 // UsbIpBus against servers that are slow, wrong or malicious: a defined error, in time, and nothing
 // taken on trust.
-#include "support/test_program.h"
 #include "scripted_usbip_server.h"
+#include "support/test_program.h"
 
 #include "core/text.h"
 #include "transport/usbip_link_p.h"

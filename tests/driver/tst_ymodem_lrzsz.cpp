@@ -1,6 +1,6 @@
 // YModemSender against the receiver of lrzsz, over a pseudo-terminal and over a socket.
-#include "support/test_program.h"
 #include "protocol/ymodem_sender.h"
+#include "support/test_program.h"
 #include "transport/tcp_stream.h"
 #include "transport/termios_port.h"
 

@@ -1,8 +1,8 @@
 // The module parser stays inside its input, whatever that is, and reads what was written.
-#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "demo/demo_module.h"
 #include "image/module_info.h"
+#include "support/test_program.h"
 
 #include <QTest>
 #include <rapidcheck.h>

@@ -1,7 +1,7 @@
 // The REST service of a cloud, byte by byte with curl.
-#include "support/test_program.h"
 #include "cloud_bench.h"
 #include "core/byte_io.h"
+#include "support/test_program.h"
 
 #include <QDir>
 #include <QElapsedTimer>

@@ -1,8 +1,8 @@
 // Cloud, handshake endpoint and network at fault: what the unit is told to be then.
-#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "crypto/unit_key.h"
 #include "support/station_fixture.h"
+#include "support/test_program.h"
 
 #include <QTest>
 

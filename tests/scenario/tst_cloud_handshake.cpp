@@ -1,6 +1,6 @@
 // The device port of a cloud: units of the other half of the protocol dial it over TCP.
-#include "support/test_program.h"
 #include "cloud_bench.h"
+#include "support/test_program.h"
 
 #include "core/byte_io.h"
 

@@ -1,6 +1,6 @@
 // The command line as a contract: help, usage, completion, images and keys.
-#include "support/test_program.h"
 #include "support/command_line.h"
+#include "support/test_program.h"
 
 #include <QCryptographicHash>
 #include <QRegularExpression>

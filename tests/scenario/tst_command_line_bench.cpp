@@ -1,7 +1,7 @@
 // `bench serve` used from outside: USB/IP, terminals, and behind the bridge as devices of this
 // computer, where dfu-util and libusb find them.
-#include "support/test_program.h"
 #include "support/command_line.h"
+#include "support/test_program.h"
 
 using namespace provost::test;
 

@@ -1,6 +1,6 @@
 // `dfu`, `serial` and `ymodem`: virtual units by every kind of address, lrzsz at the far end.
-#include "support/test_program.h"
 #include "support/command_line.h"
+#include "support/test_program.h"
 
 #include <QSocketNotifier>
 

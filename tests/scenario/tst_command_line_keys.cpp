@@ -1,6 +1,6 @@
 // `keys` as a contract: storage, encodings, and agreement with the firmware's own reader.
-#include "support/test_program.h"
 #include "support/command_line.h"
+#include "support/test_program.h"
 
 #include <QCryptographicHash>
 

@@ -1,6 +1,6 @@
 // `run`, `unit`, `plan` and `db` as a script meets them: verdict lines, exit codes, rows.
-#include "support/test_program.h"
 #include "support/command_line.h"
+#include "support/test_program.h"
 
 using namespace provost::test;
 

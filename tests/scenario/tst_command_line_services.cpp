@@ -1,6 +1,6 @@
 // `handshake` and `cloud`: against each other, against keys of openssl, against curl.
-#include "support/test_program.h"
 #include "support/command_line.h"
+#include "support/test_program.h"
 
 #include <QTcpServer>
 

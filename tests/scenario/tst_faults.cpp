@@ -1,12 +1,12 @@
 // What goes wrong on a line, and what the station says about it: the right verdict, one cause,
 // never a hang, never a PASS.
-#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "crypto/unit_key.h"
 #include "engine/causes.h"
 #include "support/proven_unit.h"
 #include "support/station_fixture.h"
+#include "support/test_program.h"
 
 #include <QTest>
 

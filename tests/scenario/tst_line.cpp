@@ -1,7 +1,7 @@
 // The line at work: many slots at once, many units in a row, the same station all day.
-#include "support/test_program.h"
 #include "core/text.h"
 #include "support/station_fixture.h"
+#include "support/test_program.h"
 
 #include <QDir>
 #include <QTest>

@@ -1,8 +1,8 @@
 // Registrations that wait in the journal reach a cloud that comes and goes.
-#include "support/test_program.h"
 #include "cloud/http_provisioning_client.h"
 #include "cloud/outbox_sender.h"
 #include "cloud_bench.h"
+#include "support/test_program.h"
 
 #include "core/byte_io.h"
 

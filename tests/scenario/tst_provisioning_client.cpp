@@ -1,8 +1,8 @@
 // The provisioning client against a cloud that misbehaves in every way it can.
-#include "support/test_program.h"
 #include "cloud/http_provisioning_client.h"
 #include "cloud_bench.h"
 #include "core/byte_io.h"
+#include "support/test_program.h"
 
 #include <QElapsedTimer>
 #include <QFile>

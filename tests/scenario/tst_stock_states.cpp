@@ -1,9 +1,9 @@
 // Every state that units are delivered in, from the nest to the verdict and its record.
-#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "device/dct.h"
 #include "support/proven_unit.h"
+#include "support/test_program.h"
 
 #include <QTest>
 

@@ -1,9 +1,9 @@
 // The operator stops a run: at once on the screen, nothing new begins, nothing is left
 // half-written.
-#include "support/test_program.h"
 #include "core/text.h"
 #include "engine/causes.h"
 #include "support/station_fixture.h"
+#include "support/test_program.h"
 
 #include <QTest>
 

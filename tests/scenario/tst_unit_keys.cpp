@@ -1,8 +1,8 @@
 // Keys that units bring along, the key they keep or get, and what is kept of their old memory.
-#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "support/proven_unit.h"
+#include "support/test_program.h"
 
 #include <QDir>
 #include <QFile>

@@ -1,10 +1,10 @@
 // Plans, platforms, shipping states and stations: what is accepted, and where a mistake is shown.
-#include "support/test_program.h"
 #include "config/load_plan.h"
 #include "config/load_station.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "steps/register_all_steps.h"
+#include "support/test_program.h"
 
 #include <QTemporaryDir>
 #include <QTest>

@@ -1,9 +1,9 @@
-#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "crypto/digest.h"
 #include "crypto/rsa_key.h"
 #include "crypto/unit_key.h"
+#include "support/test_program.h"
 
 #include <QFile>
 #include <QJsonArray>

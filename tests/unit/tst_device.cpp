@@ -1,10 +1,10 @@
 // The configuration table and writing with read-back, without a unit.
-#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "device/dct.h"
 #include "device/memory_target.h"
 #include "device/platform_spec.h"
+#include "support/test_program.h"
 
 #include <QTest>
 

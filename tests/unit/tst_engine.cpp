@@ -1,10 +1,10 @@
 // The engine with steps made for the purpose: attempts, retries, limits, teardown, prompts, causes.
-#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/file_io.h"
 #include "core/text.h"
 #include "engine/causes.h"
 #include "support/station_fixture.h"
+#include "support/test_program.h"
 
 #include <QTest>
 

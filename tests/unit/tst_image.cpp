@@ -1,7 +1,7 @@
 // Firmware files: the module parser, the demo images, what is said about a file. Checksums are
 // compared with those of gzip and sha256sum.
-#include "support/test_program.h"
 #include "image_samples.h"
+#include "support/test_program.h"
 
 #include "core/text.h"
 #include "crypto/digest.h"

@@ -1,6 +1,6 @@
 // The catalogue of firmware files and the rules that a set of them has to keep.
-#include "support/test_program.h"
 #include "image_samples.h"
+#include "support/test_program.h"
 
 #include "core/text.h"
 #include "crypto/digest.h"

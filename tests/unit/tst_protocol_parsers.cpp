@@ -1,10 +1,10 @@
 // Texts and checksums that come from a unit: memory layouts, module reports, CRC vectors.
-#include "support/test_program.h"
 #include "core/byte_io.h"
 #include "core/crc.h"
 #include "core/text.h"
 #include "protocol/dfu_device.h"
 #include "protocol/module_report.h"
+#include "support/test_program.h"
 
 #include <QTest>
 

@@ -1,7 +1,7 @@
 // The key registry of a cloud: what is on file, what is locked, and which names never become files.
-#include "support/test_program.h"
 #include "cloud/registry.h"
 #include "core/byte_io.h"
+#include "support/test_program.h"
 
 #include <QDir>
 #include <QFile>

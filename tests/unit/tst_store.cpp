@@ -1,6 +1,6 @@
 // Journal: what a run leaves behind, and what is read back of it.
-#include "support/test_program.h"
 #include "store/journal.h"
+#include "support/test_program.h"
 
 #include <QTemporaryDir>
 #include <QTest>

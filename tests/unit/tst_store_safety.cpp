@@ -1,8 +1,8 @@
 // Journal: what survives crashes, full disks, second programs, old and damaged files.
-#include "support/test_program.h"
 #include "store/journal.h"
 #include "store/migrator.h"
 #include "store/sqlite_p.h"
+#include "support/test_program.h"
 
 #include <QDir>
 #include <QFile>
