@@ -1,6 +1,7 @@
 // `provost cloud serve` and `provost handshake …`
 #include "cli/commands.h"
 #include "cli/device_address.h"
+#include "cli/handshake_output.h"
 #include "cli/output.h"
 #include "cloud/cloud_service.h"
 #include "core/byte_io.h"
@@ -18,45 +19,6 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::size_t kLargestKeyFile = 64UL * 1024;
-
-JsonObject verdictObject(const HandshakeReport& report)
-{
-    return {{"event", "verdict"},
-            {"verdict", report.passed ? "pass" : "fail"},
-            {"device_id", textOrNull(report.deviceId)},
-            {"stage", name(report.stage)},
-            {"cause", textOrNull(report.cause)},
-            {"advice", textOrNull(report.advice)},
-            {"ms", roundedTo(1, report.totalMs)}};
-}
-
-JsonObject stepObject(const HandshakeMessage& message)
-{
-    return {{"event", "step"},
-            {"stage", name(message.stage)},
-            {"from", message.fromDevice ? "device" : "server"},
-            {"what", message.what},
-            {"bytes", message.bytes},
-            {"ms", roundedTo(1, message.atMs)},
-            {"note", textOrNull(message.note)},
-            {"ok", !message.failed}};
-}
-
-void printMessage(const HandshakeMessage& message)
-{
-    printText(concat("  ", message.fromDevice ? "device → server  " : "server → device  ",
-                     message.what, " · ", message.bytes, " bytes · +", fixed(message.atMs, 0),
-                     " ms", message.note.empty() ? "" : " · ", message.note));
-}
-
-void printVerdict(const HandshakeReport& report)
-{
-    printText(concat(report.passed ? "PASS  " : "FAIL  ",
-                     report.deviceId.empty() ? "unknown device" : report.deviceId, "  ",
-                     fixed(report.totalMs, 0), " ms"));
-    if (!report.passed)
-        printText(concat("  at ", name(report.stage), ": ", report.cause, " · ", report.advice));
-}
 
 /// Prints what connections do, one line a step. Thread-safe.
 class Printer final : public CloudObserver {

@@ -85,6 +85,17 @@ inline constexpr std::array kAdvice{
            "up, as units see with -19."},
     Advice{"wrong-server-signature", "Burn the public key of the very server that signs: magenta "
                                      "flash, authentication error (8)."},
+    Advice{"no-answer", "Check address, port and firewall: nothing answers there."},
+    Advice{"connection-refused", "Start the server, or correct address and port: nobody listens."},
+    Advice{"captive-portal",
+           "Use a network without login page or proxy: something else answered in the server's "
+           "place."},
+    Advice{"unknown-refusal", "Read the server key and the derived public key on the unit, and "
+                              "compare both with the cloud's."},
+    Advice{"unregistered-key", "Register the public key that is in the unit for its device ID."},
+    Advice{"no-hello-answer", "Check the server: it sent its credentials and answers no hello."},
+    Advice{"incomplete-capture",
+           "Capture again from before the unit connects, with whole packets (tcpdump -s 0)."},
     Advice{"no-ping-answer", "Check the server: it takes the hello and answers no ping."},
 };
 

@@ -5,7 +5,9 @@
 #include "core/text.h"
 #include "protocol/handshake_p.h"
 
+#include <QFile>
 #include <QJsonArray>
+#include <QJsonDocument>
 #include <QJsonObject>
 #include <QString>
 
@@ -13,6 +15,14 @@
 #include <deque>
 
 namespace provost::test {
+
+/// The published answers, as they are.
+inline QJsonObject vectors()
+{
+    QFile file(PROVOST_TEST_DATA "/handshake-vectors.json");
+    return file.open(QIODevice::ReadOnly) ? QJsonDocument::fromJson(file.readAll()).object()
+                                          : QJsonObject();
+}
 
 inline Bytes hex(const QJsonValue& value)
 {

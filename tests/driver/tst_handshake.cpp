@@ -106,9 +106,7 @@ private:
 
 void TstHandshake::initTestCase()
 {
-    QFile file(PROVOST_TEST_DATA "/handshake-vectors.json");
-    QVERIFY(file.open(QIODevice::ReadOnly));
-    const QJsonObject all = QJsonDocument::fromJson(file.readAll()).object();
+    const QJsonObject all = vectors();
     m_transcripts = all["transcripts"].toArray();
     m_negatives = all["negativeCases"].toArray();
     QCOMPARE(m_transcripts.size(), 5);

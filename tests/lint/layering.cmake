@@ -7,6 +7,7 @@ set(core)
 set(transport core)
 set(crypto core)
 set(protocol transport crypto core)
+set(capture protocol transport crypto core)
 set(device protocol transport crypto core)
 set(sim transport crypto core) # never protocol or device: a second reading of the specification
 set(image core crypto)
@@ -20,10 +21,10 @@ set(station_sim cloud engine device protocol transport crypto core image store)
 set(host cloud config steps engine device protocol transport crypto core image store sim)
 set(models engine device protocol transport crypto core image store)
 set(gui models ${host} host)
-set(cli ${host} host)
+set(cli ${host} host capture)
 set(folders
     core=drivers/core transport=drivers/transport crypto=drivers/crypto protocol=drivers/protocol
-    device=drivers/device sim=drivers/sim image=firmware-images/image demo=firmware-images/demo
+    capture=drivers/capture device=drivers/device sim=drivers/sim image=firmware-images/image demo=firmware-images/demo
     store=db/store engine=stations/engine steps=stations/steps config=stations/config
     cloud=stations/cloud station_sim=stations/sim host=app/host models=app/models gui=app/gui
     cli=app/cli)
@@ -51,7 +52,7 @@ foreach(entry IN LISTS folders)
         endforeach()
         # Third-party headers have one home each.
         foreach(rule "libusb.h=drivers/transport" "libserialport.h=drivers/transport"
-                     "sqlite3.h=db/store" "httplib.h=stations/cloud")
+                     "sqlite3.h=db/store" "pcap.h=drivers/capture" "httplib.h=stations/cloud")
             string(REPLACE "=" ";" home ${rule})
             list(GET home 0 header)
             list(GET home 1 place)
