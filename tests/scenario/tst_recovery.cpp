@@ -165,7 +165,7 @@ private Q_SLOTS:
 void TstRecovery::everyRow_ofACompleteRun()
 {
     const auto log = completeLog(CloudMood::Well);
-    QCOMPARE(log.shown, std::string("pass"));
+    QVERIFY2(log.shown.starts_with("pass"), log.shown.c_str());
     auto trials = trialsOf(log);
     // The complete run is known by what it must have, not by how many rows that makes.
     for (const auto* row :
