@@ -89,6 +89,8 @@ public:
     Result<UnitRow> unit(const std::string& idOrLabel);
     /// True where an unsettled intent is on record: its memory must be read before it runs.
     Result<bool> needsInspection(const std::string& deviceId);
+    /// Those intents of the unit, oldest first.
+    Result<std::vector<OpenIntent>> openIntents(const std::string& deviceId);
     /// The unit's memory was read back: its state becomes `new` until a run judges it.
     Result<> clearInspection(RunId run, const std::string& deviceId);
 

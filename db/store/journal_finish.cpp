@@ -118,6 +118,22 @@ Result<bool> Journal::needsInspection(const std::string& deviceId)
     return found != 0;
 }
 
+Result<std::vector<OpenIntent>> Journal::openIntents(const std::string& deviceId)
+{
+    auto db = TRY(m_impl->reader());
+    auto rows = TRY(db.query("SELECT i.run_id, i.at_utc, i.effect, i.payload "
+                             "FROM unsettled_intent AS i JOIN unit AS u USING (unit_id) "
+                             "WHERE u.device_id = ? ORDER BY i.seq",
+                             {deviceId}));
+    std::vector<OpenIntent> open;
+    while (TRY(rows.step()))
+        open.push_back({.run = RunId{rows.integer(0)},
+                        .atUtc = detail::utcText(rows.integer(1)),
+                        .effect = rows.text(2),
+                        .payload = rows.text(3)});
+    return open;
+}
+
 Result<> Journal::clearInspection(RunId run, const std::string& deviceId)
 {
     return m_impl->write(

@@ -108,6 +108,14 @@ struct JournalRow {
     std::string payload{};
 };
 
+/// An announced effect of which nobody knows how it ended.
+struct OpenIntent {
+    RunId run{};
+    std::string atUtc{};
+    std::string effect{};
+    std::string payload{};
+};
+
 struct UnitRow {
     std::string deviceId{};
     std::string label{};

@@ -129,15 +129,21 @@ Result<DctSnapshot> DctSnapshot::create(const DctLayout& layout, SecretBytes sec
     return DctSnapshot(layout, std::move(sectors));
 }
 
+bool DctSnapshot::isCurrent(int copy) const
+{
+    return !isHalfWritten(copy) && sector(copy)[kIsCurrent] == std::byte{1};
+}
+
+bool DctSnapshot::isHalfWritten(int copy) const
+{
+    return sector(copy)[kWriteIncomplete] != std::byte{0};
+}
+
 std::optional<int> DctSnapshot::current() const
 {
-    const auto counts = [this](int copy) {
-        const ByteView bytes = sector(copy);
-        return bytes[kWriteIncomplete] == std::byte{0} && bytes[kIsCurrent] == std::byte{1};
-    };
-    if (counts(0) == counts(1))
+    if (isCurrent(0) == isCurrent(1))
         return std::nullopt;
-    return counts(0) ? 0 : 1;
+    return isCurrent(0) ? 0 : 1;
 }
 
 ByteView DctSnapshot::sector(int copy) const

@@ -40,6 +40,10 @@ public:
     /// @param sectors  copy 1 then copy 2, layout.sectorSize bytes each
     static Result<DctSnapshot> create(const DctLayout& layout, SecretBytes sectors);
 
+    /// Written to its end and marked as the one that counts (3.1).
+    bool isCurrent(int copy) const;
+    /// Erased, or a write to it was cut off.
+    bool isHalfWritten(int copy) const;
     /// 0 or 1: the copy that counts (3.1); nullopt: neither, or both.
     std::optional<int> current() const;
     ByteView sector(int copy) const;

@@ -181,6 +181,7 @@ Result<UnitSupply> readUnit(const toml::table& table, std::string_view origin)
     TRY(reader.word("credentials", kCredentials, unit.credentials));
     TRY(reader.take("label", unit.label));
     TRY(reader.take("device_id", unit.deviceId));
+    TRY(reader.take("memory", unit.memory));
     TRY(readCount(reader, unit));
     if (unit.deviceId != "random") {
         const auto id = fromHex(unit.deviceId);
@@ -192,6 +193,9 @@ Result<UnitSupply> readUnit(const toml::table& table, std::string_view origin)
                                 "device_id: a fixed one fits one unit only (count = 1)");
         unit.deviceId = lowerCase(unit.deviceId);
     }
+    if (!unit.memory.empty() && unit.deviceId == "random")
+        return reader.wrong(reader.find("memory"),
+                            "memory: a unit that is kept needs its own device_id");
     TRY(reader.noOthers());
     return unit;
 }

@@ -20,6 +20,7 @@ struct UnitSupply {
     CredentialSupply credentials = CredentialSupply::None;
     std::string label = "match";     ///< match, mislabelled, or the text on the label
     std::string deviceId = "random"; ///< random, or 24 hex digits
+    std::string memory{};            ///< file that keeps the flash; empty: none
     std::optional<int> count = 1;    ///< nullopt: endless
 };
 

@@ -155,7 +155,8 @@ int CloudClient::hello()
 
 std::uint16_t CloudClient::nextId()
 {
-    return ++m_id;
+    m_id = static_cast<std::uint16_t>(m_id + (m_identity.miscounts ? 2 : 1));
+    return m_id;
 }
 
 int CloudClient::sendMessage(ByteView plain)

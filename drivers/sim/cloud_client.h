@@ -23,6 +23,7 @@ struct CloudIdentity {
     unsigned systemVersion = 1512; ///< decides byte order of ids, log category, events
     std::string claimCode{};       ///< empty: none stored
     bool safeMode = false;
+    bool miscounts = false;     ///< counts its messages by two, as broken firmware may
     std::string moduleReport{}; ///< answer to describe, without outer braces
 };
 

@@ -166,6 +166,7 @@ CloudIdentity Firmware::identity() const
                       .serverSlot = toBytes(store.read(dct::kServerKey, 384)),
                       .systemVersion = m_board->systemVersion,
                       .safeMode = m_board->safeMode,
+                      .miscounts = m_board->miscounts,
                       .moduleReport = moduleReport(m_board->flash)};
     const ByteView code = store.read(dct::kClaimCode, dct::kClaimCodeSize);
     const bool claimed = u8(store.read(dct::kClaimed, 1)[0]) == '1';

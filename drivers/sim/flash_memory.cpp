@@ -1,5 +1,7 @@
 #include "sim/flash_memory.h"
 
+#include "core/text.h"
+
 #include <algorithm>
 
 namespace provost::sim {
@@ -48,7 +50,7 @@ bool FlashMemory::erase(std::uint32_t address)
     const auto sector = sectorAt(address);
     if (!sector || !writable(sector->address, sector->size))
         return false;
-    std::fill_n(m_bytes.begin() + (sector->address - kBase), sector->size, std::byte{0xFF});
+    change(sector->address, Bytes(sector->size, std::byte{0xFF}));
     return true;
 }
 
@@ -68,16 +70,58 @@ bool FlashMemory::program(std::uint32_t address, ByteView bytes)
 {
     if (!writable(address, bytes.size()))
         return false;
-    const auto at = m_bytes.begin() + (address - kBase);
-    std::transform(bytes.begin(), bytes.end(), at, at,
-                   [](std::byte wanted, std::byte now) { return wanted & now; });
+    Bytes next = toBytes(view(address, bytes.size()));
+    std::ranges::transform(bytes, next, next.begin(),
+                           [](std::byte wanted, std::byte now) { return wanted & now; });
+    change(address, next);
     return true;
 }
 
 void FlashMemory::poke(std::uint32_t address, ByteView bytes)
 {
     if (contains(address, bytes.size()))
-        std::copy(bytes.begin(), bytes.end(), m_bytes.begin() + (address - kBase));
+        change(address, bytes);
+}
+
+Result<> FlashMemory::keepIn(const std::filesystem::path& file)
+{
+    std::error_code none;
+    const auto size = std::filesystem::file_size(file, none);
+    const bool there = !none;
+    if (there && size != kSize)
+        return fail(Errc::InvalidData, Blame::Operator,
+                    concat("keep a unit's flash in ", file.string(), ": it has ", size,
+                           " bytes, wanted are ", kSize));
+    const auto mode = std::ios::binary | std::ios::in | std::ios::out;
+    auto kept = std::make_shared<std::fstream>(file, there ? mode : mode | std::ios::trunc);
+    char* const bytes = reinterpret_cast<char*>(m_bytes.data());
+    const bool good = there ? !!kept->read(bytes, kSize) : !!kept->write(bytes, kSize).flush();
+    if (!good)
+        return fail(Errc::Io, Blame::Station,
+                    concat("keep a unit's flash in ", file.string(),
+                           ": it cannot be read or written; check folder and space"));
+    m_file = std::move(kept);
+    return {};
+}
+
+void FlashMemory::change(std::uint32_t address, ByteView bytes)
+{
+    const std::size_t half = bytes.size() / 2;
+    for (const auto part : {bytes.first(half), bytes.subspan(half)}) {
+        if (part.empty())
+            continue;
+        const auto at = address - kBase;
+        std::ranges::copy(part, m_bytes.begin() + at);
+        if (m_file) {
+            m_file->seekp(at);
+            m_file->write(reinterpret_cast<const char*>(part.data()),
+                          static_cast<std::streamsize>(part.size()));
+            m_file->flush(); // from here on it outlives the process
+        }
+        if (m_watch)
+            m_watch(address, part.size());
+        address += static_cast<std::uint32_t>(part.size());
+    }
 }
 
 } // namespace provost::sim

@@ -147,6 +147,18 @@ void VirtualPhoton::pokeFlash(std::uint32_t address, ByteView bytes)
     m_state->flash.poke(address, bytes);
 }
 
+void VirtualPhoton::watchFlash(FlashMemory::Watch watch)
+{
+    const MutexLock lock(m_state->mutex);
+    m_state->flash.onChange(std::move(watch));
+}
+
+void VirtualPhoton::miscountMessages(bool on)
+{
+    const MutexLock lock(m_state->mutex);
+    m_state->miscounts = on;
+}
+
 void VirtualPhoton::holdMode(std::chrono::milliseconds span)
 {
     const MutexLock lock(m_state->mutex);

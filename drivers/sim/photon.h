@@ -45,6 +45,12 @@ public:
     void pokeDct(std::uint32_t applicationOffset, ByteView bytes);
     void pokeFlash(std::uint32_t address, ByteView bytes);
 
+    /// As FlashMemory::onChange(). Called from whoever changes the flash, under the board's lock:
+    /// the watcher must not ask the board.
+    void watchFlash(FlashMemory::Watch watch);
+    /// A firmware that counts its cloud messages wrongly (particle-devices 5.3).
+    void miscountMessages(bool on);
+
     /// MODE (SETUP), held for `span` while firmware runs: 3 s listening, 10 s clears credentials.
     void holdMode(std::chrono::milliseconds span);
     void setPower(bool on);

@@ -76,6 +76,8 @@ Result<UnitFactory::Made> UnitFactory::make(const UnitSupply& supply,
              .password = own ? m_network->password.clone() : SecretBytes(ByteView(elsewhere)),
              .security = own ? m_network->security : 3});
     }
+    if (!supply.memory.empty())
+        TRY(flash.keepIn(supply.memory));
     InsertedUnit unit{.label = supply.label, .deviceId = toHex(id), .stock = supply.stock};
     if (supply.label == "match")
         unit.label = unit.deviceId;

@@ -191,10 +191,10 @@ private:
 };
 
 /// What no plan may leave out or put in another order, because of the traps of particle-devices 13.
-constexpr std::array<std::string_view, 12> kOrder{
-    "identify",          "clear-credentials", "backup-dct",     "flash-image",
-    "update-bootloader", "device-key",        "server-key",     "prove-keys",
-    "register",          "give-credentials",  "live-handshake", "shipping-state"};
+constexpr std::array<std::string_view, 13> kOrder{
+    "identify",          "inspect",        "clear-credentials", "backup-dct", "flash-image",
+    "update-bootloader", "device-key",     "server-key",        "prove-keys", "register",
+    "give-credentials",  "live-handshake", "shipping-state"};
 
 Result<> checkOrder(const std::vector<StepSpec>& steps, const std::string& where)
 {
@@ -213,6 +213,15 @@ Result<> checkOrder(const std::vector<StepSpec>& steps, const std::string& where
                                "\" is missing from here on; without it a unit could leave "
                                "unproved"));
         from = found + 1;
+    }
+    // Whatever stood in front of the inspection could write over what there is to find.
+    for (const std::size_t place : {std::size_t{0}, std::size_t{1}}) {
+        if (steps[place].use != kOrder[place])
+            return fail(Errc::InvalidData, Blame::Operator,
+                        concat(steps[place].where, ": a plan begins with \"", kOrder[0],
+                               "\" and \"", kOrder[1],
+                               "\", so that nothing is written to a unit that was left in the "
+                               "middle of a write before it was read back"));
     }
     return {};
 }

@@ -5,7 +5,6 @@
 #include "protocol/handshake_session.h"
 #include "store/record.h"
 
-#include <chrono>
 #include <compare>
 #include <functional>
 #include <memory>
@@ -15,17 +14,6 @@ namespace provost {
 struct SlotId {
     int value = 0;
     auto operator<=>(const SlotId&) const = default;
-};
-
-/// The mechanics of all nests. Thread-safe.
-class Fixture {
-public:
-    virtual ~Fixture() = default;
-    virtual Result<> setPower(SlotId slot, bool on, const OpContext& op) = 0;
-    virtual Result<bool> isClosed(SlotId slot, const OpContext& op) = 0;
-    /// Holds the unit's MODE button. False where the fixture has no such actuator.
-    virtual Result<bool> holdMode(SlotId slot, std::chrono::milliseconds span,
-                                  const OpContext& op) = 0;
 };
 
 struct Registration {

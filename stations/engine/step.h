@@ -61,8 +61,6 @@ public:
     /// Announces an irreversible effect (on disk when it returns) and lights DO NOT UNPLUG.
     virtual Result<> intend(std::string_view effect, std::string_view payload) = 0;
     virtual Result<> settle(std::string_view effect, Verdict verdict) = 0;
-    /// Lights DO NOT UNPLUG without an intent: the DCT is written.
-    virtual void critical(bool on, std::string_view what) = 0;
     /// Waits for the operator's answer.
     virtual Result<std::string> ask(std::string_view promptId, std::string_view text) = 0;
 };
@@ -94,21 +92,6 @@ private:
         StepTraits traits{};
     };
     std::map<std::string, Entry, std::less<>> m_entries;
-};
-
-/// DO NOT UNPLUG for a scope.
-class CriticalScope {
-public:
-    CriticalScope(StepContext& context, std::string_view what) : m_context(context)
-    {
-        m_context.critical(true, what);
-    }
-    ~CriticalScope() { m_context.critical(false, {}); }
-    CriticalScope(const CriticalScope&) = delete;
-    CriticalScope& operator=(const CriticalScope&) = delete;
-
-private:
-    StepContext& m_context;
 };
 
 } // namespace provost

@@ -1,12 +1,10 @@
 // Reads both physical DCT sectors before the first write. On disk they exist sealed to the escrow
-// certificate or as fingerprints only: they hold the unit's private key and passwords. A unit that
-// was left in the middle of a write is inspected here, before anything else is written.
+// certificate or as fingerprints only: they hold the unit's private key and passwords.
 #include "core/byte_io.h"
 #include "core/file_io.h"
 #include "core/text.h"
 #include "crypto/digest.h"
 #include "crypto/unit_key.h"
-#include "image/module_info.h"
 #include "steps/steps_p.h"
 
 #include <cstring>
@@ -31,7 +29,7 @@ public:
     {
         const auto& layout = context.plan().platform.dct;
         const auto dct = TRY(context.unit().readDct(context.op()));
-        const auto current = dct.current();
+        const auto current = TRY(countingCopy(context, dct, context.op()));
         TRY(sameChip(context, dct, current));
 
         std::string kept = "fingerprints kept";
@@ -49,9 +47,8 @@ public:
             context.run(), "backup",
             concat("copy1=", sha256Hex(dct.sector(0)), " copy2=", sha256Hex(dct.sector(1)),
                    " current=", current ? *current + 1 : 0, " key=", fingerprint)));
-        const auto found = TRY(inspectIfNeeded(context, current, fingerprint));
         context.note(
-            concat("2 × ", layout.sectorSize / 1024, " KiB read before any write · ", kept, found));
+            concat("2 × ", layout.sectorSize / 1024, " KiB read before any write · ", kept));
         return {};
     }
 
@@ -71,35 +68,6 @@ private:
                                            ") with the unit that was identified (",
                                            context.facts().id.deviceId, ")"),
                                     "C016"));
-    }
-
-    /// Reads back what an interrupted write may have left: the configuration memory is here
-    /// already, the bootloader follows.
-    static Result<std::string> inspectIfNeeded(StepContext& context, std::optional<int> current,
-                                               const std::string& fingerprint)
-    {
-        const auto& deviceId = context.facts().id.deviceId;
-        if (!TRY(context.journal().needsInspection(deviceId)))
-            return std::string{};
-        if (!current)
-            return Unexpected(unitError(Errc::InvalidData,
-                                        "inspect the unit: neither DCT copy is marked as the "
-                                        "current one, or both are",
-                                        "F122"));
-        const auto segment = TRY(context.plan().platform.segment("bootloader"));
-        auto* device = TRY(context.unit().dfu(context.op()));
-        TRY(device->select(segment.alternate, context.op()));
-        const Bytes bytes = TRY(device->upload(segment.address, segment.size, context.op()));
-        const auto bootloader = parseModule(bytes);
-        if (!bootloader || !bootloader->crcOk())
-            return Unexpected(unitError(Errc::InvalidData,
-                                        "inspect the unit: its bootloader is damaged", "F121"));
-        TRY(context.journal().note(context.run(), "inspection",
-                                   concat("bootloader=", bootloader->version,
-                                          " current=", *current + 1, " key=", fingerprint)));
-        TRY(context.journal().clearInspection(context.run(), deviceId));
-        return concat(" · inspected: bootloader ", bootloader->version, ", key ",
-                      shortFingerprint(fingerprint));
     }
 
     static Result<> seal(StepContext& context, const DctSnapshot& dct)

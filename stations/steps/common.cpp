@@ -2,6 +2,7 @@
 
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "crypto/digest.h"
 #include "protocol/control_requests.h"
 
 #include <algorithm>
@@ -66,22 +67,66 @@ Result<DfuDevice*> openDct(StepContext& context, const OpContext& op)
     return device;
 }
 
-Result<> writeSlot(StepContext& context, DfuDevice& device, std::uint32_t offset, ByteView bytes,
-                   std::string_view what, std::string_view cause, const OpContext& outer)
+Result<std::optional<int>> countingCopy(StepContext& context, const DctSnapshot& dct,
+                                        const OpContext& op)
 {
-    const CriticalScope critical(context, what);
-    // Cut off half-way, the stale copy still counts; but a cancelled write proves nothing.
-    const auto op = outer.shielded(kSlotBudget).withSecrets();
+    if (const auto marked = dct.current())
+        return marked;
+    if (!dct.isCurrent(0))
+        return std::optional<int>{};
+    auto device = openDct(context, op);
+    if (!device && device.error().cause == "F122")
+        return std::optional<int>{}; // nothing on the unit reads either of them
+    TRY(Result<DfuDevice*>(device));
+    const auto size = context.plan().platform.dct.applicationSize;
+    const auto shown = TRY((*device)->uploadSecret(0, size, op.withSecrets()));
+    for (const int copy : {0, 1}) {
+        if (equalBytes(shown.reveal(), dct.application(copy).first(size)))
+            return std::optional(copy);
+    }
+    return std::optional<int>{};
+}
+
+std::string describeCopies(const DctSnapshot& dct, std::optional<int> counts)
+{
+    if (!counts)
+        return dct.isCurrent(0) ? "both DCT copies are marked and the unit reads neither"
+                                : "no DCT copy is marked";
+    const int other = 1 - *counts;
+    const std::string_view beside = dct.isCurrent(other)       ? " is marked too"
+                                    : dct.isHalfWritten(other) ? " half-written"
+                                                               : " stale";
+    return concat("DCT copy ", *counts + 1, " counts, copy ", other + 1, beside);
+}
+
+namespace {
+
+Result<> writeAndCompare(DfuDevice& device, std::uint32_t offset, ByteView bytes,
+                         std::string_view effect, std::string_view cause, const OpContext& op)
+{
     TRY(device.downloadSecret(offset, SecretBytes(bytes), op));
     const auto readBack =
         TRY(device.uploadSecret(offset, static_cast<std::uint32_t>(bytes.size()), op));
     if (!equalBytes(readBack.reveal(), bytes))
-        return Unexpected(
-            unitError(Errc::Mismatch,
-                      concat("write ", what, " (", bytes.size(), " bytes at DCT offset ", offset,
-                             "): the unit reads back something else"),
-                      cause));
+        return Unexpected(unitError(Errc::Mismatch,
+                                    concat(effect, ", ", bytes.size(), " bytes at DCT offset ",
+                                           offset, ": the unit reads back something else"),
+                                    cause));
     return {};
+}
+
+} // namespace
+
+Result<> writeSlot(StepContext& context, DfuDevice& device, std::uint32_t offset, ByteView bytes,
+                   std::string_view effect, std::string_view cause, const OpContext& outer)
+{
+    TRY(outer.checkpoint());
+    TRY(context.intend(effect, concat(offset, " ", bytes.size(), " ", sha256Hex(bytes))));
+    // Cut off half-way, the stale copy still counts; but a cancelled write proves nothing.
+    const auto op = outer.shielded(kSlotBudget).withSecrets();
+    const auto written = writeAndCompare(device, offset, bytes, effect, cause, op);
+    TRY(settleIfKnown(context, effect, written));
+    return written;
 }
 
 Result<> settleIfKnown(StepContext& context, std::string_view effect, const Result<>& outcome)

@@ -13,7 +13,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::string_view kEffect = "burn-device-key";
 constexpr auto kBurnBudget = 30s;
 
 class DeviceKeyStep final : public Step {
@@ -71,8 +70,8 @@ private:
             TRY(device.upload(layout.publicKey.offset, layout.publicKey.size, context.op()));
         if (present == wanted)
             return {};
-        return writeSlot(context, device, layout.publicKey.offset, wanted, "public key slot",
-                         "F214", context.op());
+        return writeSlot(context, device, layout.publicKey.offset, wanted, kPublicKeyEffect, "F214",
+                         context.op());
     }
 
     static Result<> burn(StepContext& context, DfuDevice& device, const std::string& why)
@@ -89,23 +88,31 @@ private:
                                                          .origin = "generated",
                                                          .run = context.run()});
         if (!journalled && journalled.error().code == Errc::Mismatch)
-            return Unexpected(withCause(std::move(journalled).error(), "F210"));
+            return Unexpected(madeTwice(std::move(journalled).error()));
         TRY(std::move(journalled));
         const auto slots = TRY(buildKeySlots(layout, key.privateDer, publicDer));
 
         TRY(context.op().checkpoint());
-        TRY(context.intend(kEffect, fingerprint));
+        TRY(context.intend(kKeyEffect, fingerprint));
         // Between intent and settlement a unit can time out but not be cancelled: half-done, the
         // stale DCT copy still counts and the next run finds the intent and inspects the unit.
         const auto op = context.op().shielded(kBurnBudget).withSecrets();
         const auto burnt = burnAndRead(device, layout.privateKey.offset, slots, op);
-        TRY(settleIfKnown(context, kEffect, burnt));
+        TRY(settleIfKnown(context, kKeyEffect, burnt));
         TRY(Result<>(burnt));
         context.facts().keyFingerprint = fingerprint;
         context.facts().keySlotDigest = sha256Hex(slots.reveal().first(layout.privateKey.size));
         TRY(context.journal().setKeyState(context.run(), fingerprint, "burnt"));
         context.note(concat("new key ", shortFingerprint(fingerprint), " burnt · before: ", why));
         return {};
+    }
+
+    /// Nothing of this is the unit's fault, and nothing was burnt: the computer's random numbers
+    /// repeat, as those of a copied disk image or a restored snapshot may.
+    static struct Error madeTwice(struct Error error)
+    {
+        error.blame = Blame::Station;
+        return withCause(std::move(error), "C052");
     }
 
     static Result<> burnAndRead(DfuDevice& device, std::uint32_t offset, const SecretBytes& slots,

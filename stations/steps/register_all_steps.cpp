@@ -7,6 +7,7 @@ namespace provost {
 void registerAllSteps(StepRegistry& registry)
 {
     registry.add("identify", makeIdentifyStep, {.parameters = {"label"}, .measurements = {}});
+    registry.add("inspect", makeInspectStep);
     registry.add("clear-credentials", makeClearCredentialsStep);
     registry.add("backup-dct", makeBackupDctStep);
     registry.add("flash-image", makeFlashImageStep,

@@ -16,8 +16,8 @@ public:
         const auto key = server.serverKey();
         const Bytes slot = TRY(buildServerSlot(layout, key.toDer(), address));
         auto* device = TRY(openDct(context, context.op()));
-        TRY(writeSlot(context, *device, layout.serverKey.offset, slot, "server key and address",
-                      "F215", context.op()));
+        TRY(writeSlot(context, *device, layout.serverKey.offset, slot, kServerKeyEffect, "F215",
+                      context.op()));
         context.facts().serverSlot = slot;
         context.note(
             concat("test endpoint ", toText(address), " · ", shortFingerprint(key.fingerprint())));

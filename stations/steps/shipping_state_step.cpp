@@ -50,9 +50,8 @@ private:
         Bytes slot = TRY(buildServerSlot(layout, shipping.serverKeyDer, shipping.address));
         auto* device = TRY(openDct(context, op));
         for (int copy = 0; copy < 2; ++copy)
-            TRY(writeSlot(context, *device, layout.serverKey.offset, slot,
-                          "shipping server key and address", "F215",
-                          op.part(static_cast<std::size_t>(copy), 2)));
+            TRY(writeSlot(context, *device, layout.serverKey.offset, slot, kShippingKeyEffect,
+                          "F215", op.part(static_cast<std::size_t>(copy), 2)));
         return slot;
     }
 

@@ -8,6 +8,7 @@ namespace provost {
 using MadeStep = Result<std::unique_ptr<Step>>;
 
 MadeStep makeIdentifyStep(const StepSpec& spec);
+MadeStep makeInspectStep(const StepSpec& spec);
 MadeStep makeClearCredentialsStep(const StepSpec& spec);
 MadeStep makeBackupDctStep(const StepSpec& spec);
 MadeStep makeFlashImageStep(const StepSpec& spec);
@@ -22,6 +23,14 @@ MadeStep makeLiveHandshakeStep(const StepSpec& spec);
 MadeStep makeShippingStateStep(const StepSpec& spec);
 MadeStep makeLeaveUnitSafeStep(const StepSpec& spec);
 
+/// What the journal calls the effects that are announced; `inspect` judges each by its payload.
+constexpr std::string_view kBootloaderEffect = "write-bootloader"; ///< "502 to 1006"
+constexpr std::string_view kKeyEffect = "burn-device-key";         ///< fingerprint
+/// Slots of the DCT: "offset size hex-SHA-256".
+constexpr std::string_view kPublicKeyEffect = "write-public-key";
+constexpr std::string_view kServerKeyEffect = "write-server-key";
+constexpr std::string_view kShippingKeyEffect = "write-shipping-server-key";
+
 /// The image of a role and release, refused where it is a demo image and the unit is real.
 Result<std::shared_ptr<const FlashImage>> imageFor(StepContext& context, std::string_view role,
                                                    std::string_view version);
@@ -30,10 +39,19 @@ Result<std::shared_ptr<const FlashImage>> imageFor(StepContext& context, std::st
 /// @returns InvalidData (F122)  it reads zeros: the bootloader found no DCT code (3.4)
 Result<DfuDevice*> openDct(StepContext& context, const OpContext& op);
 
-/// Writes one slot in one go (`outer` shielded, DO NOT UNPLUG) and reads it back.
+/// The DCT copy that the unit works with: the one that is marked so. Cut off between the last two
+/// bytes of a write, both are (particle-devices 3.1 leaves open which counts then): it is the one
+/// that the unit's own reader shows. nullopt: neither is marked, or the reader shows neither.
+Result<std::optional<int>> countingCopy(StepContext& context, const DctSnapshot& dct,
+                                        const OpContext& op);
+/// "DCT copy 1 counts, copy 2 half-written"
+std::string describeCopies(const DctSnapshot& dct, std::optional<int> counts);
+
+/// Announces one slot, writes it in one go (`outer` shielded, DO NOT UNPLUG), reads it back and
+/// settles. `bytes` are public: their digest is journalled.
 /// @returns Mismatch with `cause`
 Result<> writeSlot(StepContext& context, DfuDevice& device, std::uint32_t offset, ByteView bytes,
-                   std::string_view what, std::string_view cause, const OpContext& outer);
+                   std::string_view effect, std::string_view cause, const OpContext& outer);
 
 /// `settle` where the outcome is known. An intent whose effect nobody saw end stays open, so that
 /// the next run inspects the unit before it does anything else.

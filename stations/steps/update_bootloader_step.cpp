@@ -11,7 +11,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::string_view kEffect = "write-bootloader";
 constexpr auto kSendBudget = 150s; // the receiver's erase pause alone may take 70 s (7.5)
 constexpr auto kReturnBudget = 40s;
 
@@ -35,9 +34,9 @@ public:
         }
         TRY(context.unit().bringTo(UnitMode::Listening, op));
         TRY(op.checkpoint());
-        TRY(context.intend(kEffect, concat(before, " to ", wanted)));
+        TRY(context.intend(kBootloaderEffect, concat(before, " to ", wanted)));
         const auto sent = sendAndProve(context, *image, before);
-        TRY(settleIfKnown(context, kEffect, sent));
+        TRY(settleIfKnown(context, kBootloaderEffect, sent));
         TRY(Result<>(sent));
         context.note(concat(before, " → ", wanted, " by YModem, proved by module report"));
         return record(context, *image);

@@ -213,7 +213,7 @@ void TstFaults::damagedMemory_isFoundByTheInspection()
     VERIFY_RUN(station->run(), Verdict::Error, "C011");
     station->sink().setHook({});
     QVERIFY(*station->journal().needsInspection(station->board().deviceId()));
-    station->afterStep("clear-credentials", [&](int slot) {
+    station->afterStep("identify", [&](int slot) {
         for (const unsigned copy : {0U, 1U})
             station->board(slot).pokeFlash(0x08004000 + 0x4000 * copy + 9, Bytes(1));
     });

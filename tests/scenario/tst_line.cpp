@@ -134,9 +134,9 @@ void TstLine::writesThatMustNotBeCut_areMarked()
             marked.push_back(write.what);
     }
     QVERIFY(!on);
-    QCOMPARE(marked, (std::vector<std::string>{
-                         "write-bootloader", "burn-device-key", "server key and address",
-                         "shipping server key and address", "shipping server key and address"}));
+    QCOMPARE(marked,
+             (std::vector<std::string>{"write-bootloader", "burn-device-key", "write-server-key",
+                                       "write-shipping-server-key", "write-shipping-server-key"}));
 }
 
 } // namespace provost::test

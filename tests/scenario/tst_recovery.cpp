@@ -1,52 +1,153 @@
-// The station dies between two lines. What the next start finds, and what becomes of the unit.
+// The station dies between any two lines of its record, and between any two changes of a unit's
+// configuration memory and bootloader. A new process over the same database, the same unit and the
+// same registry makes a product of the unit, or says what became of it.
 #include "core/text.h"
+#include "recovery_process.h"
 #include "support/station_fixture.h"
 
 #include <QCoreApplication>
 #include <QProcess>
 #include <QTest>
 
-#include <csignal>
+#include <algorithm>
+#include <atomic>
+#include <thread>
 
 namespace provost::test {
 
 namespace {
 
-constexpr const char* kUnit = "2b0014000447373030323331";
+constexpr int kProcessPatience = 120000;
+constexpr std::uint32_t kBootloaderEnd = 0x08004000; // particle-devices 2.1
+constexpr std::uint32_t kDctEnd = 0x0800C000;
 
-StationSetup setupFor(const std::filesystem::path& database)
+/// Where one victim after the other dies, and what the last process must find.
+struct Trial {
+    std::string name{};
+    std::vector<std::string> places{};
+    Expected expected = Expected::Pass;
+    CloudMood cloud = CloudMood::Well;
+    std::filesystem::path folder{};
+    std::string told{}; ///< by the survivor
+    std::string wrong{};
+};
+
+QStringList argumentsOf(const char* role, const Trial& trial, const std::string& what)
 {
-    return {.bench = {.supplies = {{UnitWish{.deviceId = kUnit}}}}, .database = database};
+    return {role, QString::fromStdString(trial.folder.string()),
+            QString::fromStdString(sharedServerKey().string()),
+            trial.cloud == CloudMood::Well ? "well" : "away", QString::fromStdString(what)};
 }
 
-/// The place where the victim dies: "begin", "identify", "step:NAME", "intend:EFFECT",
-/// "settle:EFFECT".
-bool isPlace(const StationEvent& event, const std::string& place, const std::string& present)
+/// True where the process died of SIGKILL (or came to its end, if it was to).
+bool runProcess(const QStringList& arguments, QProcess::ExitStatus wanted, std::string& output)
 {
-    if (std::holds_alternative<RunStarted>(event))
-        return place == "begin";
-    if (std::holds_alternative<UnitIdentified>(event))
-        return place == "identify";
-    if (const auto* finished = std::get_if<StepFinished>(&event))
-        return place == "step:" + finished->attempt.step;
-    if (const auto* critical = std::get_if<CriticalWrite>(&event))
-        return critical->on ? place == "intend:" + critical->what : place == "settle:" + present;
-    return false;
+    QProcess process;
+    process.setProcessChannelMode(QProcess::MergedChannels);
+    process.start(QCoreApplication::applicationFilePath(), arguments);
+    if (!process.waitForFinished(kProcessPatience)) {
+        process.kill();
+        process.waitForFinished();
+        output = "it did not end";
+        return false;
+    }
+    output = process.readAll().toStdString();
+    return process.exitStatus() == wanted &&
+           (wanted == QProcess::CrashExit || process.exitCode() == 0);
 }
 
-/// Runs a unit and kills itself: no destructor, no flush, as when the power goes.
-int runVictim(const std::filesystem::path& database, const std::string& place)
+void endure(Trial& trial)
 {
-    auto station = Station::open(setupFor(database));
-    std::string present;
-    station->sink().setHook([&](const StationEvent& event) {
-        if (isPlace(event, place, present))
-            std::raise(SIGKILL);
-        if (const auto* critical = std::get_if<CriticalWrite>(&event))
-            present = critical->on ? critical->what : "";
-    });
-    station->insert();
-    return station->run().verdict == Verdict::Pass ? 0 : 1;
+    for (const auto& place : trial.places) {
+        std::string output;
+        if (!runProcess(argumentsOf("--victim", trial, place), QProcess::CrashExit, output)) {
+            trial.wrong = concat("it was not killed at ", place, ": ", output);
+            return;
+        }
+    }
+    const auto expected = trial.expected == Expected::Pass ? "pass" : "bricked";
+    if (!runProcess(argumentsOf("--survivor", trial, expected), QProcess::NormalExit, trial.told))
+        trial.wrong = trial.told.empty() ? "the second process died" : trial.told;
+    std::error_code ignored;
+    std::filesystem::remove_all(trial.folder, ignored);
+}
+
+/// All of them, as many at once as there are processors. Empty, or what went wrong.
+std::string endureAll(std::vector<Trial>& trials)
+{
+    for (auto& trial : trials)
+        trial.folder = newFolder();
+    sharedServerKey();
+    std::atomic<std::size_t> next = 0;
+    {
+        std::vector<std::jthread> workers;
+        for (unsigned i = 0; i < std::max(2U, std::thread::hardware_concurrency()); ++i)
+            workers.emplace_back([&] {
+                for (auto at = next++; at < trials.size(); at = next++)
+                    endure(trials[at]);
+            });
+    }
+    std::string wrong;
+    for (const auto& trial : trials) {
+        qInfo("%s: %s", trial.name.c_str(), trial.told.c_str());
+        if (!trial.wrong.empty())
+            wrong += concat("\n", trial.name, ": ", trial.wrong);
+    }
+    return wrong;
+}
+
+/// What a process writes that is not killed, in a folder where `before` died first.
+VictimLog completeLog(CloudMood cloud, const std::vector<std::string>& before = {})
+{
+    Trial trial{.cloud = cloud, .folder = newFolder()};
+    std::string output;
+    for (const auto& place : before) {
+        if (!runProcess(argumentsOf("--victim", trial, place), QProcess::CrashExit, output))
+            qFatal("it was not killed at %s: %s", place.c_str(), output.c_str());
+    }
+    std::filesystem::remove(trial.folder / "log");
+    if (!runProcess(argumentsOf("--victim", trial, "none"), QProcess::NormalExit, output))
+        qFatal("the complete run failed: %s", output.c_str());
+    return readLog(trial.folder);
+}
+
+/// Behind every commit; and in front of those before which something was done that is not on
+/// record yet: a change of the flash, a request to the cloud.
+std::vector<Trial> trialsOf(const VictimLog& log, int from = 1)
+{
+    std::vector<Trial> trials;
+    int flash = 0;
+    int requests = 0;
+    for (const auto& row : log.rows) {
+        const bool somethingDone = row.flash != flash || row.requests != requests;
+        flash = row.flash;
+        requests = row.requests;
+        if (row.commit < from)
+            continue;
+        if (somethingDone)
+            trials.push_back({.name = concat("before ", row.commit, " ", row.name),
+                              .places = {concat("before:", row.commit)}});
+        trials.push_back({.name = concat("after ", row.commit, " ", row.name),
+                          .places = {concat("after:", row.commit)}});
+    }
+    return trials;
+}
+
+int commitOf(const VictimLog& log, std::string_view name)
+{
+    for (const auto& row : log.rows) {
+        if (row.name.find(name) != std::string::npos)
+            return row.commit;
+    }
+    qFatal("there is no row %s", std::string(name).c_str());
+}
+
+std::string allTold(const std::vector<Trial>& trials)
+{
+    std::string all;
+    for (const auto& trial : trials)
+        all += trial.told;
+    return all;
 }
 
 } // namespace
@@ -55,59 +156,110 @@ class TstRecovery : public QObject {
     Q_OBJECT
 
 private Q_SLOTS:
-    void killed_isClosedAndTheUnitRunsAgain_data();
-    void killed_isClosedAndTheUnitRunsAgain();
+    void everyRow_ofACompleteRun();
+    void everyRow_ofHoldAndOutbox();
+    void everyChange_ofConfigurationMemoryAndBootloader();
+    void everyRow_ofTheInspection();
 };
 
-void TstRecovery::killed_isClosedAndTheUnitRunsAgain_data()
+void TstRecovery::everyRow_ofACompleteRun()
 {
-    QTest::addColumn<bool>("inspects");
-    for (const char* place : {"begin", "identify", "step:backup-dct", "step:device-key",
-                              "step:register", "step:live-handshake", "step:shipping-state",
-                              "settle:write-bootloader", "settle:burn-device-key"})
-        QTest::newRow(place) << false;
-    for (const char* place : {"intend:write-bootloader", "intend:burn-device-key"})
-        QTest::newRow(place) << true;
+    const auto log = completeLog(CloudMood::Well);
+    QVERIFY2(log.shown.starts_with("pass"), log.shown.c_str());
+    auto trials = trialsOf(log);
+    // The complete run is known by what it must have, not by how many rows that makes.
+    for (const auto* row :
+         {"begin:", "identify:", "attempt:Inspect", "backup:", "image:", "intend:write-bootloader",
+          "settle:write-bootloader", "key:", "intend:burn-device-key", "settle:burn-device-key",
+          "key-state:", "intend:write-server-key", "settle:write-server-key",
+          "intend:write-shipping-server-key", "table:handshake_arrow", "finish:"})
+        QVERIFY(commitOf(log, row) > 0);
+    qInfo("%zu commits, %zu kills", log.rows.size(), trials.size());
+    const auto wrong = endureAll(trials);
+    QVERIFY2(wrong.empty(), wrong.c_str());
+    // Both outcomes of an inspection were seen.
+    QVERIFY(allTold(trials).find("resumed") != std::string::npos);
+    QVERIFY(allTold(trials).find("repeated") != std::string::npos);
 }
 
-void TstRecovery::killed_isClosedAndTheUnitRunsAgain()
+void TstRecovery::everyRow_ofHoldAndOutbox()
 {
-    QFETCH(const bool, inspects);
-    const auto database = newFolder() / "killed.db";
-    QProcess victim;
-    victim.start(QCoreApplication::applicationFilePath(),
-                 {"--victim", QString::fromStdString(database.string()), QTest::currentDataTag()});
-    QVERIFY(victim.waitForFinished(30000));
-    QCOMPARE(victim.exitStatus(), QProcess::CrashExit);
+    const auto log = completeLog(CloudMood::AwayAtFirst);
+    QVERIFY2(log.shown.starts_with("hold"), log.shown.c_str());
+    QVERIFY(commitOf(log, "sent:") > commitOf(log, "finish:"));
+    // Up to the registration it is the complete run.
+    auto trials = trialsOf(log, commitOf(log, "attempt:Register"));
+    for (auto& trial : trials)
+        trial.cloud = CloudMood::AwayAtFirst;
+    const auto wrong = endureAll(trials);
+    QVERIFY2(wrong.empty(), wrong.c_str());
+}
 
-    auto station = Station::open(setupFor(database));
-    const auto killed = station->record(RunId{1});
-    QCOMPARE(killed.verdict, Verdict::Aborted);
-    QCOMPARE(killed.cause, std::string("C001"));
-    const bool known = QString(QTest::currentDataTag()) != "begin";
-    if (known)
-        QCOMPARE(station->journal().unit(kUnit)->state, std::string(inspects ? "inspect" : "new"));
-    QVERIFY(verifyDatabase(database).value() == std::nullopt);
+void TstRecovery::everyChange_ofConfigurationMemoryAndBootloader()
+{
+    const auto log = completeLog(CloudMood::Well);
+    std::vector<Trial> trials;
+    for (std::size_t i = 0; i < log.flash.size(); ++i) {
+        const auto& change = log.flash[i];
+        if (change.address >= kDctEnd)
+            continue;
+        const bool inBootloader = change.address < kBootloaderEnd;
+        const bool more = i + 1 < log.flash.size() && log.flash[i + 1].address < kBootloaderEnd;
+        trials.push_back(
+            {.name =
+                 concat("flash ", change.change, " ", hex32(change.address), " + ", change.size,
+                        " behind ", log.rows.at(static_cast<std::size_t>(change.commit) - 1).name),
+             .places = {concat("flash:", change.change)},
+             .expected = inBootloader && more ? Expected::Bricked : Expected::Pass});
+    }
+    const auto wrong = endureAll(trials);
+    QVERIFY2(wrong.empty(), wrong.c_str());
+    // The cases that particle-devices 3.1 leaves to whoever reads: each was met and decided.
+    const auto all = allTold(trials);
+    for (const auto* found :
+         {"half-written", "is marked too", "stale", "resumed", "repeated", "bricked"})
+        QVERIFY2(all.find(found) != std::string::npos, found);
+}
 
-    const auto run = station->runNext();
-    QVERIFY2(run.verdict == Verdict::Pass, told(run).c_str());
-    const auto backup = station->attempt(run.run, "backup-dct").note;
-    QCOMPARE(backup.find("inspected") != std::string::npos, inspects);
-    QCOMPARE(station->journal().unit(kUnit)->state, std::string("pass"));
-    QVERIFY(station->query("SELECT effect FROM unsettled_intent").empty());
-    QVERIFY(verifyDatabase(database).value() == std::nullopt);
+void TstRecovery::everyRow_ofTheInspection()
+{
+    // Cut off in the middle of the burn; then the inspection itself is cut off.
+    const auto log = completeLog(CloudMood::Well);
+    const int burn = commitOf(log, "intend:burn-device-key");
+    const auto half = std::ranges::find(log.flash, burn, &LoggedFlash::commit);
+    QVERIFY(half != log.flash.end());
+    const auto first = concat("flash:", half->change + 2); // erased, half programmed
+    const auto second = completeLog(CloudMood::Well, {first});
+    const int end = commitOf(second, "attempt:Inspect") + 1;
+    QVERIFY(commitOf(second, "inspection:") < commitOf(second, "inspected:"));
+    auto trials = trialsOf(second);
+    std::erase_if(trials, [end](const Trial& trial) {
+        return std::stoi(trial.places.front().substr(trial.places.front().find(':') + 1)) > end;
+    });
+    for (auto& trial : trials)
+        trial.places.insert(trial.places.begin(), first);
+    const auto wrong = endureAll(trials);
+    QVERIFY2(wrong.empty(), wrong.c_str());
 }
 
 } // namespace provost::test
 
 int main(int argc, char** argv)
 {
+    using namespace provost::test;
     QCoreApplication application(argc, argv);
     const auto arguments = QCoreApplication::arguments();
-    if (arguments.size() == 4 && arguments[1] == "--victim")
-        return provost::test::runVictim(arguments[2].toStdString(), arguments[3].toStdString());
-    provost::test::TstRecovery test;
-    return QTest::qExec(&test, argc, argv);
+    const bool ours = arguments.size() == 6 && arguments[1].startsWith("--");
+    if (!ours) {
+        TstRecovery test;
+        return QTest::qExec(&test, argc, argv);
+    }
+    const Ordeal ordeal{.folder = arguments[2].toStdString(),
+                        .serverKey = arguments[3].toStdString(),
+                        .cloud = arguments[4] == "well" ? CloudMood::Well : CloudMood::AwayAtFirst};
+    if (arguments[1] == "--victim")
+        return runVictim(ordeal, arguments[5].toStdString());
+    return runSurvivor(ordeal, arguments[5] == "pass" ? Expected::Pass : Expected::Bricked);
 }
 
 #include "tst_recovery.moc"

@@ -46,14 +46,18 @@ void TstStockStates::stock152_becomesAProvenUnit()
 
     const auto runs = station->query("SELECT run_id FROM run");
     QCOMPARE(runs, std::vector<std::string>{"1"});
-    // Intent before effect, settlement behind it, for both irreversible writes.
+    // Intent before effect, settlement behind it, for every write of the station but images.
     const auto journal = station->query("SELECT kind || ' ' || subject || ' ' || payload FROM "
                                         "journal WHERE kind IN ('intend', 'settle') ORDER BY seq");
-    QCOMPARE(journal.size(), std::size_t{4});
+    QCOMPARE(journal.size(), std::size_t{10});
     QVERIFY(journal[0].starts_with("intend write-bootloader 502 to 1006"));
     QVERIFY(journal[1].starts_with("settle write-bootloader pass"));
     QVERIFY(journal[2].starts_with("intend burn-device-key "));
     QVERIFY(journal[3].starts_with("settle burn-device-key pass"));
+    QVERIFY(journal[4].starts_with("intend write-server-key 2082 768 "));
+    QVERIFY(journal[6].starts_with("intend write-shipping-server-key 2082 768 "));
+    QVERIFY(journal[8].starts_with("intend write-shipping-server-key 2082 768 "));
+    QCOMPARE(journal[9], std::string("settle write-shipping-server-key pass"));
     // The key is in the journal before its burn is announced.
     QCOMPARE(station->query("SELECT min(k.seq) < min(i.seq) FROM journal AS k, journal AS i "
                             "WHERE k.kind = 'key' AND i.subject = 'burn-device-key'"),
@@ -69,7 +73,7 @@ void TstStockStates::stock152_becomesAProvenUnit()
              std::vector<std::string>{"1"});
     QCOMPARE(station->query("SELECT count(*) FROM measurement WHERE name = 'seconds' AND "
                             "number IS NOT NULL AND unit = 's'"),
-             std::vector<std::string>{"16"});
+             std::vector<std::string>{"17"});
     QCOMPARE(station->query("SELECT count(*) FROM outbox"), std::vector<std::string>{"0"});
 }
 

@@ -119,7 +119,7 @@ private Q_SLOTS:
 
 void TstStops::stop_atEachStep_endsInStoppedAndBeginsNothing()
 {
-    constexpr int kSteps = 15;
+    constexpr int kSteps = 16;
     auto station = Station::open({.bench = {.supplies = {kSteps, {UnitWish{}}}}});
     QCOMPARE(station->plan().steps.size(), std::size_t{kSteps});
     std::vector<StopAt> plan;
@@ -154,8 +154,8 @@ void TstStops::stop_whileWriting_waitsForTheSettlement()
 {
     const std::vector<StopAt> plan{{.critical = "write-bootloader"},
                                    {.critical = "burn-device-key"},
-                                   {.critical = "server key and address"},
-                                   {.critical = "shipping server key and address"}};
+                                   {.critical = "write-server-key"},
+                                   {.critical = "write-shipping-server-key"}};
     const int slots = static_cast<int>(plan.size());
     auto station = Station::open({.bench = {.supplies = {plan.size(), {UnitWish{}}}}});
     for (int slot = 1; slot <= slots; ++slot)

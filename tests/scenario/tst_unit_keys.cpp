@@ -71,7 +71,8 @@ void TstUnitKeys::ownKey_isKeptInTheSecondRun()
     QVERIFY(keys);
     QCOMPARE(keys->size(), std::size_t{1});
     QCOMPARE(keys->front().fingerprint, (*key)->fingerprint);
-    QCOMPARE(station->query("SELECT count(*) FROM journal WHERE kind = 'intend' AND run_id = 2"),
+    QCOMPARE(station->query("SELECT count(*) FROM journal WHERE kind = 'intend' "
+                            "AND subject = 'burn-device-key' AND run_id = 2"),
              std::vector<std::string>{"0"});
 }
 

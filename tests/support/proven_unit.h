@@ -10,7 +10,7 @@ std::uint32_t inCurrentDct(const sim::VirtualPhoton& board, std::uint32_t offset
 
 /// Runs what is in slot 1, which must pass. Empty, or the first thing that is not as it must be:
 /// verdict, shipping state on both DCT copies as the bench sees it, rows in the database, the
-/// cloud's registry, what the unit dialled.
+/// cloud's registry, what the unit dialled. An empty route: any.
 std::string runAndProve(Station& station, const std::string& route);
 
 std::string joined(const std::vector<std::string>& lines);

@@ -47,7 +47,8 @@ std::string benchToml(const BenchWish& wish)
         for (const auto& unit : supply)
             text += concat("[[slot.unit]]\nstock = \"", unit.stock, "\"\nkey = \"", unit.key,
                            "\"\ncredentials = \"", unit.credentials, "\"\nlabel = \"", unit.label,
-                           "\"\ndevice_id = \"", unit.deviceId, "\"\ncount = ", unit.count, "\n");
+                           "\"\ndevice_id = \"", unit.deviceId, "\"\nmemory = \"", unit.memory,
+                           "\"\ncount = ", unit.count, "\n");
     }
     return text;
 }
@@ -146,7 +147,7 @@ std::unique_ptr<Station> Station::open(StationSetup setup)
     }
     VirtualCloudConfig cloud;
     cloud.service.folder = impl->folder / "cloud";
-    cloud.service.serverKeyFile = sharedServerKey();
+    cloud.service.serverKeyFile = setup.serverKey.empty() ? sharedServerKey() : setup.serverKey;
     impl->cloud = need(VirtualCloud::start(std::move(cloud), impl->clock), "cloud");
     impl->handshakes = std::make_unique<LocalHandshakeServer>(impl->cloud->service());
     impl->client = std::make_unique<HttpProvisioningClient>(
@@ -183,6 +184,10 @@ sim::Bench& Station::bench()
 VirtualCloud& Station::cloud()
 {
     return *m_impl->cloud;
+}
+ProvisioningClient& Station::client()
+{
+    return *m_impl->client;
 }
 Journal& Station::journal()
 {

@@ -27,6 +27,7 @@ struct UnitWish {
     std::string credentials{"none"};
     std::string label{"match"};
     std::string deviceId{"random"};
+    std::string memory{}; ///< file that keeps the flash; empty: none
     int count = 1;
 };
 
@@ -35,6 +36,8 @@ struct BenchWish {
     bool modeButton = false;
     bool publicCloudAtHome = false; ///< device.spark.io resolves to loopback: dialling it is seen
 };
+/// PEM file; made once, at the first call.
+std::filesystem::path sharedServerKey();
 std::string benchToml(const BenchWish& wish);
 
 struct StationSetup {
@@ -43,7 +46,8 @@ struct StationSetup {
     std::chrono::milliseconds handshakeWithin{6s}; ///< of the plan's step
     std::chrono::milliseconds answerWithin{5s};    ///< of the cloud
     Bytes escrowCertificate{};
-    SecretBytes stationPassword{}; ///< empty: the bench's
+    std::filesystem::path serverKey{}; ///< of the cloud; empty: one for the whole program
+    SecretBytes stationPassword{};     ///< empty: the bench's
 };
 
 /// The state of a unit as a run left it.
@@ -60,6 +64,7 @@ public:
 
     sim::Bench& bench();
     VirtualCloud& cloud();
+    ProvisioningClient& client();
     Journal& journal();
     StationEngine& engine();
     RecordingSink& sink();

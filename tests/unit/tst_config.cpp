@@ -106,7 +106,7 @@ void TstConfig::photonFull_isResolvedCompletely()
     const auto plan = loadPlan("photon-full", folders(), m_steps, *m_images);
     QVERIFY2(plan.has_value(), plan ? "" : plan.error().message.c_str());
     QCOMPARE((*plan)->id, std::string("photon-full"));
-    QCOMPARE((*plan)->steps.size(), std::size_t{15});
+    QCOMPARE((*plan)->steps.size(), std::size_t{16});
     QCOMPARE((*plan)->teardown.size(), std::size_t{1});
     QVERIFY((*plan)->demo);
     QCOMPARE((*plan)->digest.size(), std::size_t{64});
@@ -143,12 +143,12 @@ void TstConfig::mistakeInAPlan_isShownWithItsPlace_data()
                         const char* reason) {
         QTest::newRow(name) << QString(what) << QString(with) << QString(at) << QString(reason);
     };
-    row("not TOML", "revision = 1", "revision = = 1", "revision = =", "");
+    row("not TOML", "revision = 2", "revision = = 2", "revision = =", "");
     row("unknown step", "use = \"restart\"", "use = \"restrat\"", "restrat",
         "no step is called \"restrat\"");
     row("unknown parameter", "role = \"system-1\"", "role = \"system-1\"\nrettries = 2", "rettries",
         "step flash-image knows no \"rettries\"");
-    row("unknown key of the plan", "revision = 1", "revision = 1\ncolour = \"red\"", "colour",
+    row("unknown key of the plan", "revision = 2", "revision = 2\ncolour = \"red\"", "colour",
         "\"colour\" is not known here");
     row("missing parameter", "role = \"system-2\"\n", "", "Write system part 2", "");
     row("limit without unit", "{ max = 60.0, unit = \"s\" }", "{ max = 60.0 }", "join_s",
@@ -167,6 +167,12 @@ void TstConfig::mistakeInAPlan_isShownWithItsPlace_data()
     row("no key proof", "use = \"prove-keys\"", "use = \"restart\"",
         "[[step]]\nuse = \"restart\"\nname = \"Prove",
         "step \"prove-keys\" is missing from here on");
+    row("no inspection", "use = \"inspect\"", "use = \"restart\"",
+        "[[step]]\nuse = \"restart\"\nname = \"Inspect",
+        "step \"inspect\" is missing from here on");
+    row("a step before the inspection", "use = \"inspect\"",
+        "use = \"restart\"\n[[step]]\nuse = \"inspect\"", "[[step]]\nuse = \"restart\"\n[[step]]",
+        "a plan begins with");
     row("unknown segment", "role = \"user\"", "role = \"user\"\nsegment = \"usr\"", "usr",
         "find segment usr");
     row("missing image", "version = \"2.3.1\"\ntimeout = \"240s\"",

@@ -1,0 +1,228 @@
+// Causes that no ordinary fault leads to: a bootloader that is refused, one that is damaged, a key
+// that was made twice, units that offer another key or count wrongly, works that nobody knows.
+#include "core/byte_io.h"
+#include "core/text.h"
+#include "crypto/unit_key.h"
+#include "support/proven_unit.h"
+#include "support/test_program.h"
+
+#include <QTest>
+
+#define OPENSSL_SUPPRESS_DEPRECATED // the one place where random numbers can be exchanged
+#include <openssl/rand.h>
+#include <sys/random.h>
+
+namespace provost::test {
+
+namespace {
+
+constexpr std::uint32_t kReceiveArea = 0x080C0000; // particle-devices 2.2
+constexpr std::uint32_t kUserPart = 0x080A0000;
+constexpr std::uint32_t kPrivateKey = 34; // particle-devices 3.3
+
+#define VERIFY_RUN(finished, wantedVerdict, wantedCause)                                           \
+    do {                                                                                           \
+        const RunFinished seen = (finished);                                                       \
+        QVERIFY2(seen.verdict == (wantedVerdict) && seen.cause == (wantedCause),                   \
+                 told(seen).c_str());                                                              \
+    } while (false)
+
+/// Random numbers of a computer whose generator begins anew with each key: on the thread that says
+/// so; any other thread gets good ones.
+class RepeatingRandom {
+public:
+    RepeatingRandom() { RAND_set_rand_method(&kMethod); }
+    ~RepeatingRandom() { RAND_set_rand_method(nullptr); }
+    RepeatingRandom(const RepeatingRandom&) = delete;
+    RepeatingRandom& operator=(const RepeatingRandom&) = delete;
+
+    static void beginAnew() { state = 0x2545F4914F6CDD1D; }
+    static void end() { state = 0; }
+
+private:
+    static int fill(unsigned char* to, int size)
+    {
+        if (state == 0)
+            return getrandom(to, static_cast<std::size_t>(size), 0) == size ? 1 : 0;
+        for (int i = 0; i < size; ++i) { // xorshift64
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            to[i] = static_cast<unsigned char>(state >> 32);
+        }
+        return 1;
+    }
+    static int ready() { return 1; }
+    static thread_local std::uint64_t state; ///< 0: good random numbers
+    static const RAND_METHOD kMethod;
+};
+thread_local std::uint64_t RepeatingRandom::state = 0;
+const RAND_METHOD RepeatingRandom::kMethod{nullptr, fill, nullptr, nullptr, fill, ready};
+
+void turnOver(sim::VirtualPhoton& board, std::uint32_t address)
+{
+    Bytes one = board.readFlash(address, 1);
+    one[0] ^= std::byte{0x5A};
+    board.pokeFlash(address, one);
+}
+
+/// A unit that a run left in DFU mode with an intent open: the burn timed out.
+void leaveInDfuWithAnOpenBurn(Station& station)
+{
+    station.sink().setHook([&](const StationEvent& event) {
+        const auto* critical = std::get_if<CriticalWrite>(&event);
+        if (critical != nullptr && critical->on && critical->what == "burn-device-key")
+            static_cast<void>(station.bench().failTransfer(1, 2, sim::FaultKind::Timeout));
+    });
+    const auto run = station.run();
+    QVERIFY2(run.verdict == Verdict::Error, told(run).c_str());
+    station.sink().setHook({});
+    QCOMPARE(station.board().mode(), sim::PhotonMode::Dfu);
+    QVERIFY(*station.journal().needsInspection(station.board().deviceId()));
+}
+
+} // namespace
+
+class TstCauses : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void keyMadeTwice_isNotBurnt_C052();
+    void unknownWork_keepsTheUnitFromRunning_C062();
+    void moduleReport_isBelievedMoreThanTheBytes_F120();
+    void bootloaderThatTheUnitRefuses_F121();
+    void damagedBootloader_isFoundByTheInspection_F123();
+    void otherKeyThanTheLockedOne_F402();
+    void miscountingUnit_isSeen_F410();
+};
+
+void TstCauses::keyMadeTwice_isNotBurnt_C052()
+{
+    const RepeatingRandom random;
+    auto station = Station::open(one({.count = 2}));
+    station->sink().setHook([&](const StationEvent& event) {
+        const auto* started = std::get_if<StepStarted>(&event);
+        if (started != nullptr && started->name == "Device key")
+            RepeatingRandom::beginAnew(); // on the slot's thread
+        if (std::holds_alternative<StepFinished>(event))
+            RepeatingRandom::end();
+    });
+    const auto first = station->runNext();
+    VERIFY_RUN(first, Verdict::Pass, "");
+    station->insert();
+    const auto run = station->run();
+    VERIFY_RUN(run, Verdict::Error, "C052");
+    const auto& board = station->board();
+    QVERIFY(allFf(board.readFlash(inCurrentDct(board, kPrivateKey), 612)));
+    // Not the unit's fault: it is not judged, and the owner of the key keeps it.
+    QCOMPARE(station->journal().unit(board.deviceId())->state, std::string("new"));
+    QCOMPARE(station->query("SELECT count(*) FROM journal WHERE kind = 'intend' AND subject = "
+                            "'burn-device-key' AND run_id = 2"),
+             std::vector<std::string>{"0"});
+    QCOMPARE((*station->journal().keyOf(first.unit.deviceId))->state, std::string("registered"));
+}
+
+void TstCauses::unknownWork_keepsTheUnitFromRunning_C062()
+{
+    auto station = Station::open(one({}));
+    station->afterStep("identify", [&](int) {
+        static_cast<void>(station->journal().intend(RunId{1}, "cut-fuse", "3"));
+    });
+    VERIFY_RUN(station->runNext(), Verdict::Error, "C062");
+    station->sink().setHook({});
+    const auto dct = station->board().physicalDct(0);
+    const auto run = station->run();
+    VERIFY_RUN(run, Verdict::Error, "C062");
+    // Nothing was written, and the record says what was found and decided.
+    QCOMPARE(station->meddling().downloads.load(), 0);
+    QCOMPARE(station->board().physicalDct(0), dct);
+    const auto note = station->attempt(run.run, "inspect").note;
+    QVERIFY2(note.find("cut-fuse of run 1 quarantined") != std::string::npos, note.c_str());
+    QCOMPARE(station->query("SELECT words FROM measurement WHERE name = 'decision' AND "
+                            "measurement_id = (SELECT max(measurement_id) FROM measurement WHERE "
+                            "name = 'decision')"),
+             std::vector<std::string>{"quarantined"});
+    QCOMPARE(station->journal().unit(station->board().deviceId())->state, std::string("inspect"));
+}
+
+void TstCauses::moduleReport_isBelievedMoreThanTheBytes_F120()
+{
+    // The bytes are compared; then, before the unit boots for the last time, one of them turns.
+    auto station = Station::open(one({}));
+    station->insert();
+    bool inShipping = false;
+    station->sink().setHook([&](const StationEvent& event) {
+        if (const auto* started = std::get_if<StepStarted>(&event))
+            inShipping = started->name == "Shipping state";
+    });
+    station->meddling().onOut([&](const ControlSetup& setup, Bytes& data) {
+        const bool leaves = setup.requestType == 0x21 && setup.request == 1 && data.empty();
+        if (leaves && inShipping)
+            turnOver(station->board(), kUserPart + 0x300);
+    });
+    VERIFY_RUN(station->run(), Verdict::Fail, "F120");
+}
+
+void TstCauses::bootloaderThatTheUnitRefuses_F121()
+{
+    // A bit of the receive area does not hold: the unit finds the module invalid.
+    auto station = Station::open(one({}));
+    station->insert();
+    const auto before = station->board().readFlash(0x08000000, 0x4000);
+    bool writing = false;
+    station->sink().setHook([&](const StationEvent& event) {
+        if (const auto* critical = std::get_if<CriticalWrite>(&event))
+            writing = critical->on && critical->what == "write-bootloader";
+        if (writing && std::holds_alternative<ProgressMoved>(event))
+            station->board().pokeFlash(kReceiveArea + 0x400, Bytes(1));
+    });
+    VERIFY_RUN(station->run(), Verdict::Fail, "F121");
+    QCOMPARE(station->board().readFlash(0x08000000, 0x4000), before);
+    QVERIFY(station->query("SELECT effect FROM unsettled_intent").empty()); // its end was seen
+}
+
+void TstCauses::damagedBootloader_isFoundByTheInspection_F123()
+{
+    auto station = Station::open(one({}));
+    station->insert();
+    leaveInDfuWithAnOpenBurn(*station);
+    turnOver(station->board(), 0x08000000 + 0x1000); // it runs on, and would not start again
+    const int downloads = station->meddling().downloads;
+    const auto run = station->run();
+    VERIFY_RUN(run, Verdict::Fail, "F123");
+    QCOMPARE(station->meddling().downloads.load(), downloads);
+    const auto note = station->attempt(run.run, "inspect").note;
+    QVERIFY2(note.starts_with("found bootloader damaged"), note.c_str());
+    QVERIFY2(note.find("quarantined") != std::string::npos, note.c_str());
+    QCOMPARE(station->journal().unit(station->board().deviceId())->state, std::string("inspect"));
+}
+
+void TstCauses::otherKeyThanTheLockedOne_F402()
+{
+    // The first connection bound the key (particle-devices 9); then the unit has another one.
+    auto station = Station::open(one({}));
+    VERIFY_RUN(station->runNext(), Verdict::Pass, "");
+    const auto other = generateUnitKey();
+    QVERIFY(other);
+    station->afterStep("give-credentials", [&](int) {
+        station->board().pokeDct(kPrivateKey, other->privateDer.reveal());
+    });
+    const auto run = station->run();
+    VERIFY_RUN(run, Verdict::Fail, "F402");
+    QVERIFY2(run.error.find("handshake of") != std::string::npos, run.error.c_str());
+    const auto held = station->cloud().service().registry().find(station->board().deviceId());
+    QVERIFY((*held)->fingerprint() != other->publicKey.fingerprint());
+}
+
+void TstCauses::miscountingUnit_isSeen_F410()
+{
+    auto station = Station::open(one({}));
+    station->insert();
+    station->board().miscountMessages(true);
+    VERIFY_RUN(station->run(), Verdict::Fail, "F410");
+}
+
+} // namespace provost::test
+
+PROVOST_TEST("causes", provost::test::TstCauses)
+#include "tst_causes.moc"
