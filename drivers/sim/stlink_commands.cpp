@@ -274,7 +274,7 @@ bool StLinkFunction::memoryCommand(const Command& command)
     switch (code) {
     case 0x36: {
         const std::uint8_t fault = injected(code);
-        const std::uint8_t wrong = fault != 0 ? fault : checkAccess(address, 4, 4);
+        const std::uint8_t wrong = fault != 0 ? fault : checkAccess(address, 4, 4, false);
         const auto word = wrong == 0 ? m_chip->read(address, 4, 4) : std::nullopt;
         statusAndWord(wrong != 0 ? wrong : word ? kOk : kApFault, word ? readLe32(*word) : 0);
         spend(4);
@@ -282,7 +282,7 @@ bool StLinkFunction::memoryCommand(const Command& command)
     }
     case 0x35: {
         const std::uint8_t fault = injected(code);
-        const std::uint8_t wrong = fault != 0 ? fault : checkAccess(address, 4, 4);
+        const std::uint8_t wrong = fault != 0 ? fault : checkAccess(address, 4, 4, false);
         const bool done = wrong == 0 && m_chip->write(address, ByteView(command).subspan(6, 4), 4);
         status(wrong != 0 ? wrong : done ? kOk : kApFault);
         spend(4);
@@ -313,12 +313,15 @@ bool StLinkFunction::memoryCommand(const Command& command)
     }
 }
 
-std::uint8_t StLinkFunction::checkAccess(std::uint32_t address, std::size_t size,
-                                         unsigned width) const
+std::uint8_t StLinkFunction::checkAccess(std::uint32_t address, std::size_t size, unsigned width,
+                                         bool write) const
 {
     if (const std::uint8_t trouble = link())
         return trouble;
-    const std::size_t most = width > 1 ? kBuffer : isV3() && m_identity.jtagVersion >= 6 ? 512 : 64;
+    // What is read lies in the probe's buffer first; what is written streams through it, 32 KiB at
+    // once when st-flash programs.
+    const std::size_t bytes = isV3() && m_identity.jtagVersion >= 6 ? 512 : 64;
+    const std::size_t most = width == 1 ? bytes : write ? 0xFFFF : kBuffer;
     if (address % width != 0 || size % width != 0 || size > most)
         return kAlignment;
     return 0;
@@ -329,7 +332,7 @@ void StLinkFunction::readMemory(std::uint32_t address, std::size_t size, unsigne
     const std::uint8_t code = width == 4 ? 0x07 : width == 2 ? 0x47 : 0x0C;
     std::uint8_t fault = injected(code);
     if (fault == 0)
-        fault = checkAccess(address, size, width);
+        fault = checkAccess(address, size, width, false);
     m_accesses.push_back(
         {.width = width, .address = address, .size = static_cast<std::uint32_t>(size)});
     auto bytes = fault == 0 ? m_chip->read(address, size, width) : std::nullopt;
@@ -348,7 +351,7 @@ void StLinkFunction::finishWrite()
 {
     const PendingWrite write = *std::exchange(m_pending, std::nullopt);
     std::uint8_t fault =
-        write.fault != 0 ? write.fault : checkAccess(write.address, write.size, write.width);
+        write.fault != 0 ? write.fault : checkAccess(write.address, write.size, write.width, true);
     m_accesses.push_back({.write = true,
                           .width = write.width,
                           .address = write.address,

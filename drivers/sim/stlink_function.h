@@ -102,8 +102,8 @@ private:
     void readMemory(std::uint32_t address, std::size_t size, unsigned width)
         PROVOST_REQUIRES(m_mutex);
     void finishWrite() PROVOST_REQUIRES(m_mutex);
-    std::uint8_t checkAccess(std::uint32_t address, std::size_t size, unsigned width) const
-        PROVOST_REQUIRES(m_mutex);
+    std::uint8_t checkAccess(std::uint32_t address, std::size_t size, unsigned width,
+                             bool write) const PROVOST_REQUIRES(m_mutex);
     std::uint8_t link() const PROVOST_REQUIRES(m_mutex);
     std::uint8_t injected(std::uint8_t code) PROVOST_REQUIRES(m_mutex);
     void reply(Bytes bytes) PROVOST_REQUIRES(m_mutex) { m_replies.push_back(std::move(bytes)); }

@@ -162,8 +162,9 @@ void F2Flash::start()
 {
     const unsigned number = m_control >> 3 & 15;
     const bool mass = (m_control & kMer) != 0;
-    if ((m_control & kPg) != 0 || mass == ((m_control & kSer) != 0) ||
-        (!mass && number >= kSectors)) {
+    // MER wins over a SER left over from the erase before (st-flash).
+    const bool one = !mass && (m_control & kSer) != 0;
+    if ((m_control & kPg) != 0 || (!mass && !one) || (one && number >= kSectors)) {
         refuse(kPgsErr);
         return;
     }
@@ -210,7 +211,8 @@ bool F2Flash::program(std::uint32_t address, unsigned bytes, std::uint32_t value
     if (holdsOptions(address))
         return false; // by OPTCR only
     const std::uint32_t offset = address - kBase;
-    if (!m_lock.isOpen() || (m_control & (kPg | kSer | kMer)) != kPg)
+    // A SER left over from an erase does no harm: st-flash leaves it, and is used on these parts.
+    if (!m_lock.isOpen() || (m_control & kPg) == 0)
         return refuse(kPgsErr);
     if (bytes != width())
         return refuse(kPgpErr);
