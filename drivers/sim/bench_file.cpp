@@ -226,6 +226,7 @@ Result<BenchFile> readFile(const toml::table& root, std::string_view origin)
     Table top(root, "file", origin);
     top.find("bench");
     top.find("network");
+    top.find("probe"); // read by ProbeBench
     const toml::node* slots = top.find("slot");
     TRY(top.noOthers());
     TRY(readBench(root, origin, file));

@@ -11,6 +11,8 @@ namespace {
 constexpr std::size_t kPathBytes = 256;
 constexpr std::uint32_t kBusNumber = 1;
 constexpr std::uint32_t kFullSpeed = 2;
+constexpr std::uint32_t kHighSpeed = 3;
+constexpr std::uint8_t kEndpointDescriptor = 5;
 constexpr std::uint8_t kInterfaceDescriptor = 4;
 
 std::uint32_t asUnsigned(std::int32_t value)
@@ -31,6 +33,17 @@ UsbSetup readSetup(ByteView bytes)
             .value = readLe16(bytes, 2),
             .index = readLe16(bytes, 4),
             .length = readLe16(bytes, 6)};
+}
+
+/// Packets of more than 64 bytes exist at high speed only (USB 2.0, 5.8.3).
+std::uint32_t speedOf(ByteView configuration)
+{
+    for (std::size_t at = 0; at + 6 < configuration.size() && u8(configuration[at]) != 0;
+         at += u8(configuration[at]))
+        if (u8(configuration[at + 1]) == kEndpointDescriptor &&
+            readLe16(configuration, at + 4) > 64)
+            return kHighSpeed;
+    return kFullSpeed;
 }
 
 } // namespace
@@ -85,7 +98,7 @@ void appendRecord(Bytes& to, const Record& record)
     ByteWriter(to)
         .be32(kBusNumber)
         .be32(record.deviceNumber)
-        .be32(kFullSpeed)
+        .be32(speedOf(record.configuration))
         .be16(readLe16(device, 8))
         .be16(readLe16(device, 10))
         .be16(readLe16(device, 12))

@@ -10,6 +10,8 @@ set(protocol transport crypto core)
 set(capture protocol transport crypto core)
 set(device protocol transport crypto core)
 set(sim transport crypto core) # never protocol or device: a second reading of the specification
+set(sim_unicorn sim core) # the emulator: in the process of the bench and its tests only
+set(bench sim_unicorn sim transport crypto core)
 set(image core crypto)
 set(demo core crypto image)
 set(store core)
@@ -24,7 +26,9 @@ set(gui models ${host} host)
 set(cli ${host} host capture)
 set(folders
     core=drivers/core transport=drivers/transport crypto=drivers/crypto protocol=drivers/protocol
-    capture=drivers/capture device=drivers/device sim=drivers/sim image=firmware-images/image demo=firmware-images/demo
+    capture=drivers/capture device=drivers/device sim=drivers/sim
+    sim_unicorn=drivers/sim_unicorn bench=app/bench image=firmware-images/image
+    demo=firmware-images/demo
     store=db/store engine=stations/engine steps=stations/steps config=stations/config
     cloud=stations/cloud station_sim=stations/sim host=app/host models=app/models gui=app/gui
     cli=app/cli)
@@ -52,7 +56,8 @@ foreach(entry IN LISTS folders)
         endforeach()
         # Third-party headers have one home each.
         foreach(rule "libusb.h=drivers/transport" "libserialport.h=drivers/transport"
-                     "sqlite3.h=db/store" "pcap.h=drivers/capture" "httplib.h=stations/cloud")
+                     "sqlite3.h=db/store" "httplib.h=stations/cloud" "pcap.h=drivers/capture"
+                     "unicorn.h=drivers/sim_unicorn")
             string(REPLACE "=" ";" home ${rule})
             list(GET home 0 header)
             list(GET home 1 place)
