@@ -210,6 +210,8 @@ Result<> YModemReceiver::Session::accept(const YModemFile& file)
         return fail(Errc::Denied, Blame::Operator,
                     concat("receive ", file.name, " by YModem: ", *file.announced,
                            " bytes are announced, at most ", options().mostBytes, " are taken"));
+    if (options().accepts)
+        TRY(options().accepts(file));
     if (!options().streaming)
         TRY(say(ymodem::kAck));
     return ask();
@@ -314,7 +316,7 @@ Result<std::optional<YModemFile>> YModemReceiver::Session::receive()
 }
 
 YModemReceiver::YModemReceiver(ByteStream& line, YModemReceiveOptions options)
-    : m_line(line), m_options(options)
+    : m_line(line), m_options(std::move(options))
 {
 }
 

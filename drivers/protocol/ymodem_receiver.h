@@ -4,10 +4,17 @@
 #include "transport/serial.h"
 
 #include <array>
+#include <functional>
 #include <optional>
 #include <string>
 
 namespace provost {
+
+struct YModemFile {
+    std::string name{}; ///< without folders; never empty, "." or ".."
+    Bytes content{};    ///< cut to the announced size; with its padding where none was announced
+    std::optional<std::uint64_t> announced{}; ///< bytes
+};
 
 struct YModemReceiveOptions {
     bool streaming = false; ///< asks with 'G': no ACKs between blocks, no repair either
@@ -17,12 +24,8 @@ struct YModemReceiveOptions {
     int mostAsks = 20;                     ///< for a header that does not come, one every 3 s
     std::chrono::milliseconds replyLimit{10'000};
     std::chrono::milliseconds silence{100}; ///< a damaged frame is over behind it
-};
-
-struct YModemFile {
-    std::string name{}; ///< without folders; never empty, "." or ".."
-    Bytes content{};    ///< cut to the announced size; with its padding where none was announced
-    std::optional<std::uint64_t> announced{}; ///< bytes
+    /// Asked behind each header, before any data; an error cancels the batch.
+    std::function<Result<>(const YModemFile&)> accepts{};
 };
 
 /// `line` must outlive it. Used by one thread.
@@ -36,6 +39,7 @@ public:
     ///          Protocol     more than 10 damaged frames in a row, the budget is spent, a block
     ///                       out of order, or any damage where nothing can be repaired (-G)
     ///          InvalidData  the name cannot be used, or the size announced is not what came
+    ///          or what options.accepts said
     Result<std::optional<YModemFile>> receive(const OpContext& op);
     /// Tells a sender whose file is not wanted after all.
     Result<> cancel(const OpContext& op);

@@ -118,10 +118,6 @@ Result<> YModemSender::Session::awaitStart()
     default:
         sender.m_streaming = reply == Reply::Stream;
     }
-    if (sender.m_options.flavour == YModemFlavour::Streaming && !sender.m_streaming)
-        return fail(Errc::Unsupported, Blame::Unit,
-                    "start YModem-G: the receiver asks for blocks with acknowledgements; send "
-                    "without -G, or start a receiver that asks with 'G'");
     return {};
 }
 

@@ -9,9 +9,8 @@
 namespace provost {
 
 enum class YModemFlavour : std::uint8_t {
-    Standard, ///< waits for a request; repeats on NAK and silence; streams if asked with 'G'
+    Standard, ///< waits for a request; repeats on NAK and silence; streams where asked with 'G'
     Unit,     ///< starts at once, never repeats a block, closes at most 1 s behind EOT
-    Streaming ///< as Standard, but refuses a receiver that does not ask with 'G'
 };
 
 struct YModemOptions {
@@ -31,9 +30,7 @@ class YModemSender {
 public:
     explicit YModemSender(ByteStream& line, YModemOptions options = {});
     /// Waits for the receiver's request; send() does it where nobody did before.
-    /// @returns Timeout      nobody asks within options.startLimit
-    ///          Denied       the receiver cancels
-    ///          Unsupported  flavour Streaming, and it does not ask with 'G'
+    /// @returns Timeout  nobody asks within options.startLimit; Denied  the receiver cancels
     Result<> start(const OpContext& op);
     /// One file of a batch: header, data, EOT. Any failure but a departure leaves the receiver
     /// cancelled.
@@ -45,6 +42,7 @@ public:
     /// @returns Denied  the receiver refused what it got (a unit: validation failed)
     Result<> finish(const OpContext& op);
     int retries() const { return m_retries; }
+    /// The receiver asked for YModem-G: nothing is acknowledged between blocks.
     bool streams() const { return m_streaming; }
 
 private:
