@@ -1,14 +1,13 @@
 // `provost dfu …`: DFU by itself, for engineers and as an independent check.
 #include "cli/commands.h"
 #include "cli/device_address.h"
+#include "cli/dfu_write.h"
 #include "cli/output.h"
 #include "core/byte_io.h"
 #include "core/file_io.h"
 #include "core/text.h"
 #include "crypto/digest.h"
-#include "device/dfu_target.h"
 #include "host/host.h"
-#include "image/module_info.h"
 
 namespace provost::cli {
 
@@ -18,19 +17,8 @@ namespace {
 
 constexpr auto kBudget = 10min;
 constexpr std::uint32_t kLargestRead = 2U << 20;
-constexpr std::size_t kLargestWrite = 4UL << 20;
-constexpr std::uint8_t kFlash = 0; // particle-devices 2.2
 
 constexpr const char* kToDfu = "A unit that runs firmware is brought to DFU mode first.";
-
-Result<std::uint8_t> alternateOf(const Arguments& arguments)
-{
-    const auto alternate = TRY(arguments.number("alt", 0));
-    if (alternate > 255)
-        return fail(Errc::InvalidArgument, Blame::Operator,
-                    concat("--alt ", alternate, ": must be 0 to 255; see provost dfu list"));
-    return static_cast<std::uint8_t>(alternate);
-}
 
 struct Listed {
     UsbDeviceInfo info{};
@@ -149,116 +137,6 @@ Result<> readMemory(const Arguments& arguments)
     return {};
 }
 
-/// A module that belongs elsewhere is refused before the first write.
-Result<> checkModule(ByteView file, std::uint32_t address, bool simulated)
-{
-    const auto module = parseModule(file);
-    if (!module)
-        return {}; // plain data
-    if (!module->crcOk())
-        return fail(Errc::Denied, Blame::Operator,
-                    "write the file: it is a module whose CRC is wrong");
-    constexpr std::uint16_t kPhoton = 6; // particle-devices 1.1
-    if (module->platformId != kPhoton)
-        return fail(Errc::Denied, Blame::Operator,
-                    concat("write the file: it is a module for platform ", module->platformId,
-                           ", the unit is ", kPhoton));
-    if (module->start != address)
-        return fail(Errc::Denied, Blame::Operator,
-                    concat("write the file at ", hex32(address), ": its header says ",
-                           hex32(module->start), ", name that address"));
-    if (module->demo && !simulated)
-        return Unexpected(Error{.code = Errc::Denied,
-                                .blame = Blame::Operator,
-                                .message = "write the file: a demo image never goes to a real unit",
-                                .frames = {},
-                                .native = {},
-                                .cause = "C041"});
-    return {};
-}
-
-/// Memory other than flash: it may take keys, so the bytes stay in wiped memory all the way.
-Result<> writeDct(DfuDevice& dfu, std::uint32_t address, const SecretBytes& bytes, bool verify,
-                  const OpContext& op)
-{
-    TRY(dfu.downloadSecret(address, bytes, op.phase("writing", 0, 0.7)));
-    if (!verify)
-        return {};
-    const auto size = static_cast<std::uint32_t>(bytes.size());
-    const auto found = TRY(dfu.uploadSecret(address, size, op.phase("verifying", 0.7, 1)));
-    if (!equalBytes(found.reveal(), bytes.reveal()))
-        return fail(Errc::Mismatch, Blame::Unit,
-                    concat("verify ", size, " bytes at ", hex32(address),
-                           ": the unit holds something else; write again"));
-    return {};
-}
-
-Result<ProgramOutcome> writeFlash(DfuDevice& dfu, const MemoryBlock& block, bool verify,
-                                  const OpContext& op)
-{
-    if (verify) {
-        DfuTarget target(dfu);
-        return programAndVerify(target, block, op);
-    }
-    const auto size = static_cast<std::uint32_t>(block.bytes.size());
-    TRY(dfu.erase(block.address, size, op.phase("erasing", 0, 0.3)));
-    TRY(dfu.download(block, op.phase("writing", 0.3, 1)));
-    return ProgramOutcome{.written = size};
-}
-
-void printWritten(const Arguments& arguments, const UsbDeviceInfo& device, std::uint32_t address,
-                  std::size_t length, const ProgramOutcome& outcome)
-{
-    const bool verified = !arguments.has("no-verify");
-    if (arguments.has("json"))
-        printJson({{"event", "write"},
-                   {"device", toText(device.port)},
-                   {"alt", arguments.number("alt", 0).value_or(0)},
-                   {"address", hex32(address)},
-                   {"length", length},
-                   {"skipped", outcome.skipped},
-                   {"verified", verified}});
-    else
-        printText(
-            concat("wrote ", counted(length - outcome.skipped, "byte"), " at ", hex32(address),
-                   outcome.skipped > 0 ? concat(", ", outcome.skipped, " bytes were there already")
-                                       : std::string{},
-                   verified ? ", verified" : ", NOT verified"));
-}
-
-Result<> writeMemory(const Arguments& arguments)
-{
-    const auto address = TRY(arguments.hex("address"));
-    const auto alternate = TRY(alternateOf(arguments));
-    const std::string& file = arguments.positionals()[1];
-    const SecretBytes bytes = TRY(readSecretFile(file, kLargestWrite));
-    if (bytes.empty())
-        return fail(Errc::InvalidArgument, Blame::Operator,
-                    concat("write ", file, ": the file is empty"));
-    const SystemClock clock;
-    const StopSignal stop;
-    ProgressBar bar;
-    const auto op = commandContext(clock, kBudget, &bar, stop).phase("writing", 0, 1);
-    auto device = TRY(findDevice(arguments.positionals()[0], op));
-    if (const auto allowed = checkModule(bytes.reveal(), address, device.info.simulated); !allowed)
-        return Unexpected(inFrame(allowed.error(), file));
-    auto dfu = TRY(openDfu(device, op));
-    TRY(dfu.select(alternate, op));
-    const bool verify = !arguments.has("no-verify");
-    ProgramOutcome outcome{.written = static_cast<std::uint32_t>(bytes.size())};
-    if (alternate == kFlash) {
-        const MemoryBlock block{.address = address, .bytes = toBytes(bytes.reveal())};
-        outcome = TRY(writeFlash(dfu, block, verify, op));
-    } else {
-        TRY(writeDct(dfu, address, bytes, verify, op));
-    }
-    if (arguments.has("leave"))
-        TRY(dfu.leave(address, op));
-    bar.clear();
-    printWritten(arguments, device.info, address, bytes.size(), outcome);
-    return {};
-}
-
 Result<> eraseMemory(const Arguments& arguments)
 {
     const auto address = TRY(arguments.hex("address"));
@@ -326,14 +204,22 @@ std::vector<Command> dfuCommands()
          .positionals = "DEVICE FILE",
          .minPositionals = 2,
          .maxPositionals = 2,
-         .options = {alt,
-                     address,
+         .options = {{.name = "alt",
+                      .value = "A",
+                      .help = "memory: 0 flash, 1 configuration; all of a DfuSe file without"},
+                     {.name = "address",
+                      .value = "HEX",
+                      .help = "first byte; a DfuSe file names its own"},
                      {.name = "no-verify", .help = "do not read back"},
                      {.name = "leave", .help = "start the firmware afterwards"}},
          .example =
              concat("provost dfu write sim:photon-quick#1 --alt 0 --address 0x080a0000 ", image),
          .run = [](const Arguments& a) { return reportIfFailed(writeMemory(a), a); },
-         .notes = deviceNotes() + "\n" + kToDfu},
+         .notes = deviceNotes() + "\n" + kToDfu +
+                  "\nFILE  any content; with a DFU suffix it is checked for damage and for the "
+                  "device it is\n      meant for, and written without it; a DfuSe file is written "
+                  "where it says\nSectors that hold the wanted bytes already are left alone; of "
+                  "others, whole sectors go."},
         {.path = "dfu erase",
          .summary = "Erases every sector that a range touches: whole sectors go",
          .positionals = "DEVICE",

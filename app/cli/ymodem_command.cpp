@@ -4,7 +4,10 @@
 #include "cli/output.h"
 #include "core/file_io.h"
 #include "core/text.h"
+#include "crypto/digest.h"
 #include "image/module_info.h"
+#include "protocol/listening_console.h"
+#include "protocol/ymodem_receiver.h"
 #include "protocol/ymodem_sender.h"
 
 namespace provost::cli {
@@ -12,6 +15,9 @@ namespace provost::cli {
 using namespace std::chrono_literals;
 
 namespace {
+
+constexpr auto kFirstRequest = 3s; ///< then a silent receiver may be a unit in listening mode
+constexpr auto kStartLimit = 60s;
 
 /// A demo image never goes to what may be a real unit; only an address of a bench says it is none.
 Result<> refuseDemoImage(const std::string& file, ByteView content, bool simulated)
@@ -29,43 +35,164 @@ Result<> refuseDemoImage(const std::string& file, ByteView content, bool simulat
                             .cause = "C041"});
 }
 
-Result<> sendFiles(const Arguments& arguments)
+struct SendPlan {
+    std::vector<std::string> names{};
+    std::vector<Bytes> contents{};
+    int block = 1024;
+    bool unit = false;      ///< --unit
+    bool streaming = false; ///< --g
+};
+
+struct SendOutcome {
+    int retries = 0;
+    bool unit = false;
+    bool streamed = false;
+};
+
+Result<SendPlan> planOf(const Arguments& arguments)
 {
     const auto block = TRY(arguments.number("block", 1024));
     if (block != 128 && block != 1024)
         return fail(Errc::InvalidArgument, Blame::Operator,
                     concat("--block ", block, ": must be 128 or 1024"));
-    std::vector<Bytes> contents;
-    for (const auto& file : arguments.positionals())
-        contents.push_back(TRY(readFile(file)));
+    SendPlan plan{.block = static_cast<int>(block),
+                  .unit = arguments.has("unit"),
+                  .streaming = arguments.has("g")};
+    if (plan.unit && (plan.streaming || arguments.positionals().size() > 1))
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    "--unit: a unit takes one file a session, and no YModem-G");
+    for (const auto& file : arguments.positionals()) {
+        plan.contents.push_back(TRY(readFile(file)));
+        plan.names.push_back(std::filesystem::path(file).filename().string());
+    }
+    return plan;
+}
+
+Result<SendOutcome> sendToUnit(ByteStream& line, const SendPlan& plan, const OpContext& op)
+{
+    TRY(ListeningConsole(line).transfer(plan.names[0], plan.contents[0], plan.block, op));
+    return SendOutcome{.unit = true};
+}
+
+Result<SendOutcome> sendBatch(YModemSender& sender, const SendPlan& plan, const OpContext& op)
+{
+    for (std::size_t i = 0; i < plan.contents.size(); ++i)
+        TRY(sender.send(plan.names[i], plan.contents[i], op.part(i, plan.contents.size())));
+    TRY(sender.finish(op));
+    return SendOutcome{.retries = sender.retries(), .streamed = sender.streams()};
+}
+
+/// A receiver asks for data. A unit in listening mode is silent until it hears `f`, and takes the
+/// file another way: no repeated blocks, its own words at the end.
+Result<SendOutcome> sendTo(ByteStream& line, const SendPlan& plan, const OpContext& op)
+{
+    YModemOptions options{.blockSize = plan.block};
+    const bool mayBeUnit = !plan.streaming && plan.contents.size() == 1;
+    if (mayBeUnit) {
+        options.startLimit = kFirstRequest;
+        YModemSender sender(line, options);
+        const auto started =
+            plan.unit ? Result<>(fail(Errc::Timeout, Blame::Unit, "not asked")) : sender.start(op);
+        if (started)
+            return sendBatch(sender, plan, op);
+        if (started.error().code != Errc::Timeout || !op.checkpoint())
+            return Unexpected(started.error());
+        const auto prompted = ListeningConsole(line).startTransfer(op);
+        if (prompted)
+            return sendToUnit(line, plan, op);
+        if (plan.unit || prompted.error().code != Errc::Timeout || !op.checkpoint())
+            return Unexpected(prompted.error());
+    }
+    options.startLimit = kStartLimit;
+    YModemSender sender(line, options);
+    return sendBatch(sender, plan, op);
+}
+
+Result<> sendFiles(const Arguments& arguments)
+{
+    const SendPlan plan = TRY(planOf(arguments));
     const SystemClock clock;
     const StopSignal stop;
     ProgressBar bar;
     const auto op = commandContext(clock, 1h, &bar, stop).phase("sending", 0, 1);
     auto line = TRY(openStream(arguments.text("port"), op));
     const bool simulated = line.device && line.device->info.simulated;
-    for (std::size_t i = 0; i < contents.size(); ++i)
-        TRY(refuseDemoImage(arguments.positionals()[i], contents[i], simulated));
-    const YModemOptions options{.flavour = arguments.has("g") ? YModemFlavour::Streaming
-                                                              : YModemFlavour::Standard,
-                                .blockSize = static_cast<int>(block)};
-    YModemSender sender(*line.stream, options);
-    std::size_t bytes = 0;
-    for (std::size_t i = 0; i < contents.size(); ++i) {
-        const auto name = std::filesystem::path(arguments.positionals()[i]).filename().string();
-        TRY(sender.send(name, contents[i], op.part(i, contents.size())));
-        bytes += contents[i].size();
-    }
-    TRY(sender.finish(op));
+    for (std::size_t i = 0; i < plan.contents.size(); ++i)
+        TRY(refuseDemoImage(arguments.positionals()[i], plan.contents[i], simulated));
+    const auto outcome = TRY(sendTo(*line.stream, plan, op));
     bar.clear();
+    if (plan.streaming && !outcome.streamed)
+        printNote("the receiver did not ask for YModem-G: sent with acknowledgements");
+    std::size_t bytes = 0;
+    for (const auto& content : plan.contents)
+        bytes += content.size();
     if (arguments.has("json"))
         printJson({{"event", "sent"},
-                   {"files", contents.size()},
+                   {"files", plan.contents.size()},
                    {"bytes", bytes},
-                   {"retries", sender.retries()}});
+                   {"retries", outcome.retries},
+                   {"unit", outcome.unit},
+                   {"streamed", outcome.streamed}});
     else
-        printText(concat("sent ", counted(contents.size(), "file"), ", ", counted(bytes, "byte"),
-                         ", ", sender.retries(), " retries"));
+        printText(concat("sent ", counted(plan.contents.size(), "file"), ", ",
+                         counted(bytes, "byte"), ", ", outcome.retries, " retries",
+                         outcome.unit ? "; the unit took it and restarts" : ""));
+    return {};
+}
+
+/// What is there is never overwritten; said before any data comes.
+Result<> refuseExisting(const std::filesystem::path& file)
+{
+    if (std::filesystem::exists(std::filesystem::symlink_status(file)))
+        return fail(Errc::Denied, Blame::Operator,
+                    concat("receive ", file.string(),
+                           ": it exists already and is never overwritten; name another folder"));
+    return {};
+}
+
+Result<> receiveFiles(const Arguments& arguments)
+{
+    const std::filesystem::path folder = arguments.positionals()[0];
+    std::error_code ignored;
+    if (!std::filesystem::is_directory(folder, ignored))
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("receive into ", folder.string(), ": no such folder; make it first"));
+    const SystemClock clock;
+    const StopSignal stop;
+    ProgressBar bar;
+    const auto op = commandContext(clock, 1h, &bar, stop).phase("receiving", 0, 1);
+    const auto line = TRY(openStream(arguments.text("port"), op));
+    YModemReceiver receiver(
+        *line.stream, {.streaming = arguments.has("g"), .accepts = [&](const YModemFile& file) {
+                           return refuseExisting(folder / file.name);
+                       }});
+    std::size_t files = 0;
+    std::size_t bytes = 0;
+    while (auto file = TRY(receiver.receive(op))) {
+        if (auto written = writeNewFile(folder / file->name, file->content, 0644); !written) {
+            static_cast<void>(receiver.cancel(op));
+            return written;
+        }
+        bar.clear();
+        if (arguments.has("json"))
+            printJson({{"event", "file"},
+                       {"name", file->name},
+                       {"bytes", file->content.size()},
+                       {"sha256", sha256Hex(file->content)}});
+        else
+            printText(concat((folder / file->name).string(), ": ",
+                             counted(file->content.size(), "byte")));
+        ++files;
+        bytes += file->content.size();
+    }
+    if (arguments.has("json"))
+        printJson({{"event", "received"},
+                   {"files", files},
+                   {"bytes", bytes},
+                   {"retries", receiver.retries()}});
+    else
+        printText(concat("received ", counted(files, "file"), ", ", counted(bytes, "byte"), ", ",
+                         receiver.retries(), " retries"));
     return {};
 }
 
@@ -73,9 +200,12 @@ Result<> sendFiles(const Arguments& arguments)
 
 std::vector<Command> ymodemCommands()
 {
+    const std::string ports = "PORT  /dev/ttyACM0, a pseudo-terminal, tcp:HOST:PORT, or a DEVICE "
+                              "with a CDC interface:\n" +
+                              deviceNotes();
     return {
         {.path = "ymodem send",
-         .summary = "Sends files by YModem",
+         .summary = "Sends files by YModem, to a receiver or to a unit in listening mode",
          .positionals = "FILE…",
          .minPositionals = 1,
          .maxPositionals = 1000,
@@ -84,12 +214,26 @@ std::vector<Command> ymodemCommands()
                       .help = "where the receiver waits",
                       .required = true},
                      {.name = "g", .help = "YModem-G: no acknowledgements between blocks"},
-                     {.name = "block", .value = "128|1024", .help = "block size, 1024 by default"}},
+                     {.name = "block", .value = "128|1024", .help = "block size, 1024 by default"},
+                     {.name = "unit",
+                      .help = "the receiver is a unit in listening mode: ask it by "
+                              "f at once"}},
          .example = "provost ymodem send bootloader.bin --port /dev/ttyACM0",
          .run = [](const Arguments& a) { return reportIfFailed(sendFiles(a), a); },
-         .notes = "PORT  /dev/ttyACM0, a pseudo-terminal, tcp:HOST:PORT, or a DEVICE with a CDC "
-                  "interface:\n" +
-                  deviceNotes()}};
+         .notes = "A line that is silent for 3 s is asked by f, once, whether a unit in listening\n"
+                  "mode is there; one file a session goes to such a unit, which restarts then.\n" +
+                  ports},
+        {.path = "ymodem receive",
+         .summary = "Receives files by YModem into a folder; what is there is never overwritten",
+         .positionals = "DIR",
+         .minPositionals = 1,
+         .maxPositionals = 1,
+         .options =
+             {{.name = "port", .value = "PORT", .help = "where the sender waits", .required = true},
+              {.name = "g", .help = "YModem-G: no acknowledgements between blocks"}},
+         .example = "provost ymodem receive /tmp --port /dev/ttyACM0",
+         .run = [](const Arguments& a) { return reportIfFailed(receiveFiles(a), a); },
+         .notes = ports}};
 }
 
 } // namespace provost::cli

@@ -5,6 +5,7 @@
 #include "core/op_context.h"
 
 #include <span>
+#include <vector>
 
 namespace provost {
 
@@ -25,8 +26,21 @@ struct ProgramOutcome {
     int sectorsSkipped = 0;
 };
 
+/// Refuses a range before anything is sent.
+/// @returns Protected  a part of it is no memory that can be erased and written; says which byte
+Result<> checkProgrammable(std::span<const MemoryRegion> regions, std::uint32_t address,
+                           std::uint64_t size);
+
+/// Blocks that share a sector become one, FF between them: whoever erases for the second would lose
+/// the first. Sorted by address; every block has to be programmable.
+std::vector<MemoryBlock> mergedBySector(std::span<const MemoryRegion> regions,
+                                        std::vector<MemoryBlock> blocks);
+
 /// Writes a block sector by sector and reads each back. Sectors that already hold the wanted
-/// bytes are left alone.
+/// bytes are left alone; of one that does not, no more is read than shows it.
+///
+/// Whole sectors are erased: what lies beside the block in its first and last sector is lost.
+///
 /// @returns Mismatch (cause F110)  a sector does not hold what was written; says where
 ///          Protected              part of the block lies outside what may be written
 Result<ProgramOutcome> programAndVerify(MemoryTarget& target, const MemoryBlock& block,

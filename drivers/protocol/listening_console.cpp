@@ -167,8 +167,7 @@ Result<> ListeningConsole::setWifi(std::string_view ssid, const SecretBytes& pas
     return WifiDialogue(m_line, ssid, password, security, op).run();
 }
 
-Result<> ListeningConsole::sendModule(std::string_view fileName, ByteView content,
-                                      const OpContext& op)
+Result<> ListeningConsole::startTransfer(const OpContext& op)
 {
     const auto prompt = [](std::string_view text) -> std::string {
         const bool isReady = text.find("to abort)") != std::string_view::npos;
@@ -178,13 +177,27 @@ Result<> ListeningConsole::sendModule(std::string_view fileName, ByteView conten
     if (TRY(ask('f', prompt, "a module transfer", op, kTransferPromptLimit)) == "unsupported")
         return fail(Errc::Denied, Blame::Unit,
                     "send a module: this firmware takes none in listening mode");
-    YModemSender sender(m_line, {.flavour = YModemFlavour::Unit});
+    return {};
+}
+
+Result<> ListeningConsole::transfer(std::string_view fileName, ByteView content, int blockSize,
+                                    const OpContext& op)
+{
+    YModemSender sender(m_line, {.flavour = YModemFlavour::Unit, .blockSize = blockSize});
     Result<> sent = sender.send(fileName, content, op);
     if (sent)
         sent = sender.finish(op);
     if (!sent && sent.error().code != Errc::Denied)
         return Unexpected(inFrame(std::move(sent).error(), concat("send module ", fileName)));
     return closing(std::move(sent), op);
+}
+
+Result<> ListeningConsole::sendModule(std::string_view fileName, ByteView content,
+                                      const OpContext& op)
+{
+    constexpr int kBlockBytes = 1024;
+    TRY(startTransfer(op));
+    return transfer(fileName, content, kBlockBytes, op);
 }
 
 /// The words behind the last ACK or CAN CAN.

@@ -26,8 +26,15 @@ public:
     /// @returns Denied  the unit could not save them
     Result<> setWifi(std::string_view ssid, const SecretBytes& password, WifiSecurity security,
                      const OpContext& op);
-    /// `f`, then one file by YModem, then the closing text.
+    /// `f`: from here on the unit waits for one file.
+    /// @returns Timeout  no prompt: not in listening mode; Denied  this firmware takes no file
+    Result<> startTransfer(const OpContext& op);
+    /// One file by YModem behind startTransfer(), then the closing text.
+    /// @param blockSize  128 or 1024
     /// @returns Denied  refused or validation failed; message has the unit's words
+    Result<> transfer(std::string_view fileName, ByteView content, int blockSize,
+                      const OpContext& op);
+    /// Both.
     Result<> sendModule(std::string_view fileName, ByteView content, const OpContext& op);
     /// `x`: leaves listening mode.
     Result<> exit(const OpContext& op);

@@ -1,8 +1,7 @@
 #include "protocol/ymodem_sender.h"
 
-#include "core/byte_io.h"
-#include "core/crc.h"
 #include "core/text.h"
+#include "protocol/ymodem_words_p.h"
 
 #include <algorithm>
 #include <array>
@@ -14,55 +13,45 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
-constexpr std::byte kSoh{0x01};
-constexpr std::byte kStx{0x02};
-constexpr std::byte kEot{0x04};
-constexpr std::byte kAck{0x06};
-constexpr std::byte kBackspace{0x08};
-constexpr std::byte kNak{0x15};
-constexpr std::byte kCan{0x18};
-constexpr std::byte kSub{0x1A};
-constexpr std::byte kCrc{'C'};
-constexpr std::byte kStream{'G'};
-
-constexpr std::size_t kSmallBlock = 128;
-constexpr std::size_t kLargeBlock = 1024;
 constexpr std::size_t kSmallTail = 896; // 7 small blocks: less than one large block
 constexpr std::size_t kMaxName = 100;   // leaves room for the size in 128 bytes
 constexpr int kMaxTries = 10;
+constexpr int kStrayReplies = 16;
 
-constexpr milliseconds kStartLimit = 60s;
-constexpr milliseconds kReplyLimit = 10s;
-constexpr milliseconds kUnitLimit = 70s; // it erases up to 256 KB (particle-devices 7.5)
 constexpr milliseconds kNextLimit = 6s;
 constexpr milliseconds kValidateLimit = 30s; // the receiver checks the image before its last ACK
-constexpr milliseconds kSettle = 1s;
 constexpr milliseconds kPeek = 1ms;
 
 enum class Reply : std::uint8_t { Ack, Nak, Crc, Stream, Cancel, Silence };
 
 } // namespace
 
-/// What one call of send() or finish() shares.
+/// What one call of start(), send() or finish() shares.
 struct YModemSender::Session {
     YModemSender& sender;
     const OpContext& op;
+    bool sawRequest = false; ///< a 'C' or 'G' came in front of the header's ACK
 
     bool isUnit() const { return sender.m_options.flavour == YModemFlavour::Unit; }
-    milliseconds replyLimit() const { return isUnit() ? kUnitLimit : kReplyLimit; }
+    milliseconds replyLimit() const
+    {
+        return isUnit() ? sender.m_options.erasePause : sender.m_options.replyLimit;
+    }
 
     Result<Reply> await(milliseconds limit, bool countsRequests = true);
     Result<Reply> awaitAnswer(milliseconds limit, bool isRequestable);
     Result<> awaitStart();
     Result<> awaitNext();
     Result<> awaitData();
-    Result<> writeFrame(std::uint8_t number, ByteView data, std::size_t size);
+    Result<> begin();
+    Result<> drain(const std::string& what);
+    Result<> spend(const std::string& what, int refusals);
     Result<> deliver(std::uint8_t number, ByteView data, std::size_t size, milliseconds limit,
                      const std::string& what, bool isRequestable);
     Result<> refuse(const std::string& what) const;
     Result<> sendHeader(std::string_view fileName, std::size_t size);
     Result<> sendData(ByteView content);
-    Result<> sendStreamed(std::uint8_t number, ByteView data, std::size_t size,
+    Result<> sendStreamed(std::uint32_t number, ByteView data, std::size_t size,
                           const std::string& what);
     Result<> sendEnd();
     Result<> sendNullHeader();
@@ -81,20 +70,21 @@ Result<Reply> YModemSender::Session::await(milliseconds limit, bool countsReques
             return Reply::Silence;
         if (!count)
             return Unexpected(std::move(count).error());
-        if (byte[0] == kCan) {
-            if (sawCancel)
+        if (byte[0] == ymodem::kCan) {
+            // A streaming receiver has no other way to complain: one is enough (sheet 4.2).
+            if (sawCancel || sender.m_streaming)
                 return Reply::Cancel;
             sawCancel = true;
             continue;
         }
         sawCancel = false;
-        if (byte[0] == kAck)
+        if (byte[0] == ymodem::kAck)
             return Reply::Ack;
-        if (byte[0] == kNak)
+        if (byte[0] == ymodem::kNak)
             return Reply::Nak;
-        if (countsRequests && byte[0] == kCrc)
+        if (countsRequests && byte[0] == ymodem::kWantCrc)
             return Reply::Crc;
-        if (countsRequests && byte[0] == kStream)
+        if (countsRequests && byte[0] == ymodem::kWantStream)
             return Reply::Stream;
     }
 }
@@ -107,7 +97,8 @@ Result<Reply> YModemSender::Session::awaitAnswer(milliseconds limit, bool isRequ
     if (reply != Reply::Crc && reply != Reply::Stream)
         return reply;
     sender.m_streaming = reply == Reply::Stream;
-    const Reply behind = TRY(await(kSettle, false));
+    sawRequest = true;
+    const Reply behind = TRY(await(ymodem::kGap, false));
     return behind == Reply::Silence ? Reply::Nak : behind;
 }
 
@@ -116,16 +107,17 @@ Result<> YModemSender::Session::awaitStart()
     // The unit says nothing for 5 s, and takes the first block at any time (particle-devices 7.5).
     if (isUnit())
         return {};
-    const Reply reply = TRY(await(kStartLimit));
-    switch (reply) {
+    switch (const Reply reply = TRY(await(sender.m_options.startLimit))) {
     case Reply::Silence:
-        return fail(Errc::Timeout, Blame::Unit, "start YModem: the receiver does not ask for data");
+        return fail(Errc::Timeout, Blame::Unit,
+                    concat("start YModem: the receiver did not ask for data within ",
+                           sender.m_options.startLimit.count() / 1000,
+                           " s; start it, then send again"));
     case Reply::Cancel:
-        return fail(Errc::Denied, Blame::Unit, "start YModem: the receiver cancels");
+        return refuse("start YModem");
     default:
-        break;
+        sender.m_streaming = reply == Reply::Stream;
     }
-    sender.m_streaming = reply == Reply::Stream;
     return {};
 }
 
@@ -136,35 +128,42 @@ Result<> YModemSender::Session::awaitNext()
         return {};
     const Reply reply = TRY(await(kNextLimit));
     if (reply == Reply::Cancel)
-        return fail(Errc::Denied, Blame::Unit, "continue YModem: the receiver cancels");
+        return refuse("continue the YModem batch");
+    if (reply == Reply::Crc || reply == Reply::Stream)
+        sender.m_streaming = reply == Reply::Stream;
+    return {};
+}
+
+Result<> YModemSender::Session::begin()
+{
+    if (sender.m_midBatch)
+        return awaitNext();
+    if (!sender.m_started)
+        TRY(awaitStart());
+    sender.m_started = true;
     return {};
 }
 
 /// Behind the header's ACK the receiver asks for data.
 Result<> YModemSender::Session::awaitData()
 {
-    const Reply reply = TRY(await(isUnit() ? kSettle : kReplyLimit));
-    if (reply == Reply::Cancel)
-        return fail(Errc::Denied, Blame::Unit, "send the YModem header: the receiver cancels");
-    if (reply == Reply::Crc || reply == Reply::Stream)
-        sender.m_streaming = reply == Reply::Stream;
-    return {};
-}
-
-Result<> YModemSender::Session::writeFrame(std::uint8_t number, ByteView data, std::size_t size)
-{
-    const std::byte padding = number == 0 ? std::byte{0} : kSub;
-    Bytes block(data.begin(), data.end());
-    block.resize(size, padding);
-    Bytes frame;
-    frame.reserve(size + 5);
-    ByteWriter(frame)
-        .u8(u8(size == kLargeBlock ? kStx : kSoh))
-        .u8(number)
-        .u8(0xFFU - number)
-        .raw(block)
-        .be16(crc16Xmodem(block));
-    return sender.m_line.writeAll(frame, op);
+    const milliseconds patience =
+        sender.m_streaming ? sender.m_options.erasePause : sender.m_options.replyLimit;
+    const milliseconds limit = isUnit() || sawRequest ? ymodem::kGap : patience;
+    for (int stray = 0; stray < kStrayReplies; ++stray) {
+        const Reply reply = TRY(await(limit));
+        if (reply == Reply::Cancel)
+            return refuse("send the YModem header");
+        if (reply == Reply::Silence && sender.m_streaming && !sawRequest)
+            return fail(Errc::Timeout, Blame::Unit,
+                        "send the YModem-G header: the receiver does not ask for data");
+        if (reply == Reply::Crc || reply == Reply::Stream)
+            sender.m_streaming = reply == Reply::Stream;
+        if (reply != Reply::Ack)
+            return {};
+    }
+    return fail(Errc::Protocol, Blame::Unit,
+                "send the YModem header: the receiver acknowledges without end");
 }
 
 Result<> YModemSender::Session::refuse(const std::string& what) const
@@ -172,33 +171,53 @@ Result<> YModemSender::Session::refuse(const std::string& what) const
     return fail(Errc::Denied, Blame::Unit, concat(what, ": the receiver cancels"));
 }
 
+/// An answer to the last copy of a frame must not be taken for one to the next copy.
+Result<> YModemSender::Session::drain(const std::string& what)
+{
+    for (int stray = 0; stray < kStrayReplies; ++stray) {
+        const Reply reply = TRY(await(kPeek));
+        if (reply == Reply::Cancel)
+            return refuse(what);
+        if (reply == Reply::Silence)
+            break;
+    }
+    return {};
+}
+
+Result<> YModemSender::Session::spend(const std::string& what, int refusals)
+{
+    if (refusals > kMaxTries)
+        return fail(Errc::Protocol, Blame::Unit,
+                    concat(what, ": refused ", refusals,
+                           " times; check the line and the receiver, then send again"));
+    if (sender.m_retries >= sender.m_options.retryBudget)
+        return fail(Errc::Protocol, Blame::Unit,
+                    concat(what, ": all ", sender.m_options.retryBudget,
+                           " repeats of this batch are spent; check the line"));
+    ++sender.m_retries;
+    return {};
+}
+
 /// One frame until it is acknowledged.
 Result<> YModemSender::Session::deliver(std::uint8_t number, ByteView data, std::size_t size,
                                         milliseconds limit, const std::string& what,
                                         bool isRequestable)
 {
-    int refusals = 0;
-    while (true) {
-        TRY(writeFrame(number, data, size));
-        switch (TRY(awaitAnswer(limit, isRequestable && !isUnit()))) {
-        case Reply::Ack:
+    const Bytes frame =
+        ymodem::frameOf(number, data, size, number == 0 ? std::byte{0} : ymodem::kSub);
+    for (int refusals = 1;; ++refusals) {
+        TRY(sender.m_line.writeAll(frame, op));
+        const Reply reply = TRY(awaitAnswer(limit, isRequestable && !isUnit()));
+        if (reply == Reply::Ack)
             return {};
-        case Reply::Cancel:
+        if (reply == Reply::Cancel)
             return refuse(what);
-        case Reply::Nak:
-        case Reply::Silence:
-            break;
-        default:
-            break;
-        }
         // The unit takes the expected number only: a lost ACK cannot be repaired (sheet 4.4).
         if (isUnit())
             return fail(Errc::Protocol, Blame::Unit,
-                        concat(what, ": the unit did not acknowledge it"));
-        if (++refusals > kMaxTries)
-            return fail(Errc::Protocol, Blame::Unit,
-                        concat(what, ": refused ", refusals, " times"));
-        ++sender.m_retries;
+                        concat(what, ": the unit did not acknowledge it; start over"));
+        TRY(spend(what, refusals));
+        TRY(drain(what));
     }
 }
 
@@ -206,15 +225,19 @@ Result<> YModemSender::Session::sendHeader(std::string_view fileName, std::size_
 {
     const std::string_view plain = fileName.substr(fileName.rfind('/') + 1);
     if (plain.empty() || plain.size() > kMaxName || plain.find('\0') != std::string_view::npos)
-        return fail(Errc::InvalidArgument, Blame::Software,
-                    concat("send \"", fileName, "\" by YModem: the name does not fit"));
-    // The unit reads the size up to the first blank: there has to be one (sheet 4.4).
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("send \"", fileName, "\" by YModem: the name does not fit; 1 to ",
+                           kMaxName, " bytes do"));
+    // The unit reads the size up to the first blank: there has to be one (sheet 4.4). No time and
+    // the mode of a plain file.
     Bytes header;
     ByteWriter(header).text(plain).u8(0).text(concat(size, " 0 100644"));
-    if (sender.m_streaming)
-        TRY(writeFrame(0, header, kSmallBlock)); // a streaming receiver answers with its 'G' only
+    if (sender.m_streaming) // answered with the next 'G' only
+        TRY(sender.m_line.writeAll(ymodem::frameOf(0, header, ymodem::kSmallBlock, std::byte{0}),
+                                   op));
     else
-        TRY(deliver(0, header, kSmallBlock, replyLimit(), "send the YModem header", true));
+        TRY(deliver(0, header, ymodem::kSmallBlock, sender.m_options.erasePause,
+                    "send the YModem header", true));
     return awaitData();
 }
 
@@ -223,17 +246,17 @@ Result<> YModemSender::Session::sendData(ByteView content)
     std::size_t done = 0;
     for (std::uint32_t number = 1; done < content.size(); ++number) {
         const std::size_t left = content.size() - done;
-        const bool large =
-            sender.m_options.blockSize >= static_cast<int>(kLargeBlock) && left > kSmallTail;
-        const std::size_t size = large ? kLargeBlock : kSmallBlock;
+        const bool large = sender.m_options.blockSize >= static_cast<int>(ymodem::kLargeBlock) &&
+                           left > kSmallTail;
+        const std::size_t size = large ? ymodem::kLargeBlock : ymodem::kSmallBlock;
         const std::size_t count = std::min(size, left);
         const ByteView piece = content.subspan(done, count);
         const std::string what = concat("send YModem block ", number, " at byte ", done);
-        const auto wrapped = static_cast<std::uint8_t>(number & 0xFF);
         if (sender.m_streaming)
-            TRY(sendStreamed(wrapped, piece, size, what));
+            TRY(sendStreamed(number, piece, size, what));
         else
-            TRY(deliver(wrapped, piece, size, replyLimit(), what, number == 1));
+            TRY(deliver(static_cast<std::uint8_t>(number & 0xFF), piece, size, replyLimit(), what,
+                        number == 1));
         done += count;
         op.progress.advance(done, content.size());
     }
@@ -241,11 +264,12 @@ Result<> YModemSender::Session::sendData(ByteView content)
 }
 
 /// Nobody acknowledges; a receiver in trouble cancels.
-Result<> YModemSender::Session::sendStreamed(std::uint8_t number, ByteView data, std::size_t size,
+Result<> YModemSender::Session::sendStreamed(std::uint32_t number, ByteView data, std::size_t size,
                                              const std::string& what)
 {
-    constexpr std::uint8_t kLookEvery = 8;
-    TRY(writeFrame(number, data, size));
+    constexpr std::uint32_t kLookEvery = 8;
+    const auto wrapped = static_cast<std::uint8_t>(number & 0xFF);
+    TRY(sender.m_line.writeAll(ymodem::frameOf(wrapped, data, size, ymodem::kSub), op));
     if (number % kLookEvery == 0 && TRY(await(kPeek)) == Reply::Cancel)
         return refuse(what);
     return {};
@@ -253,35 +277,47 @@ Result<> YModemSender::Session::sendStreamed(std::uint8_t number, ByteView data,
 
 Result<> YModemSender::Session::sendEnd()
 {
-    const std::array<std::byte, 1> end{kEot};
-    int refusals = 0;
-    while (true) {
+    const std::array<std::byte, 1> end{ymodem::kEot};
+    const std::string what = "end the YModem file";
+    for (int refusals = 1;; ++refusals) {
         TRY(sender.m_line.writeAll(end, op));
         const Reply reply = TRY(await(replyLimit(), false));
         if (reply == Reply::Ack)
             return {};
         if (reply == Reply::Cancel)
-            return refuse("end the YModem file");
-        // Asking for a second EOT is ordinary; being silent to ten is not.
-        if (++refusals > kMaxTries || (isUnit() && reply == Reply::Silence))
+            return refuse(what);
+        if (isUnit() && reply == Reply::Silence)
             return fail(Errc::Protocol, Blame::Unit,
-                        "end the YModem file: the receiver does not acknowledge it");
+                        concat(what, ": the unit did not acknowledge it; start over"));
+        // Asking for a second EOT is ordinary; being silent to ten is not.
+        if (refusals > kMaxTries)
+            return spend(what, refusals);
+        if (reply == Reply::Silence)
+            TRY(spend(what, refusals));
     }
 }
 
 Result<> YModemSender::Session::sendNullHeader()
 {
-    return deliver(0, {}, kSmallBlock, kValidateLimit, "end the YModem batch", true);
+    const std::string what = "end the YModem batch";
+    if (!sender.m_streaming)
+        return deliver(0, {}, ymodem::kSmallBlock, kValidateLimit, what, true);
+    // Not acknowledged in YModem-G (sheet 4.2), but a receiver may still cancel.
+    TRY(sender.m_line.writeAll(ymodem::frameOf(0, {}, ymodem::kSmallBlock, std::byte{0}), op));
+    if (TRY(await(ymodem::kGap)) == Reply::Cancel)
+        return refuse(what);
+    return {};
 }
 
 /// A receiver left behind in the middle would take the next console text for data.
 Result<> YModemSender::Session::orCancel(Result<> result)
 {
-    if (result || result.error().code == Errc::Disconnected || result.error().code == Errc::Denied)
+    if (result)
         return result;
-    Bytes farewell(8, kCan);
-    farewell.insert(farewell.end(), 8, kBackspace);
-    static_cast<void>(sender.m_line.writeAll(farewell, op.shielded(kSettle)));
+    sender.m_started = false;
+    sender.m_midBatch = false;
+    if (result.error().code != Errc::Disconnected && result.error().code != Errc::Denied)
+        static_cast<void>(sender.m_line.writeAll(ymodem::farewell(), op.shielded(ymodem::kGap)));
     return result;
 }
 
@@ -290,28 +326,38 @@ YModemSender::YModemSender(ByteStream& line, YModemOptions options)
 {
 }
 
-Result<> YModemSender::send(std::string_view fileName, ByteView content, const OpContext& op)
+Result<> YModemSender::start(const OpContext& op)
 {
     Session session{*this, op};
+    auto begun = session.begin();
+    // Whoever is at the far end of a silent line is no YModem receiver, and is told nothing.
+    if (!begun && begun.error().code == Errc::Timeout)
+        return begun;
+    return session.orCancel(std::move(begun));
+}
+
+Result<> YModemSender::send(std::string_view fileName, ByteView content, const OpContext& op)
+{
+    TRY(start(op));
+    Session session{*this, op};
     const auto whole = [&]() -> Result<> {
-        TRY(m_started ? session.awaitNext() : session.awaitStart());
-        m_started = true;
         TRY(session.sendHeader(fileName, content.size()));
         TRY(session.sendData(content));
         return session.sendEnd();
     };
-    return session.orCancel(whole());
+    TRY(session.orCancel(whole()));
+    m_midBatch = true;
+    return {};
 }
 
 Result<> YModemSender::finish(const OpContext& op)
 {
+    TRY(start(op));
     Session session{*this, op};
-    const auto whole = [&]() -> Result<> {
-        TRY(m_started ? session.awaitNext() : session.awaitStart());
-        m_started = false;
-        return session.sendNullHeader();
-    };
-    return session.orCancel(whole());
+    TRY(session.orCancel(session.sendNullHeader()));
+    m_started = false;
+    m_midBatch = false;
+    return {};
 }
 
 } // namespace provost

@@ -4,6 +4,7 @@
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "crypto/unit_key.h"
+#include "image/dfu_file.h"
 #include "sim/modules.h"
 #include "sim/stock.h"
 #include "transport/libserialport_ports.h"
@@ -81,6 +82,7 @@ private Q_SLOTS:
     void dfuUtil_uploadsTheKeySlotOfTheDct();
     void dfuUtil_uploadsBothDctSectorsAsTheyAre();
     void dfuUtil_downloadsVerifiesAndLeaves();
+    void dfuUtil_writesTheFilesThatAreMadeHere();
     void dfuUtil_refusesTheBootloaderRegion();
     void dfuUtil_reportsSectorsBelowTheSystemAsFailed();
     void libserialport_sends14400BaudAndTheUnitEnumeratesAsDfu();
@@ -200,6 +202,28 @@ void TstBenchOracles::dfuUtil_downloadsVerifiesAndLeaves()
     QVERIFY2(left.output.contains("Submitting leave request"), qPrintable(left.output));
     m_served->waitFor(1, kPhotonFirmware);
     QVERIFY(board(1).readFlash(kUserAddress, module.size()) == module);
+}
+
+void TstBenchOracles::dfuUtil_writesTheFilesThatAreMadeHere()
+{
+    m_served->bringToDfu(1);
+    const Bytes user = noise(5000);
+    const Bytes part = noise(300);
+    const DfuSuffix photon{.product = kPhotonDfu.product, .vendor = kPhotonDfu.vendor};
+    const QString dfuSe = fileWith(
+        "both.dfu", *buildDfuSeFile({{.elements = {{.address = kUserAddress, .bytes = user},
+                                                   {.address = 0x08080000, .bytes = part}}}},
+                                    photon));
+    const auto both = dfuUtil({"-a", "0", "-D", dfuSe});
+    QVERIFY2(both.exitCode == 0, qPrintable(both.output));
+    QVERIFY(equalBytes(board(1).readFlash(kUserAddress, user.size()), user));
+    QVERIFY(equalBytes(board(1).readFlash(0x08080000, part.size()), part));
+    // A plain one with a suffix: dfu-util checks it, and leaves it out.
+    const QString plain = fileWith("plain.dfu", withDfuSuffix(part, photon));
+    const auto one = dfuUtil({"-a", "0", "-s", "0x080a0000", "-D", plain});
+    QVERIFY2(one.exitCode == 0, qPrintable(one.output));
+    QVERIFY2(!one.output.contains("Invalid DFU suffix"), qPrintable(one.output));
+    QVERIFY(equalBytes(board(1).readFlash(kUserAddress, part.size()), part));
 }
 
 void TstBenchOracles::dfuUtil_refusesTheBootloaderRegion()

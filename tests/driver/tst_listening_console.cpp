@@ -634,7 +634,7 @@ void TstListeningConsole::ymodem_streamsWhereTheReceiverAsksForIt()
         if (numbers.size() > 4)
             bench.line.say("\x06"); // the closing header
     });
-    YModemSender sender(bench.line, {.flavour = YModemFlavour::Streaming});
+    YModemSender sender(bench.line);
     VERIFY_OK(sender.send("a.bin", pattern(3 * 1024), bench.op()));
     VERIFY_OK(sender.finish(bench.op()));
     QCOMPARE(numbers, (std::vector<int>{0, 1, 2, 3, 0}));

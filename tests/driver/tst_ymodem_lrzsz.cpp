@@ -1,4 +1,5 @@
-// YModemSender against the receiver of lrzsz, over a pseudo-terminal and over a socket.
+// YModemSender and YModemReceiver against lrzsz, over pseudo-terminals and over sockets.
+#include "protocol/ymodem_receiver.h"
 #include "protocol/ymodem_sender.h"
 #include "support/test_program.h"
 #include "transport/tcp_stream.h"
@@ -18,6 +19,7 @@
 #include <future>
 #include <map>
 #include <poll.h>
+#include <set>
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -34,11 +36,15 @@ enum class Carrier { Terminal, Socket };
 
 struct Job {
     std::string name{};
-    std::vector<std::string> receiver{};
-    Carrier carrier = Carrier::Socket;
+    std::vector<std::string> program{}; ///< of lrzsz; `sb` sends, everything else receives
+    Carrier carrier = Carrier::Terminal;
     YModemOptions options{};
+    YModemReceiveOptions receiving{};
     std::vector<std::size_t> sizes{};
-    int corruptWrite = -1; ///< the frame with this number arrives damaged, once
+    std::set<std::size_t> damagedWrites{}; ///< of ours, counted from 0
+    std::set<std::size_t> damagedBytes{};  ///< of what arrives here, counted from 0
+    bool sends() const { return program.front() == "sb"; }
+    bool isDamaged() const { return !damagedWrites.empty() || !damagedBytes.empty(); }
 };
 
 struct Outcome {
@@ -61,27 +67,33 @@ std::string fileName(std::size_t index)
     return concat("module-", index, ".bin");
 }
 
-/// Damages one write on its way.
-class DamagingStream final : public ByteStream {
+/// Damages frames on their way out, and single bytes on their way in.
+class NoisyStream final : public ByteStream {
 public:
-    DamagingStream(ByteStream& line, int damaged) : m_line(line), m_damaged(damaged) {}
+    NoisyStream(ByteStream& line, const Job& job) : m_line(line), m_job(job) {}
     Result<std::size_t> readSome(ByteSpan to, const OpContext& op) override
     {
-        return m_line.readSome(to, op);
+        const std::size_t count = TRY(m_line.readSome(to, op));
+        for (std::size_t i = 0; i < count; ++i) {
+            if (m_job.damagedBytes.contains(m_bytesRead++))
+                to[i] ^= std::byte{0x40};
+        }
+        return count;
     }
     Result<> writeAll(ByteView data, const OpContext& op) override
     {
         Bytes copy = toBytes(data);
-        if (m_count++ == m_damaged)
-            copy.back() ^= std::byte{0x5A};
+        if (m_job.damagedWrites.contains(m_writes++))
+            copy[copy.size() / 2] ^= std::byte{0x5A};
         return m_line.writeAll(copy, op);
     }
     Result<> discardInput() override { return m_line.discardInput(); }
 
 private:
     ByteStream& m_line;
-    int m_damaged;
-    int m_count = 0;
+    const Job& m_job;
+    std::size_t m_writes = 0;
+    std::size_t m_bytesRead = 0;
 };
 
 pid_t start(const std::vector<std::string>& command, int line, const std::string& folder)
@@ -178,68 +190,144 @@ Line openLine(Carrier carrier)
 Result<int> sendAll(const Job& job, ByteStream& line)
 {
     const SystemClock clock;
-    const OpContext op{.clock = clock, .deadline = {clock.now() + 60s}};
-    DamagingStream damaging(line, job.corruptWrite);
-    YModemSender sender(damaging, job.options);
+    const OpContext op{.clock = clock, .deadline = {clock.now() + 90s}};
+    NoisyStream noisy(line, job);
+    YModemSender sender(noisy, job.options);
     for (std::size_t i = 0; i < job.sizes.size(); ++i)
         TRY(sender.send(fileName(i), pattern(job.sizes[i], i), op.part(i, job.sizes.size())));
     TRY(sender.finish(op));
     return sender.retries();
 }
 
+Result<int> receiveAll(const Job& job, ByteStream& line, std::vector<Bytes>& files)
+{
+    const SystemClock clock;
+    const OpContext op{.clock = clock, .deadline = {clock.now() + 90s}};
+    NoisyStream noisy(line, job);
+    YModemReceiver receiver(noisy, job.receiving);
+    while (auto file = TRY(receiver.receive(op))) {
+        if (file->name != fileName(files.size()))
+            return fail(Errc::Mismatch, Blame::Software, concat("received ", file->name));
+        files.push_back(std::move(file->content));
+    }
+    return receiver.retries();
+}
+
+Bytes readWhole(const QString& path)
+{
+    QFile file(path);
+    const QByteArray bytes = file.open(QIODevice::ReadOnly) ? file.readAll() : QByteArray();
+    return toBytes(std::string_view(bytes.constData(), static_cast<std::size_t>(bytes.size())));
+}
+
+bool writeWhole(const QString& path, const Bytes& bytes)
+{
+    QFile file(path);
+    const std::string text = toText(bytes);
+    return file.open(QIODevice::WriteOnly) &&
+           file.write(text.data(), static_cast<qint64>(text.size())) ==
+               static_cast<qint64>(text.size());
+}
+
 Outcome run(const Job& job)
 {
     Outcome outcome;
     const QTemporaryDir folder;
+    const auto pathOf = [&](std::size_t i) {
+        return folder.filePath(QString::fromStdString(fileName(i)));
+    };
+    std::vector<std::string> command = job.program;
+    for (std::size_t i = 0; job.sends() && i < job.sizes.size(); ++i) {
+        if (!writeWhole(pathOf(i), pattern(job.sizes[i], i)))
+            return {.error = "no file"};
+        command.push_back(fileName(i));
+    }
     const Line line = openLine(job.carrier);
     if (!line.ours)
         return {.error = "no line"};
-    const pid_t receiver = start(job.receiver, line.far, folder.path().toStdString());
+    const pid_t program = start(command, line.far, folder.path().toStdString());
     close(line.far);
-    if (receiver < 0)
-        return {.error = "no receiver"};
-    const auto sent = sendAll(job, *line.ours);
-    if (sent)
-        outcome.retries = *sent;
+    if (program < 0)
+        return {.error = "no lrzsz"};
+    const auto done =
+        job.sends() ? receiveAll(job, *line.ours, outcome.files) : sendAll(job, *line.ours);
+    if (done)
+        outcome.retries = *done;
     else
-        outcome.error = describe(sent.error());
-    if (!sent)
-        kill(receiver, SIGKILL);
+        outcome.error = describe(done.error());
+    if (!done)
+        kill(program, SIGKILL);
     int status = 0;
-    waitpid(receiver, &status, 0);
+    waitpid(program, &status, 0);
     outcome.exitStatus = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    for (std::size_t i = 0; i < job.sizes.size(); ++i) {
-        QFile file(folder.filePath(QString::fromStdString(fileName(i))));
-        const QByteArray bytes = file.open(QIODevice::ReadOnly) ? file.readAll() : QByteArray();
-        outcome.files.push_back(
-            toBytes(std::string_view(bytes.constData(), static_cast<std::size_t>(bytes.size()))));
-    }
+    for (std::size_t i = 0; !job.sends() && i < job.sizes.size(); ++i)
+        outcome.files.push_back(readWhole(pathOf(i)));
     return outcome;
+}
+
+const std::vector<std::size_t> kEdges{1, 127, 128, 129, 1023, 1024, 1025};
+constexpr std::size_t kLarge = 1024 * 1024;
+
+std::vector<Job> sendingJobs()
+{
+    const std::vector<std::string> rb{"rb", "-q"};
+    const std::vector<std::string> rz{"rz", "--ymodem", "-q"};
+    std::vector<Job> all;
+    for (const std::size_t size : kEdges)
+        all.push_back({.name = concat("rb ", size), .program = rb, .sizes = {size}});
+    all.push_back({.name = "rb 1 MiB", .program = rb, .sizes = {kLarge}});
+    all.push_back({.name = "rb batch of 3", .program = rb, .sizes = {1025, 128, 40000}});
+    all.push_back({.name = "rz --ymodem socket batch of 3, blocks of 128",
+                   .program = rz,
+                   .carrier = Carrier::Socket,
+                   .options = {.blockSize = 128},
+                   .sizes = {1024, 1, 3000}});
+    // 0 is the header.
+    all.push_back(
+        {.name = "rb damaged block", .program = rb, .sizes = {5000}, .damagedWrites = {3}});
+    all.push_back(
+        {.name = "rb damaged header", .program = rb, .sizes = {300}, .damagedWrites = {0}});
+    // The second and fourth ACK of data turn into something else: both blocks go out again.
+    all.push_back({.name = "rb noise both ways",
+                   .program = rb,
+                   .options = {.replyLimit = 3s},
+                   .sizes = {kLarge, 3000},
+                   .damagedWrites = {5, 60, 61, 500, 1000},
+                   .damagedBytes = {4, 6}});
+    return all;
+}
+
+std::vector<Job> receivingJobs()
+{
+    const std::vector<std::string> sb{"sb", "-q"};
+    const std::vector<std::string> sbLarge{"sb", "-q", "-k"};
+    std::vector<Job> all;
+    for (const std::size_t size : kEdges) {
+        all.push_back({.name = concat("sb ", size), .program = sb, .sizes = {size}});
+        all.push_back({.name = concat("sb -k ", size), .program = sbLarge, .sizes = {size}});
+    }
+    all.push_back({.name = "sb -k 1 MiB", .program = sbLarge, .sizes = {kLarge}});
+    all.push_back({.name = "sb -k batch of 3, first EOT acknowledged",
+                   .program = sbLarge,
+                   .receiving = {.refusesEot = false},
+                   .sizes = {1025, 128, 40000}});
+    all.push_back({.name = "sb -G batch of 3",
+                   .program = sbLarge,
+                   .receiving = {.streaming = true},
+                   .sizes = {1025, 128, 40000}});
+    // Header, first block, 300th block; 133 bytes of header lie in front.
+    all.push_back({.name = "sb -k noise",
+                   .program = sbLarge,
+                   .sizes = {kLarge},
+                   .damagedBytes = {20, 300, 500, 1300, 300'000, 300'001, 900'000}});
+    return all;
 }
 
 std::vector<Job> jobs()
 {
-    const std::vector<std::string> rb{"rb", "-q"};
-    const std::vector<std::string> rz{"rz", "--ymodem", "-q"};
-    const std::vector<std::size_t> edges{1, 127, 128, 129, 1023, 1024, 1025};
-    std::vector<Job> all;
-    for (const std::size_t size : edges)
-        all.push_back({.name = concat("rb socket ", size), .receiver = rb, .sizes = {size}});
-    all.push_back({.name = "rb pty batch of 3",
-                   .receiver = rb,
-                   .carrier = Carrier::Terminal,
-                   .sizes = {1025, 128, 40000}});
-    all.push_back({.name = "rz --ymodem pty 256 KiB",
-                   .receiver = rz,
-                   .carrier = Carrier::Terminal,
-                   .sizes = {256 * 1024}});
-    all.push_back({.name = "rz --ymodem socket batch of 3, blocks of 128",
-                   .receiver = rz,
-                   .options = {.blockSize = 128},
-                   .sizes = {1024, 1, 3000}});
-    // 0 is the header.
-    all.push_back({.name = "damaged block", .receiver = rb, .sizes = {5000}, .corruptWrite = 3});
-    all.push_back({.name = "damaged header", .receiver = rb, .sizes = {300}, .corruptWrite = 0});
+    auto all = sendingJobs();
+    for (auto& job : receivingJobs())
+        all.push_back(std::move(job));
     return all;
 }
 
@@ -248,8 +336,8 @@ class TstYmodemLrzsz : public QObject {
 
 private Q_SLOTS:
     void initTestCase();
-    void send_arrivesByteForByte_data();
-    void send_arrivesByteForByte();
+    void files_arriveByteForByte_data();
+    void files_arriveByteForByte();
     void send_reportsARefusingReceiver();
 
 private:
@@ -266,7 +354,7 @@ void TstYmodemLrzsz::initTestCase()
         m_outcomes[job.name] = std::async(std::launch::async, run, job).share();
 }
 
-void TstYmodemLrzsz::send_arrivesByteForByte_data()
+void TstYmodemLrzsz::files_arriveByteForByte_data()
 {
     QTest::addColumn<int>("index");
     const auto all = jobs();
@@ -274,14 +362,15 @@ void TstYmodemLrzsz::send_arrivesByteForByte_data()
         QTest::newRow(all[i].name.c_str()) << static_cast<int>(i);
 }
 
-void TstYmodemLrzsz::send_arrivesByteForByte()
+void TstYmodemLrzsz::files_arriveByteForByte()
 {
     QFETCH(int, index);
     const Job job = jobs().at(static_cast<std::size_t>(index));
     const Outcome outcome = m_outcomes.at(job.name).get();
     QVERIFY2(outcome.error.empty(), outcome.error.c_str());
     QCOMPARE(outcome.exitStatus, 0);
-    QCOMPARE(outcome.retries, job.corruptWrite < 0 ? 0 : 1);
+    QVERIFY2((outcome.retries > 0) == job.isDamaged(), concat(outcome.retries, " retries").c_str());
+    QCOMPARE(outcome.files.size(), job.sizes.size());
     for (std::size_t i = 0; i < job.sizes.size(); ++i)
         QVERIFY2(outcome.files.at(i) == pattern(job.sizes[i], i), fileName(i).c_str());
 }

@@ -2,7 +2,11 @@
 #include "support/command_line.h"
 #include "support/test_program.h"
 
+#include "core/crc.h"
+
+#include <QCryptographicHash>
 #include <QSocketNotifier>
+#include <QtEndian>
 
 #include <array>
 #include <cstdlib>
@@ -33,6 +37,11 @@ private Q_SLOTS:
     void serial_asksASilentPortNotForEver();
     void ymodem_sendsToLrzsz_data();
     void ymodem_sendsToLrzsz();
+    void ymodem_sendsToAUnitInListeningMode_data();
+    void ymodem_sendsToAUnitInListeningMode();
+    void ymodem_saysWhatTheUnitSays();
+    void ymodem_receivesFromLrzsz();
+    void ymodem_receivesNothingOverWhatIsThere();
     void ymodem_saysWhatItCannotSend();
 };
 
@@ -298,6 +307,145 @@ void TstCommandLineDevices::ymodem_sendsToLrzsz()
     QCOMPARE(ran.last()["files"], QJsonValue(2));
     QCOMPARE(ran.last()["bytes"].toInteger(), content.size() + 6);
     QVERIFY(!ran.says("\x1B["));
+}
+
+/// A user part without the mark of demo images, and another one than the unit has.
+QByteArray ownUserPart()
+{
+    QFile file(demoImage("photon-1.5.2-user-demo.bin"));
+    if (!file.open(QIODevice::ReadOnly))
+        return {};
+    QByteArray module = file.readAll();
+    module.replace("PROVOST-DEMO", "OWN-MADE-APP");
+    // particle-devices 6.2: product fields, SHA-256, size of these, then the CRC, big endian.
+    const qsizetype sha = module.size() - 4 - 2 - 32;
+    module.replace(sha, 32,
+                   QCryptographicHash::hash(module.first(sha), QCryptographicHash::Sha256));
+    const QByteArray body = module.first(module.size() - 4);
+    const auto crc =
+        provost::crc32(std::as_bytes(std::span(body.data(), std::size_t(body.size()))));
+    qToBigEndian(crc, module.data() + body.size());
+    return module;
+}
+
+QString hashOf(const QByteArray& module)
+{
+    return module.sliced(module.size() - 38, 32).toHex();
+}
+
+QString userHashOf(const QJsonObject& identified)
+{
+    const QJsonArray modules = identified["modules"].toArray();
+    for (const QJsonValue& module : modules) {
+        if (module["function"] == "user-part" && module["location"] == "m")
+            return module["sha256"].toString();
+    }
+    return {};
+}
+
+void TstCommandLineDevices::ymodem_sendsToAUnitInListeningMode_data()
+{
+    QTest::addColumn<bool>("byUsbIp");
+    QTest::addColumn<QStringList>("options");
+    QTest::newRow("pseudo-terminal") << false << QStringList{};
+    QTest::newRow("pseudo-terminal, --unit") << false << QStringList{"--unit", "--block", "128"};
+    QTest::newRow("USB/IP, --unit") << true << QStringList{"--unit"};
+}
+
+void TstCommandLineDevices::ymodem_sendsToAUnitInListeningMode()
+{
+    QFETCH(const bool, byUsbIp);
+    QFETCH(const QStringList, options);
+    const CommandFolder folder;
+    BenchCommand bench(folder);
+    const QString port = byUsbIp ? bench.device() : QString("bench/slot1");
+    const QByteArray module = ownUserPart();
+    QVERIFY(folder.write("app.bin", module));
+    const auto before = folder.json({"serial", "identify", port});
+    QVERIFY2(before.exitCode == 0, before.err);
+    QVERIFY(userHashOf(before.last()) != hashOf(module));
+    const auto sent =
+        folder.json(QStringList{"ymodem", "send", "app.bin", "--port", port} + options);
+    QVERIFY2(sent.exitCode == 0, sent.err);
+    QCOMPARE(sent.last()["unit"], QJsonValue(true));
+    QCOMPARE(sent.last()["bytes"].toInteger(), module.size());
+    // It restarts, and says by itself what it runs then.
+    QTRY_COMPARE_WITH_TIMEOUT(userHashOf(folder.json({"serial", "identify", port}).last()),
+                              hashOf(module), kPatienceMs);
+}
+
+void TstCommandLineDevices::ymodem_saysWhatTheUnitSays()
+{
+    const CommandFolder folder;
+    BenchCommand bench(folder);
+    QByteArray damaged = ownUserPart();
+    damaged[damaged.size() / 2] = static_cast<char>(damaged[damaged.size() / 2] ^ 1);
+    QVERIFY(folder.write("damaged.bin", damaged));
+    QVERIFY(folder.write("large.bin", QByteArray(300 * 1024, 'x')));
+    const auto invalid =
+        folder.json({"ymodem", "send", "damaged.bin", "--port", "bench/slot1", "--unit"});
+    QCOMPARE(invalid.exitCode, 4);
+    QVERIFY2(invalid.err.contains("Validation failed"), invalid.err);
+    const auto large =
+        folder.json({"ymodem", "send", "large.bin", "--port", "bench/slot2", "--unit"});
+    QCOMPARE(large.exitCode, 4);
+    QVERIFY2(large.err.contains("higher than the allowed"), large.err);
+    for (const auto& words :
+         {QStringList{"damaged.bin", "large.bin", "--unit"}, {"large.bin", "--unit", "--g"}})
+        QCOMPARE(
+            folder.json(QStringList{"ymodem", "send", "--port", "bench/slot3"} + words).exitCode,
+            64);
+}
+
+void TstCommandLineDevices::ymodem_receivesFromLrzsz()
+{
+    for (const QStringList& options : {QStringList{}, {"--g"}}) {
+        const CommandFolder folder;
+        QVERIFY(QDir(folder.path("")).mkdir("here"));
+        const QByteArray content = QByteArray("\x11\x13\x18\x1A\xFFmodule", 11).repeated(2000);
+        QVERIFY(folder.write("module.bin", content));
+        QVERIFY(folder.write("note.txt", "short\n"));
+        const Terminal terminal;
+        QProcess sender;
+        sender.setWorkingDirectory(folder.path(""));
+        const Relay relay(terminal, sender);
+        sender.start("sb", {"-q", "-k", "module.bin", "note.txt"});
+        QProcess receiver;
+        folder.prepare(receiver);
+        receiver.start(provostProgram(), QStringList{"ymodem", "receive", "here", "--port",
+                                                     terminal.path(), "--json"} +
+                                             options);
+        QTRY_COMPARE_WITH_TIMEOUT(receiver.state(), QProcess::NotRunning, kPatienceMs);
+        const auto ran = CommandFolder::ended(receiver);
+        QVERIFY2(ran.exitCode == 0, ran.err);
+        QTRY_COMPARE_WITH_TIMEOUT(sender.state(), QProcess::NotRunning, kPatienceMs);
+        QCOMPARE(folder.read("here/module.bin"), content);
+        QCOMPARE(folder.read("here/note.txt"), QByteArray("short\n"));
+        QCOMPARE(ran.lines().size(), 3);
+        QCOMPARE(ran.last()["files"], QJsonValue(2));
+    }
+}
+
+void TstCommandLineDevices::ymodem_receivesNothingOverWhatIsThere()
+{
+    const CommandFolder folder;
+    QVERIFY(QDir(folder.path("")).mkdir("here"));
+    QVERIFY(folder.write("here/note.txt", "precious"));
+    QVERIFY(folder.write("note.txt", "short\n"));
+    const Terminal terminal;
+    QProcess sender;
+    sender.setWorkingDirectory(folder.path(""));
+    const Relay relay(terminal, sender);
+    sender.start("sb", {"-q", "note.txt"});
+    QProcess receiver;
+    folder.prepare(receiver);
+    receiver.start(provostProgram(), {"ymodem", "receive", "here", "--port", terminal.path()});
+    QTRY_COMPARE_WITH_TIMEOUT(receiver.state(), QProcess::NotRunning, kPatienceMs);
+    QCOMPARE(CommandFolder::ended(receiver).exitCode, 4);
+    QCOMPARE(folder.read("here/note.txt"), QByteArray("precious"));
+    QTRY_COMPARE_WITH_TIMEOUT(sender.state(), QProcess::NotRunning, kPatienceMs);
+    QVERIFY(sender.exitCode() != 0);
+    QCOMPARE(folder.json({"ymodem", "receive", "nowhere", "--port", terminal.path()}).exitCode, 64);
 }
 
 void TstCommandLineDevices::ymodem_saysWhatItCannotSend()

@@ -1,0 +1,53 @@
+// The bytes of YModem and the sizes of its frames (protocol sheet 4.1).
+#pragma once
+
+#include "core/byte_io.h"
+#include "core/crc.h"
+
+#include <chrono>
+
+namespace provost::ymodem {
+
+inline constexpr std::byte kSoh{0x01};
+inline constexpr std::byte kStx{0x02};
+inline constexpr std::byte kEot{0x04};
+inline constexpr std::byte kAck{0x06};
+inline constexpr std::byte kBackspace{0x08};
+inline constexpr std::byte kNak{0x15};
+inline constexpr std::byte kCan{0x18};
+inline constexpr std::byte kSub{0x1A};
+inline constexpr std::byte kWantCrc{'C'};
+inline constexpr std::byte kWantStream{'G'};
+
+inline constexpr std::size_t kSmallBlock = 128;
+inline constexpr std::size_t kLargeBlock = 1024;
+
+/// Behind the last frame, and between bytes that belong together.
+inline constexpr std::chrono::milliseconds kGap{1000};
+
+/// Eight CAN, and as many backspaces to clean a terminal's line (sheet 4.3).
+inline Bytes farewell()
+{
+    Bytes bytes(8, kCan);
+    bytes.insert(bytes.end(), 8, kBackspace);
+    return bytes;
+}
+
+/// SOH or STX, number, complement, data filled with `padding`, CRC.
+/// @param size  kSmallBlock or kLargeBlock, at least data.size()
+inline Bytes frameOf(std::uint8_t number, ByteView data, std::size_t size, std::byte padding)
+{
+    Bytes block(data.begin(), data.end());
+    block.resize(size, padding);
+    Bytes frame;
+    frame.reserve(size + 5);
+    ByteWriter(frame)
+        .u8(u8(size == kLargeBlock ? kStx : kSoh))
+        .u8(number)
+        .u8(0xFFU - number)
+        .raw(block)
+        .be16(crc16Xmodem(block));
+    return frame;
+}
+
+} // namespace provost::ymodem
