@@ -161,7 +161,7 @@ Result<SecretBytes> openingPassphrase(const Arguments& arguments)
     return SecretBytes();
 }
 
-Result<> reencode(const Arguments& arguments)
+Result<> convertKey(const Arguments& arguments)
 {
     const auto rules = TRY(rulesOf(arguments));
     const auto storage = TRY(storageOf(arguments));
@@ -186,7 +186,7 @@ std::string knownOrQuestion(std::size_t value)
 }
 
 constexpr std::string_view kCure =
-    "re-encode it: provost keys reencode FILE --platform P --out NEW --encrypt";
+    "re-encode it: provost keys convert FILE --platform P --out NEW --encrypt";
 
 Exit checkServer(const Arguments& arguments, ByteView bytes, const KeyRules& rules)
 {
@@ -310,15 +310,15 @@ std::vector<Command> keysCommands()
              .example = "provost keys check unit.der --platform photon --json",
              .run = check,
              .looksOnly = true},
-            {.path = "keys reencode",
+            {.path = "keys convert",
              .summary = "Writes the same key in the form that the unit reads; never overwrites",
              .positionals = "FILE",
              .minPositionals = 1,
              .maxPositionals = 1,
              .options = with({platform, protocol, openWith, out}),
-             .example = "provost keys reencode unit.pem --platform photon --out unit.der "
+             .example = "provost keys convert unit.pem --platform photon --out unit.der "
                         "--clear-key",
-             .run = [](const Arguments& a) { return reportIfFailed(reencode(a), a); },
+             .run = [](const Arguments& a) { return reportIfFailed(convertKey(a), a); },
              .notes = "FILE  PKCS#1, PKCS#8 or SEC1, PEM or DER, encrypted or not; what comes out "
                       "was tried with the\n      unit's own reader"}};
 }

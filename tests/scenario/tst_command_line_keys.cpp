@@ -53,9 +53,10 @@ private Q_SLOTS:
     void check_tellsEncodingsApart();
     void electronKey_isWrittenAndChecked();
     void escrowedKey_opensWithTheEscrowKeyOnly();
-    void reencode_curesWhatCheckCallsCurable();
+    void convert_curesWhatCheckCallsCurable();
     void check_knowsServerFiles();
     void check_knowsFirmwareRanges();
+    void audit_findsWhatIsPlantedInARegistry();
 };
 
 void TstCommandLineKeys::newKey_isForItsOwnerAndReadByOpenssl()
@@ -286,16 +287,16 @@ void TstCommandLineKeys::escrowedKey_opensWithTheEscrowKeyOnly()
     QVERIFY(!folder.exists("b.cms"));
 }
 
-void TstCommandLineKeys::reencode_curesWhatCheckCallsCurable()
+void TstCommandLineKeys::convert_curesWhatCheckCallsCurable()
 {
     const CommandFolder folder;
     QVERIFY(folder.write("short.der", derOf("short-DP")));
     const auto sick = folder.json({"keys", "check", "short.der", "--platform", "photon"});
     QCOMPARE(sick.exitCode, 1);
-    QVERIFY(sick.last()["cure"].toString().contains("keys reencode"));
-    QCOMPARE(folder.typed("keys reencode short.der --platform photon --out good.der").exitCode, 4);
+    QVERIFY(sick.last()["cure"].toString().contains("keys convert"));
+    QCOMPARE(folder.typed("keys convert short.der --platform photon --out good.der").exitCode, 4);
     const auto cured =
-        folder.typed("keys reencode short.der --platform photon --out good.der --clear-key");
+        folder.typed("keys convert short.der --platform photon --out good.der --clear-key");
     QVERIFY2(cured.exitCode == 0, cured.err);
     QCOMPARE(folder.permissions("good.der"), kOwnerOnly);
     QCOMPARE(folder.json({"keys", "check", "good.der", "--platform", "photon"}).exitCode, 0);
@@ -311,15 +312,14 @@ void TstCommandLineKeys::reencode_curesWhatCheckCallsCurable()
                                   "sealed.pem", "-passout", "pass:correct horse"})
                  .exitCode,
              0);
-    const auto opened = folder.typed("keys reencode sealed.pem --platform photon --open-with words "
+    const auto opened = folder.typed("keys convert sealed.pem --platform photon --open-with words "
                                      "--out again.der --clear-key");
     QVERIFY2(opened.exitCode == 0, opened.err);
     QCOMPARE(folder.read("again.der"), folder.read("good.der"));
+    QCOMPARE(folder.typed("keys convert sealed.pem --platform photon --out x --clear-key").exitCode,
+             4);
     QCOMPARE(
-        folder.typed("keys reencode sealed.pem --platform photon --out x --clear-key").exitCode, 4);
-    QCOMPARE(
-        folder.typed("keys reencode short.der --platform electron --out x --clear-key").exitCode,
-        2);
+        folder.typed("keys convert short.der --platform electron --out x --clear-key").exitCode, 2);
     QVERIFY(!folder.exists("x"));
 }
 
@@ -360,6 +360,44 @@ void TstCommandLineKeys::check_knowsFirmwareRanges()
     QVERIFY(reason("0.4.5").contains("0.4.0 to 0.4.7"));
     QVERIFY(!reason("1.5.2").isEmpty() && !reason("1.5.2").contains("0.4.7"));
     QCOMPARE(folder.typed("keys check blank --platform photon --firmware new").exitCode, 64);
+}
+
+void TstCommandLineKeys::audit_findsWhatIsPlantedInARegistry()
+{
+    const CommandFolder folder;
+    const auto id = [](int number) { return QString("%1").arg(number, 24, 16, QChar('0')); };
+    for (const char* place : {"registry", "elsewhere"})
+        QVERIFY(QDir(folder.path(".")).mkdir(place));
+    const auto put = [&](const QString& place, int number, const QByteArray& key) {
+        return folder.write(place + "/" + id(number) + ".pub.pem", key);
+    };
+    QList<QByteArray> keys;
+    for (int i = 0; i < 6; ++i) {
+        const auto made = folder.run("bash", {"-c", "openssl genrsa 1024 | openssl rsa -pubout"});
+        keys.append(made.out);
+        QVERIFY(put("registry", i, keys.last()));
+    }
+    const auto clean = folder.json({"keys", "audit", "registry"});
+    QVERIFY2(clean.exitCode == 0, clean.out + clean.err);
+    QCOMPARE(clean.last()["keys"].toInt(), 6);
+    QCOMPARE(clean.last()["units"].toInt(), 6);
+
+    QVERIFY(put("registry", 7, keys[1]));             // a twin
+    QVERIFY(put("elsewhere", 2, keys[2]));            // the same in two places is no finding
+    QVERIFY(put("elsewhere", 3, keys[3].mid(0, 90))); // damaged, and so another key for the id
+    QVERIFY(folder.write("elsewhere/notes.txt", "not a key"));
+    const auto ran = folder.json({"keys", "audit", "registry", "elsewhere"});
+    QCOMPARE(ran.exitCode, 1);
+    const auto lines = ran.lines();
+    QCOMPARE(lines.size(), 4);
+    QCOMPARE(lines[0]["kind"].toString(), "duplicate-key");
+    QCOMPARE(lines[0]["units"].toArray(), (QJsonArray{id(1), id(7)}));
+    QCOMPARE(lines[1]["kind"].toString(), "duplicate-id");
+    QCOMPARE(lines[1]["units"].toArray(), QJsonArray{id(3)});
+    QCOMPARE(lines[2]["kind"].toString(), "damaged-key");
+    QCOMPARE(lines[3]["duplicate_keys"].toInt(), 1);
+    QCOMPARE(lines[3]["shared_primes"].toInt(), 0);
+    QCOMPARE(folder.json({"keys", "audit", "nowhere.db"}).exitCode, 2);
 }
 
 } // namespace
