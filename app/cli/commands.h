@@ -8,6 +8,7 @@ namespace provost::cli {
 std::vector<Command> runCommands();
 std::vector<Command> imageCommands();
 std::vector<Command> keysCommands();
+std::vector<Command> keysAuditCommands();
 std::vector<Command> handshakeCommands();
 std::vector<Command> explainCommands();
 std::vector<Command> benchCommands();

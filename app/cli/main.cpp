@@ -17,9 +17,9 @@ int main(int argc, char** argv)
     QCoreApplication::setApplicationName("provost");
     std::vector<Command> commands;
     for (const auto& group :
-         {runCommands(), planCommands(), recordCommands(), keysCommands(), imageCommands(),
-          cloudCommands(), handshakeCommands(), explainCommands(), benchCommands(), dfuCommands(),
-          serialCommands(), ymodemCommands()})
+         {runCommands(), planCommands(), recordCommands(), keysCommands(), keysAuditCommands(),
+          imageCommands(), cloudCommands(), handshakeCommands(), explainCommands(), benchCommands(),
+          dfuCommands(), serialCommands(), ymodemCommands()})
         commands.insert(commands.end(), group.begin(), group.end());
     return static_cast<int>(dispatch(commands, std::vector<std::string>(argv + 1, argv + argc)));
 }

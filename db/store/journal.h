@@ -64,6 +64,22 @@ public:
     /// Every unit that holds this key, its owner first.
     Result<std::vector<std::string>> unitsWithKey(const std::string& fingerprint);
 
+    /// Of every unit, oldest first, refused and superseded ones too.
+    Result<std::vector<KeyRecord>> allKeys();
+    /// Every unit that has, or ever had, a key with the number of this one.
+    Result<std::vector<std::string>> unitsWithSameNumber(const Bytes& publicDer);
+    /// Sets a unit's state to `hold`, whatever its last run said; `inspect` stays.
+    Result<> holdUnit(RunId run, const std::string& deviceId, std::string_view why);
+
+    /// What became of a private key; also for a run that is finished.
+    ///
+    /// @returns InvalidArgument  it was destroyed before and cannot be born, burnt or wrapped
+    Result<> recordCustody(RunId run, const std::string& fingerprint, CustodyEvent event,
+                           std::string_view detail);
+    Result<std::vector<CustodyRow>> custodyOf(const std::string& fingerprint); ///< in order
+    /// Fingerprints of keys that were born here and of whose destruction nothing is on record.
+    Result<std::vector<std::string>> keysWithOpenCustody();
+
     /// Verdict, outbox rows and the unit's state in one transaction, then read back on another
     /// connection. Repeating it with the same verdict and cause only reads back.
     ///

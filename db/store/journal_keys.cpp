@@ -144,6 +144,13 @@ Result<std::vector<KeyRecord>> Journal::keysOf(const std::string& deviceId)
     return keysIn(std::move(rows));
 }
 
+Result<std::vector<KeyRecord>> Journal::allKeys()
+{
+    auto db = TRY(m_impl->reader());
+    auto rows = TRY(db.query(concat(kKeyColumns, "ORDER BY k.unit_key_id")));
+    return keysIn(std::move(rows));
+}
+
 Result<std::vector<std::string>> Journal::unitsWithKey(const std::string& fingerprint)
 {
     auto db = TRY(m_impl->reader());

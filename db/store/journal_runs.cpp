@@ -13,9 +13,10 @@ using sqlite::Value;
 namespace {
 
 /// Kinds that recovery and verification read: a note must not pass for one of them.
-constexpr std::array<std::string_view, 12> kOwnKinds{
-    "begin", "identify",    "attempt",   "image",     "intend", "settle",
-    "key",   "key-refused", "key-state", "inspected", "finish", "sent"};
+constexpr std::array<std::string_view, 18> kOwnKinds{
+    "hold",  "key-birth",   "key-burn",  "key-proof", "key-escrow", "key-destruction",
+    "begin", "identify",    "attempt",   "image",     "intend",     "settle",
+    "key",   "key-refused", "key-state", "inspected", "finish",     "sent"};
 
 bool isDeviceId(std::string_view text)
 {

@@ -60,4 +60,21 @@ Verdict judge(const Measurement& measurement)
     return number != nullptr && within(limit, *number) ? Verdict::Pass : Verdict::Fail;
 }
 
+std::string_view name(CustodyEvent event)
+{
+    switch (event) {
+    case CustodyEvent::Birth:
+        return "birth";
+    case CustodyEvent::Burn:
+        return "burn";
+    case CustodyEvent::Proof:
+        return "proof";
+    case CustodyEvent::Escrow:
+        return "escrow";
+    case CustodyEvent::Destruction:
+        break;
+    }
+    return "destruction";
+}
+
 } // namespace provost

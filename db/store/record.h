@@ -137,6 +137,17 @@ struct KeyRecord {
     RunId run{};
 };
 
+/// What can happen to a private key, in the order in which it should.
+enum class CustodyEvent : std::uint8_t { Birth, Burn, Proof, Escrow, Destruction };
+std::string_view name(CustodyEvent event); ///< birth, burn, proof, escrow, destruction
+
+struct CustodyRow {
+    std::string event{};
+    std::string detail{};
+    RunId run{};
+    std::string atUtc{};
+};
+
 struct OutboxEntry {
     std::int64_t id = 0;
     std::string kind{}; ///< "registration"

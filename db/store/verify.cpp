@@ -68,6 +68,14 @@ constexpr std::array kRules{
                      "FROM unit_key AS k JOIN journal AS j ON j.seq = k.journal_seq "
                      "WHERE j.subject <> k.fingerprint OR j.kind NOT IN ('key', 'key-refused') "
                      "ORDER BY k.unit_key_id LIMIT 1"},
+    Rule{"key_custody", "SELECT c.key_custody_id, 'the journal does not tell this ' || c.event "
+                        "FROM key_custody AS c JOIN journal AS j ON j.seq = c.journal_seq "
+                        "WHERE j.subject <> c.fingerprint OR j.kind <> 'key-' || c.event "
+                        "OR j.run_id <> c.run_id ORDER BY c.key_custody_id LIMIT 1"},
+    Rule{"journal", "SELECT j.seq, 'a ' || j.kind || ' is not in the custody of its key' "
+                    "FROM journal AS j WHERE j.kind IN ('key-birth', 'key-burn', 'key-proof', "
+                    "'key-escrow', 'key-destruction') AND NOT EXISTS (SELECT 1 FROM key_custody "
+                    "AS c WHERE c.journal_seq = j.seq) ORDER BY j.seq LIMIT 1"},
     Rule{"unit", "SELECT u.unit_id, 'an intent is not settled, but its state is ' || u.state "
                  "FROM unit AS u JOIN unsettled_intent AS i USING (unit_id) "
                  "JOIN run AS r ON r.run_id = i.run_id WHERE r.verdict IS NOT NULL "

@@ -14,6 +14,10 @@ namespace {
 
 constexpr std::array<std::uint8_t, 15> kRsaAlgorithm{0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
                                                      0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00};
+constexpr std::array<std::uint8_t, 21> kEcAlgorithm{0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
+                                                    0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+                                                    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
+constexpr std::size_t kCurveAt = 11;
 constexpr std::string_view kPemBegin = "-----BEGIN ";
 constexpr std::string_view kPemDashes = "-----";
 constexpr std::size_t kPemLine = 64; // RFC 7468, section 2
@@ -62,16 +66,33 @@ Result<SecretBytes> fromBase64(std::string_view body)
     return SecretBytes(decoded.reveal().first(static_cast<std::size_t>(size) - padding));
 }
 
-/// The inner key of `algorithm, wrapper` where the algorithm is rsaEncryption.
-std::optional<ByteView> behindRsaAlgorithm(DerCursor& cursor, DerTag wrapper)
+/// The inner key of `algorithm, wrapper` where the algorithm is the wanted one.
+std::optional<ByteView> behindAlgorithm(DerCursor& cursor, ByteView wanted, DerTag wrapper)
 {
     const ByteView before = cursor.rest();
     if (!cursor.take(DerTag::Sequence))
         return std::nullopt;
     const ByteView algorithm = before.first(before.size() - cursor.rest().size());
-    if (!equalBytes(algorithm, rsaAlgorithmId()))
+    if (!equalBytes(algorithm, wanted))
         return std::nullopt;
     return cursor.take(wrapper);
+}
+
+std::optional<ByteView> insidePkcs8(ByteView der, ByteView algorithm)
+{
+    DerCursor cursor(outerContent(der));
+    if (!cursor.takeUnsigned())
+        return std::nullopt;
+    return behindAlgorithm(cursor, algorithm, DerTag::OctetString);
+}
+
+std::optional<ByteView> insideSpki(ByteView der, ByteView algorithm)
+{
+    DerCursor cursor(outerContent(der));
+    const auto bits = behindAlgorithm(cursor, algorithm, DerTag::BitString);
+    if (!bits || bits->empty() || bits->front() != std::byte{0}) // unused bits
+        return std::nullopt;
+    return bits->subspan(1);
 }
 
 } // namespace
@@ -149,24 +170,37 @@ KeyStructure structureOf(ByteView der)
 
 std::optional<ByteView> pkcs8RsaKey(ByteView der)
 {
-    DerCursor cursor(outerContent(der));
-    if (!cursor.takeUnsigned())
-        return std::nullopt;
-    return behindRsaAlgorithm(cursor, DerTag::OctetString);
+    return insidePkcs8(der, rsaAlgorithmId());
 }
 
 std::optional<ByteView> spkiRsaKey(ByteView der)
 {
-    DerCursor cursor(outerContent(der));
-    const auto bits = behindRsaAlgorithm(cursor, DerTag::BitString);
-    if (!bits || bits->empty() || bits->front() != std::byte{0}) // unused bits
-        return std::nullopt;
-    return bits->subspan(1);
+    return insideSpki(der, rsaAlgorithmId());
+}
+
+std::optional<ByteView> pkcs8EcKey(ByteView der)
+{
+    return insidePkcs8(der, ecAlgorithmId());
+}
+
+std::optional<ByteView> spkiEcPoint(ByteView der)
+{
+    return insideSpki(der, ecAlgorithmId());
 }
 
 ByteView rsaAlgorithmId()
 {
     return std::as_bytes(std::span(kRsaAlgorithm));
+}
+
+ByteView ecAlgorithmId()
+{
+    return std::as_bytes(std::span(kEcAlgorithm));
+}
+
+ByteView prime256v1Id()
+{
+    return ecAlgorithmId().subspan(kCurveAt);
 }
 
 std::size_t derSize(std::size_t contentSize)
@@ -200,17 +234,17 @@ ByteSpan DerWriter::space(std::size_t size)
     return taken;
 }
 
-SecretBytes privateKeyInfo(ByteView pkcs1)
+SecretBytes privateKeyInfo(ByteView key, ByteView algorithmId)
 {
-    const std::size_t content = 3 + rsaAlgorithmId().size() + derSize(pkcs1.size());
+    const std::size_t content = 3 + algorithmId.size() + derSize(key.size());
     SecretBytes der(derSize(content));
     DerWriter to(der.writable());
     to.header(DerTag::Sequence, content);
     to.header(DerTag::Integer, 1);
     to.space(1)[0] = std::byte{0};
-    to.raw(rsaAlgorithmId());
-    to.header(DerTag::OctetString, pkcs1.size());
-    to.raw(pkcs1);
+    to.raw(algorithmId);
+    to.header(DerTag::OctetString, key.size());
+    to.raw(key);
     return der;
 }
 

@@ -18,6 +18,8 @@ enum class DerTag : std::uint8_t {
     OctetString = 0x04,
     ObjectId = 0x06,
     Sequence = 0x30,
+    Context0 = 0xA0,
+    Context1 = 0xA1,
 };
 
 struct DerHeader {
@@ -63,8 +65,16 @@ ByteView outerContent(ByteView der);
 std::optional<ByteView> pkcs8RsaKey(ByteView der);
 std::optional<ByteView> spkiRsaKey(ByteView der);
 
+/// The same for { id-ecPublicKey, prime256v1 }: a SEC1 structure, or the bytes of a point.
+std::optional<ByteView> pkcs8EcKey(ByteView der);
+std::optional<ByteView> spkiEcPoint(ByteView der);
+
 /// `SEQUENCE { rsaEncryption, NULL }` (RFC 8017, appendix A.1).
 ByteView rsaAlgorithmId();
+/// `SEQUENCE { id-ecPublicKey, prime256v1 }` (RFC 5480, section 2.1).
+ByteView ecAlgorithmId();
+/// prime256v1 as an OBJECT IDENTIFIER, with its header.
+ByteView prime256v1Id();
 
 std::size_t derSize(std::size_t contentSize); ///< with its header
 /// Appends into memory sized beforehand.
@@ -79,8 +89,12 @@ private:
     ByteSpan m_rest;
 };
 
-/// PKCS#8 around PKCS#1: PrivateKeyInfo, RFC 5208 section 5.
-SecretBytes privateKeyInfo(ByteView pkcs1);
+/// PKCS#8 around PKCS#1 or SEC1: PrivateKeyInfo, RFC 5208 section 5.
+SecretBytes privateKeyInfo(ByteView key, ByteView algorithmId);
+
+/// PrivateKeyInfo under a passphrase, as PEM: PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC.
+/// @returns InvalidArgument  the passphrase is empty
+Result<Bytes> encryptedPem(ByteView privateKeyInfo, const SecretBytes& passphrase);
 
 struct PemBlock {
     std::string label{}; ///< "RSA PRIVATE KEY"

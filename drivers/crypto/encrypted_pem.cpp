@@ -97,7 +97,7 @@ Result<Bytes> encrypt(const SecretBytes& key, ByteView iv, ByteView plain)
 
 } // namespace
 
-Result<Bytes> RsaPrivateKey::toEncryptedPem(const SecretBytes& passphrase) const
+Result<Bytes> encryptedPem(ByteView privateKeyInfo, const SecretBytes& passphrase)
 {
     if (passphrase.empty())
         return fail(Errc::InvalidArgument, Blame::Operator,
@@ -105,11 +105,16 @@ Result<Bytes> RsaPrivateKey::toEncryptedPem(const SecretBytes& passphrase) const
     const Bytes salt = TRY(randomBytes(kSaltBytes));
     const Bytes iv = TRY(randomBytes(kBlockBytes));
     const SecretBytes key = TRY(deriveKey(passphrase, salt));
-    const SecretBytes plain = privateKeyInfo(toPkcs1Der().reveal());
-    const Bytes cipher = TRY(encrypt(key, iv, plain.reveal()));
+    const Bytes cipher = TRY(encrypt(key, iv, privateKeyInfo));
     const Bytes der = element(DerTag::Sequence,
                               joined(algorithm(salt, iv), element(DerTag::OctetString, cipher)));
-    return toBytes(provost::toPem("ENCRYPTED PRIVATE KEY", der).reveal());
+    return toBytes(toPem("ENCRYPTED PRIVATE KEY", der).reveal());
+}
+
+Result<Bytes> RsaPrivateKey::toEncryptedPem(const SecretBytes& passphrase) const
+{
+    const SecretBytes pkcs1 = toPkcs1Der();
+    return encryptedPem(privateKeyInfo(pkcs1.reveal(), rsaAlgorithmId()).reveal(), passphrase);
 }
 
 } // namespace provost

@@ -302,7 +302,8 @@ SecretBytes RsaPrivateKey::toFullWidthDer() const
 
 SecretBytes RsaPrivateKey::toClearPem() const
 {
-    return toPem("PRIVATE KEY", privateKeyInfo(toPkcs1Der().reveal()).reveal());
+    const SecretBytes pkcs1 = toPkcs1Der();
+    return toPem("PRIVATE KEY", privateKeyInfo(pkcs1.reveal(), rsaAlgorithmId()).reveal());
 }
 
 Result<SecretBytes> RsaPrivateKey::decrypt(ByteView cipher) const

@@ -15,7 +15,7 @@ namespace {
 constexpr int kUnitKeyBits = 1024;
 constexpr std::size_t kFullWidthSize = 611;  // particle-devices 4.1
 constexpr std::size_t kCredentialBytes = 40; // particle-devices 5.1
-constexpr int kGenerateAttempts = 8;
+constexpr int kKeyAttempts = 8;
 constexpr std::array<std::byte, 3> kAssumedExponent{std::byte{1}, std::byte{0}, std::byte{1}};
 
 /// The integers of PKCS#1 behind the version, with the content lengths the reader can follow.
@@ -240,7 +240,7 @@ KeyReading judgeKeyFile(ByteView file)
 
 Result<UnitKey> generateUnitKey()
 {
-    for (int tries = 0; tries < kGenerateAttempts; ++tries) {
+    for (int tries = 0; tries < kKeyAttempts; ++tries) {
         const RsaPrivateKey key = TRY(RsaPrivateKey::generate(kUnitKeyBits));
         SecretBytes der = key.toFullWidthDer();
         const KeyReading reading = readAsUnit(der.reveal());
@@ -248,7 +248,7 @@ Result<UnitKey> generateUnitKey()
             return UnitKey{.privateDer = std::move(der), .publicKey = key.publicKey()};
     }
     return fail(Errc::Internal, Blame::Station,
-                concat("make a key for a unit: ", kGenerateAttempts,
+                concat("make a key for a unit: ", kKeyAttempts,
                        " keys in a row could not be read back by the rules of the unit"));
 }
 

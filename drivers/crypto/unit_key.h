@@ -2,6 +2,7 @@
 // parser. What this reader cannot use, the unit cannot use, whatever openssl says of it.
 #pragma once
 
+#include "crypto/ec_key.h"
 #include "crypto/rsa_key.h"
 
 #include <optional>
@@ -11,11 +12,21 @@ namespace provost {
 
 struct KeyReading {
     bool readable = false;
-    std::string reason{};                    ///< why not; empty if readable
-    std::string encoding{};                  ///< pkcs1, pkcs8, sec1, spki, blank, unknown
-    int bits = 0;                            ///< 0: not known
-    std::size_t length = 0;                  ///< of the structure by its header, 0: not known
-    std::optional<RsaPublicKey> publicKey{}; ///< as the unit would send it, where readable
+    std::string reason{};                     ///< why not; empty if readable
+    std::string encoding{};                   ///< pkcs1, pkcs8, sec1, spki, blank, unknown
+    int bits = 0;                             ///< 0: not known
+    std::size_t length = 0;                   ///< of the structure by its header, 0: not known
+    std::optional<RsaPublicKey> publicKey{};  ///< as the unit would send it, where readable
+    std::optional<EcPublicKey> ecPublicKey{}; ///< the same of a P-256 key
+    bool curable = false; ///< unreadable, and the same numbers in the burn form are readable
+
+    /// Of whichever public key there is; empty where unreadable.
+    std::string fingerprint() const
+    {
+        return publicKey     ? publicKey->fingerprint()
+               : ecPublicKey ? ecPublicKey->fingerprint()
+                             : std::string{};
+    }
 };
 
 /// Reads the bytes at the start of an RSA key slot exactly as the firmware does, then opens a

@@ -16,7 +16,7 @@ constexpr std::size_t kAnnouncedModulusAt = 11; // particle-devices 4.1
 constexpr std::size_t kModulusStride = 135;     // 128 + 02 03 01 00 01 + 02 81
 constexpr std::size_t kExponentStride = 129;    // 128 + 02
 constexpr std::size_t kPrimeStride = 65;        // 64 + 02
-constexpr unsigned long kAssumedExponent = 65537;
+constexpr unsigned long kReaderExponent = 65537;
 
 /// Stands on a length byte; looks at its lowest bit only.
 class StrideReader {
@@ -121,7 +121,7 @@ Result<bool> opensTrialCipher(const UnitNumbers& numbers)
     const Number message(BN_new());
     const Number exponent(BN_new());
     if (!context || !modulus || !message || !exponent ||
-        BN_set_word(exponent.get(), kAssumedExponent) != 1)
+        BN_set_word(exponent.get(), kReaderExponent) != 1)
         return opensslFailure(Errc::Internal, Blame::Station, "make a trial cipher text");
     if (!BN_is_odd(modulus.get()))
         return false;

@@ -67,6 +67,7 @@ constexpr std::array kCauses{
     Cause{"F999", Fail, "Unit reports a failure", "Put in the red bin"},
     Cause{"H310", Hold, "Cloud away, registration waits", "Put in the HOLD tray"},
     Cause{"H311", Hold, "Cloud is busy, registration waits", "Put in the HOLD tray"},
+    Cause{"H320", Hold, "Same key on two units", "HOLD tray, both units; call the lead"},
     Cause{"S001", Aborted, "Stopped by the operator", "Remove unit"},
 };
 

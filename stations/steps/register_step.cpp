@@ -15,6 +15,7 @@ public:
         auto& facts = context.facts();
         const auto key = TRY(RsaPublicKey::fromDer(facts.publicKeyDer));
         const UnitIdentity identity{.serial = facts.label, .deviceId = facts.id.deviceId};
+        TRY(searchTwin(context, identity));
         const std::string idempotencyKey =
             concat("registration:", identity.deviceId, ":", key.fingerprint());
         auto answer = context.cloud().registerUnit(identity, facts.publicKeyDer, idempotencyKey,
@@ -30,6 +31,31 @@ public:
     }
 
 private:
+    /// Two units with one key cannot be told apart by any cloud: neither may leave. The search is
+    /// by the key's number, over all that were ever on record.
+    static Result<> searchTwin(StepContext& context, const UnitIdentity& identity)
+    {
+        const auto holders =
+            TRY(context.journal().unitsWithSameNumber(context.facts().publicKeyDer));
+        std::string others;
+        for (const auto& holder : holders) {
+            if (holder == identity.deviceId)
+                continue;
+            TRY(context.journal().holdUnit(
+                context.run(), holder, concat("its key was found on unit ", identity.deviceId)));
+            others += (others.empty() ? "" : ", ") + holder;
+        }
+        if (others.empty())
+            return {};
+        context.note("not registered: the same key is on record for another unit");
+        return Unexpected(
+            unitError(Errc::Mismatch,
+                      concat("register the key of ", identity.deviceId, ": unit ", others,
+                             " has the same one; both are on HOLD, each "
+                             "needs a new key"),
+                      "H320"));
+    }
+
     static Result<> refused(StepContext& context, const RsaPublicKey& key,
                             const std::string& idempotencyKey, struct Error error)
     {

@@ -6,6 +6,7 @@ cmake_minimum_required(VERSION 3.25)
 set(core)
 set(transport core)
 set(crypto core)
+set(audit crypto core)
 set(protocol transport crypto core)
 set(capture protocol transport crypto core)
 set(device protocol transport crypto core)
@@ -23,11 +24,19 @@ set(station_sim cloud engine device protocol transport crypto core image store)
 set(host cloud config steps engine device protocol transport crypto core image store sim)
 set(models engine device protocol transport crypto core image store)
 set(gui models ${host} host)
-set(cli ${host} host capture)
+set(cli ${host} host audit capture)
 set(folders
-    core=drivers/core transport=drivers/transport crypto=drivers/crypto protocol=drivers/protocol
-    capture=drivers/capture device=drivers/device sim=drivers/sim
-    sim_unicorn=drivers/sim_unicorn bench=app/bench image=firmware-images/image
+    core=drivers/core
+    transport=drivers/transport
+    crypto=drivers/crypto
+    audit=drivers/audit
+    protocol=drivers/protocol
+    capture=drivers/capture
+    device=drivers/device
+    sim=drivers/sim
+    sim_unicorn=drivers/sim_unicorn
+    bench=app/bench
+    image=firmware-images/image
     demo=firmware-images/demo
     store=db/store engine=stations/engine steps=stations/steps config=stations/config
     cloud=stations/cloud station_sim=stations/sim host=app/host models=app/models gui=app/gui
@@ -57,7 +66,7 @@ foreach(entry IN LISTS folders)
         # Third-party headers have one home each.
         foreach(rule "libusb.h=drivers/transport" "libserialport.h=drivers/transport"
                      "sqlite3.h=db/store" "httplib.h=stations/cloud" "pcap.h=drivers/capture"
-                     "unicorn.h=drivers/sim_unicorn")
+                     "unicorn.h=drivers/sim_unicorn" "gmp.h=drivers/audit")
             string(REPLACE "=" ";" home ${rule})
             list(GET home 0 header)
             list(GET home 1 place)

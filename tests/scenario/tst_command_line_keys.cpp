@@ -51,6 +51,12 @@ private Q_SLOTS:
     void check_agreesWithFirmware();
     void check_tellsEncodingsApart_data();
     void check_tellsEncodingsApart();
+    void electronKey_isWrittenAndChecked();
+    void escrowedKey_opensWithTheEscrowKeyOnly();
+    void convert_curesWhatCheckCallsCurable();
+    void check_knowsServerFiles();
+    void check_knowsFirmwareRanges();
+    void audit_findsWhatIsPlantedInARegistry();
 };
 
 void TstCommandLineKeys::newKey_isForItsOwnerAndReadByOpenssl()
@@ -78,7 +84,8 @@ void TstCommandLineKeys::newKey_isForItsOwnerAndReadByOpenssl()
                                           {"encoding", "pkcs1"},
                                           {"bits", 1024},
                                           {"length", 611},
-                                          {"fingerprint", fingerprint}}));
+                                          {"fingerprint", fingerprint},
+                                          {"cure", QJsonValue::Null}}));
 }
 
 void TstCommandLineKeys::newKey_needsAWordAboutItsStorage()
@@ -109,7 +116,7 @@ void TstCommandLineKeys::newKey_neverOverwrites()
 void TstCommandLineKeys::newKey_refusesPlatformsItDoesNotServe()
 {
     const CommandFolder folder;
-    for (const char* platform : {"electron", "argon", "12"})
+    for (const char* platform : {"argon", "12"})
         QCOMPARE(
             folder.provost({"keys", "new", "--platform", platform, "--out", "k", "--clear-key"})
                 .exitCode,
@@ -229,6 +236,168 @@ void TstCommandLineKeys::check_tellsEncodingsApart()
     QCOMPARE(ran.last()["encoding"].toString(), encoding);
     QCOMPARE(ran.exitCode, exitCode);
     QVERIFY(!ran.says(good.toBase64().mid(200, 24)) && !ran.says(good.toHex().mid(300, 24)));
+}
+
+void TstCommandLineKeys::electronKey_isWrittenAndChecked()
+{
+    const CommandFolder folder;
+    const auto made =
+        folder.json({"keys", "new", "--platform", "electron", "--out", "unit.der", "--clear-key"});
+    QVERIFY2(made.exitCode == 0, made.err);
+    QCOMPARE(made.last()["encoding"].toString(), "sec1");
+    QCOMPARE(folder.read("unit.der").size(), 121);
+    QCOMPARE(folder.permissions("unit.der"), kOwnerOnly);
+    QCOMPARE(folder.run("openssl", {"ec", "-inform", "DER", "-in", "unit.der", "-pubout"}).out,
+             folder.read("unit.der.pub.pem"));
+    const auto checked = folder.json({"keys", "check", "unit.der", "--platform", "10"});
+    QCOMPARE(checked.exitCode, 0);
+    QCOMPARE(checked.last()["fingerprint"], made.last()["fingerprint"]);
+    QCOMPARE(checked.last()["bits"].toInt(), 256);
+    for (const QStringList& other :
+         {QStringList{"photon"}, QStringList{"electron", "--protocol", "tcp"}})
+        QCOMPARE(
+            folder.json(QStringList{"keys", "check", "unit.der", "--platform"} + other).exitCode,
+            1);
+    QCOMPARE(folder.typed("keys check unit.der --platform photon --protocol udp").exitCode, 2);
+}
+
+void TstCommandLineKeys::escrowedKey_opensWithTheEscrowKeyOnly()
+{
+    const CommandFolder folder;
+    for (const QString name : {"escrow", "other"})
+        QCOMPARE(folder
+                     .run("openssl", {"req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout",
+                                      name + ".key", "-out", name + ".pem", "-days", "2", "-subj",
+                                      "/CN=" + name, "-batch"})
+                     .exitCode,
+                 0);
+    const auto made = folder.typed("keys new --platform photon --out unit.cms --escrow escrow.pem");
+    QVERIFY2(made.exitCode == 0, made.err);
+    QCOMPARE(folder.permissions("unit.cms"), kOwnerOnly);
+    const QStringList open{"cms", "-decrypt", "-inform", "DER", "-binary", "-in", "unit.cms"};
+    const auto opened = folder.run("openssl", open + QStringList{"-inkey", "escrow.key"});
+    QCOMPARE(opened.out.size(), 611);
+    QCOMPARE(folder.run("openssl", {"rsa", "-inform", "DER", "-pubout"}, opened.out).out,
+             folder.read("unit.cms.pub.pem"));
+    const auto wrong =
+        folder.run("openssl", open + QStringList{"-inkey", "other.key", "-recip", "other.pem"});
+    QVERIFY(wrong.exitCode != 0 || wrong.out != opened.out);
+    QCOMPARE(folder.typed("keys new --platform photon --out b.cms --escrow escrow.key").exitCode,
+             2); // no certificate
+    QVERIFY(!folder.exists("b.cms"));
+}
+
+void TstCommandLineKeys::convert_curesWhatCheckCallsCurable()
+{
+    const CommandFolder folder;
+    QVERIFY(folder.write("short.der", derOf("short-DP")));
+    const auto sick = folder.json({"keys", "check", "short.der", "--platform", "photon"});
+    QCOMPARE(sick.exitCode, 1);
+    QVERIFY(sick.last()["cure"].toString().contains("keys convert"));
+    QCOMPARE(folder.typed("keys convert short.der --platform photon --out good.der").exitCode, 4);
+    const auto cured =
+        folder.typed("keys convert short.der --platform photon --out good.der --clear-key");
+    QVERIFY2(cured.exitCode == 0, cured.err);
+    QCOMPARE(folder.permissions("good.der"), kOwnerOnly);
+    QCOMPARE(folder.json({"keys", "check", "good.der", "--platform", "photon"}).exitCode, 0);
+    const auto numbers = [&](const QString& file) {
+        return folder.run("openssl", {"rsa", "-inform", "DER", "-in", file, "-noout", "-text"}).out;
+    };
+    QVERIFY(!numbers("good.der").isEmpty());
+    QCOMPARE(numbers("good.der"), numbers("short.der"));
+
+    QVERIFY(folder.write("words", "correct horse\n"));
+    QCOMPARE(folder
+                 .run("openssl", {"rsa", "-inform", "DER", "-in", "short.der", "-aes256", "-out",
+                                  "sealed.pem", "-passout", "pass:correct horse"})
+                 .exitCode,
+             0);
+    const auto opened = folder.typed("keys convert sealed.pem --platform photon --open-with words "
+                                     "--out again.der --clear-key");
+    QVERIFY2(opened.exitCode == 0, opened.err);
+    QCOMPARE(folder.read("again.der"), folder.read("good.der"));
+    QCOMPARE(folder.typed("keys convert sealed.pem --platform photon --out x --clear-key").exitCode,
+             4);
+    QCOMPARE(
+        folder.typed("keys convert short.der --platform electron --out x --clear-key").exitCode, 2);
+    QVERIFY(!folder.exists("x"));
+}
+
+void TstCommandLineKeys::check_knowsServerFiles()
+{
+    const CommandFolder folder;
+    QVERIFY(folder.run("openssl", {"genrsa", "-out", "server.pem", "2048"}).exitCode == 0);
+    const auto key =
+        folder.run("openssl", {"rsa", "-in", "server.pem", "-pubout", "-outform", "DER"}).out;
+    QCOMPARE(key.size(), 294);
+    const QByteArray record("\x01\x0f"
+                            "device.spark.io\0",
+                            18);
+    QVERIFY(folder.write("cloud.der", key + QByteArray(90, '\xFF') + record));
+    QCOMPARE(folder.read("cloud.der").size(), 402);
+    const auto server =
+        folder.json({"keys", "check", "cloud.der", "--platform", "photon", "--server"});
+    QCOMPARE(server.exitCode, 0);
+    QCOMPARE(server.last()["address"].toObject()["host"].toString(), "device.spark.io");
+    const auto unit = folder.json({"keys", "check", "cloud.der", "--platform", "photon"});
+    QCOMPARE(unit.exitCode, 1);
+    QVERIFY(unit.last()["reason"].toString().contains("--server"));
+    QCOMPARE(
+        folder.json({"keys", "check", "cloud.der", "--platform", "electron", "--server"}).exitCode,
+        1);
+}
+
+void TstCommandLineKeys::check_knowsFirmwareRanges()
+{
+    const CommandFolder folder;
+    QVERIFY(folder.write("blank", QByteArray(612, '\xFF')));
+    const auto reason = [&](const char* firmware) {
+        return folder
+            .json({"keys", "check", "blank", "--platform", "photon", "--firmware", firmware})
+            .last()["reason"]
+            .toString();
+    };
+    QVERIFY(reason("0.4.5").contains("0.4.0 to 0.4.7"));
+    QVERIFY(!reason("1.5.2").isEmpty() && !reason("1.5.2").contains("0.4.7"));
+    QCOMPARE(folder.typed("keys check blank --platform photon --firmware new").exitCode, 64);
+}
+
+void TstCommandLineKeys::audit_findsWhatIsPlantedInARegistry()
+{
+    const CommandFolder folder;
+    const auto id = [](int number) { return QString("%1").arg(number, 24, 16, QChar('0')); };
+    for (const char* place : {"registry", "elsewhere"})
+        QVERIFY(QDir(folder.path(".")).mkdir(place));
+    const auto put = [&](const QString& place, int number, const QByteArray& key) {
+        return folder.write(place + "/" + id(number) + ".pub.pem", key);
+    };
+    QList<QByteArray> keys;
+    for (int i = 0; i < 6; ++i) {
+        const auto made = folder.run("bash", {"-c", "openssl genrsa 1024 | openssl rsa -pubout"});
+        keys.append(made.out);
+        QVERIFY(put("registry", i, keys.last()));
+    }
+    const auto clean = folder.json({"keys", "audit", "registry"});
+    QVERIFY2(clean.exitCode == 0, clean.out + clean.err);
+    QCOMPARE(clean.last()["keys"].toInt(), 6);
+    QCOMPARE(clean.last()["units"].toInt(), 6);
+
+    QVERIFY(put("registry", 7, keys[1]));             // a twin
+    QVERIFY(put("elsewhere", 2, keys[2]));            // the same in two places is no finding
+    QVERIFY(put("elsewhere", 3, keys[3].mid(0, 90))); // damaged, and so another key for the id
+    QVERIFY(folder.write("elsewhere/notes.txt", "not a key"));
+    const auto ran = folder.json({"keys", "audit", "registry", "elsewhere"});
+    QCOMPARE(ran.exitCode, 1);
+    const auto lines = ran.lines();
+    QCOMPARE(lines.size(), 4);
+    QCOMPARE(lines[0]["kind"].toString(), "duplicate-key");
+    QCOMPARE(lines[0]["units"].toArray(), (QJsonArray{id(1), id(7)}));
+    QCOMPARE(lines[1]["kind"].toString(), "duplicate-id");
+    QCOMPARE(lines[1]["units"].toArray(), QJsonArray{id(3)});
+    QCOMPARE(lines[2]["kind"].toString(), "damaged-key");
+    QCOMPARE(lines[3]["duplicate_keys"].toInt(), 1);
+    QCOMPARE(lines[3]["shared_primes"].toInt(), 0);
+    QCOMPARE(folder.json({"keys", "audit", "nowhere.db"}).exitCode, 2);
 }
 
 } // namespace

@@ -36,6 +36,7 @@ private Q_SLOTS:
     void ownKey_isKeptInTheSecondRun();
     void ownKey_isNotKept_whereTheRecordDoesNotKnowIt();
     void keyOfAnotherUnit_isNeverKept();
+    void sameKeyUnderAnotherId_putsBothUnitsOnHold();
     void withoutEscrowCertificate_onlyFingerprintsAreKept();
     void backups_areSealedToTheEscrowCertificate();
 };
@@ -107,6 +108,42 @@ void TstUnitKeys::keyOfAnotherUnit_isNeverKept()
     const auto mine = station->journal().keyOf(station->board().deviceId());
     const auto theirs = station->journal().keyOf(first);
     QVERIFY((*mine)->fingerprint != (*theirs)->fingerprint);
+}
+
+void TstUnitKeys::sameKeyUnderAnotherId_putsBothUnitsOnHold()
+{
+    auto station = Station::open(one({.count = 2}));
+    QCOMPARE(station->runNext().verdict, Verdict::Pass);
+    const auto first = station->board().deviceId();
+    station->insert();
+    const auto second = station->board().deviceId();
+    // While the second unit is being made, a record of its key turns up under the first id.
+    bool planted = false;
+    station->afterStep("prove-keys", [&](int) {
+        if (std::exchange(planted, true))
+            return;
+        auto& journal = station->journal();
+        const auto key = journal.keyOf(second).value();
+        const auto run = journal.beginRun({.slot = 9, .planId = "elsewhere"}).value();
+        QVERIFY(journal.identify(run, {.deviceId = first}, "listening"));
+        QVERIFY(!journal.journalKey(run, {.fingerprint = key->fingerprint,
+                                          .deviceId = first,
+                                          .publicDer = key->publicDer,
+                                          .origin = "kept"}));
+        QVERIFY(journal.finishRun(run, Verdict::Fail, "F210", "", 1));
+    });
+    const auto run = station->run();
+    QVERIFY2(run.verdict == Verdict::Hold && run.cause == "H320", told(run).c_str());
+    QCOMPARE(station->journal().unit(first).value().state, std::string("hold"));
+    QCOMPARE(station->journal().unit(second).value().state, std::string("hold"));
+    QVERIFY(station->journal().outbox().value().empty());
+    QCOMPARE(station->query("SELECT count(*) FROM journal WHERE kind = 'hold'"),
+             std::vector<std::string>{"1"});
+    // A new key ends it for the second unit: the old one is known to be shared.
+    const auto again = station->run();
+    QVERIFY2(again.verdict == Verdict::Pass, told(again).c_str());
+    const auto note = station->attempt(again.run, "device-key").note;
+    QVERIFY2(note.find("another unit") != std::string::npos, note.c_str());
 }
 
 void TstUnitKeys::withoutEscrowCertificate_onlyFingerprintsAreKept()

@@ -347,6 +347,54 @@ private Q_SLOTS:
         QCOMPARE(m_journal->outbox().value().at(0).state, std::string("superseded"));
     }
 
+    void custody_isToldInOrderAndEndsWithDestruction()
+    {
+        const auto run = identified(kUnitA);
+        must(m_journal->recordCustody(run, kPrintA, CustodyEvent::Birth, "in memory"));
+        must(m_journal->recordCustody(run, kPrintA, CustodyEvent::Burn, "DCT 34"));
+        QCOMPARE(m_journal->keysWithOpenCustody().value(), std::vector<std::string>{kPrintA});
+        must(m_journal->recordCustody(run, kPrintA, CustodyEvent::Destruction, "wiped"));
+        must(m_journal->finishRun(run, Verdict::Fail, "F110", "", 1));
+        must(m_journal->recordCustody(run, kPrintA, CustodyEvent::Proof, "afterwards"));
+        const auto custody = m_journal->custodyOf(kPrintA).value();
+        QCOMPARE(custody.size(), 4U);
+        QCOMPARE(custody[0].event, std::string("birth"));
+        QCOMPARE(custody[2].detail, std::string("wiped"));
+        QVERIFY(custody[1].run == run && !custody[1].atUtc.empty());
+        QVERIFY(m_journal->keysWithOpenCustody().value().empty());
+        // What was destroyed cannot come back.
+        for (const auto event : {CustodyEvent::Birth, CustodyEvent::Burn, CustodyEvent::Escrow})
+            QVERIFY(!m_journal->recordCustody(run, kPrintA, event, "again"));
+        QCOMPARE(m_journal->custodyOf(kPrintA).value().size(), 4U);
+        QVERIFY(m_journal->custodyOf(kPrintB).value().empty());
+        QVERIFY(!m_journal->note(run, "key-birth", "not by hand"));
+    }
+
+    void sameNumber_isFoundOnEveryUnit()
+    {
+        auto key = aKey(kPrintA);
+        for (std::size_t i = 29; i < key.publicDer.size(); ++i)
+            key.publicDer[i] = static_cast<std::byte>(i);
+        const auto first = identified(kUnitA);
+        must(m_journal->journalKey(first, key));
+        must(m_journal->finishRun(first, Verdict::Pass, "", "", 1));
+        auto twin = aKey(kPrintB); // another fingerprint, the same modulus
+        twin.publicDer = key.publicDer;
+        twin.publicDer[1] = std::byte{0x77};
+        const auto second = identified(kUnitB);
+        must(m_journal->journalKey(second, twin));
+        auto both = m_journal->unitsWithSameNumber(key.publicDer).value();
+        QCOMPARE(both.size(), 2U);
+        twin.publicDer[40] ^= std::byte{1};
+        QVERIFY(m_journal->unitsWithSameNumber(twin.publicDer).value().empty());
+        QCOMPARE(m_journal->allKeys().value().size(), 2U);
+
+        must(m_journal->holdUnit(second, kUnitA, "the same key is on another unit"));
+        QCOMPARE(m_journal->unit(kUnitA).value().state, std::string("hold"));
+        QCOMPARE(m_journal->journalOf(second).value().back().kind, std::string("hold"));
+        QVERIFY(!m_journal->holdUnit(second, std::string(24, '0'), "nobody"));
+    }
+
     void key_keptStaysRegistered()
     {
         const auto first = identified(kUnitA);

@@ -1,4 +1,5 @@
 // Journal: what survives crashes, full disks, second programs, old and damaged files.
+#include "core/text.h"
 #include "store/journal.h"
 #include "store/migrator.h"
 #include "store/sqlite_p.h"
@@ -252,7 +253,7 @@ private Q_SLOTS:
         QCOMPARE(shell("SELECT group_concat(name) FROM pragma_table_list WHERE type = 'table' "
                        "AND schema = 'main' AND name NOT LIKE 'sqlite_%' AND NOT strict"),
                  QString());
-        QCOMPARE(shell("SELECT count(*) FROM pragma_table_list WHERE strict"), QString("9"));
+        QCOMPARE(shell("SELECT count(*) FROM pragma_table_list WHERE strict"), QString("10"));
         QCOMPARE(shell("SELECT run_id, verdict FROM run ORDER BY run_id"),
                  QString("1|pass\n2|fail"));
         QCOMPARE(shell("SELECT kind FROM journal WHERE run_id = 1"),
@@ -307,21 +308,24 @@ private Q_SLOTS:
 
     void migration_startsFromNothingAndKeepsACopy()
     {
-        const std::array<Migration, 3> steps{
-            releasedMigrations()[0], Migration{2, "two", "ALTER TABLE unit ADD COLUMN colour TEXT"},
-            Migration{3, "three", "CREATE TABLE extra (x INTEGER) STRICT; CREATE TABLE unit (y)"}};
+        const auto released = static_cast<int>(releasedMigrations().size());
+        std::vector<Migration> steps(releasedMigrations().begin(), releasedMigrations().end());
+        steps.push_back({released + 1, "two", "ALTER TABLE unit ADD COLUMN colour TEXT"});
+        steps.push_back({released + 2, "three",
+                         "CREATE TABLE extra (x INTEGER) STRICT; CREATE TABLE unit (y)"});
         fillFile();
-        must(migrate(m_file, std::span(steps).first(2)));
+        must(migrate(m_file, std::span(steps).first(steps.size() - 1)));
         QCOMPARE(shell("SELECT colour IS NULL FROM unit"), QString("1"));
-        QCOMPARE(shell("PRAGMA user_version"), QString("2"));
-        auto copy = Connection::open(m_file + ".v1.bak", Access::ReadOnly).value();
-        QCOMPARE(copy.integer("PRAGMA user_version").value(), 1);
+        QCOMPARE(shell("PRAGMA user_version"), QString::number(released + 1));
+        auto copy =
+            Connection::open(concat(m_file, ".v", released, ".bak"), Access::ReadOnly).value();
+        QCOMPARE(copy.integer("PRAGMA user_version").value(), released);
         QCOMPARE(copy.integer("SELECT count(*) FROM run").value(), 2);
 
         const auto broken = migrate(m_file, steps);
         QVERIFY(!broken);
         QVERIFY(describe(broken.error()).find("three") != std::string::npos);
-        QCOMPARE(shell("PRAGMA user_version"), QString("2"));
+        QCOMPARE(shell("PRAGMA user_version"), QString::number(released + 1));
         QCOMPARE(shell("SELECT count(*) FROM sqlite_schema WHERE name = 'extra'"), QString("0"));
         // The program of before refuses what it does not know.
         QCOMPARE(Journal::open(m_file, m_clock).error().code, Errc::InvalidData);
@@ -334,7 +338,29 @@ private Q_SLOTS:
         QVERIFY(file.open(QIODevice::WriteOnly));
         file.close();
         QVERIFY(opened());
-        QCOMPARE(shell("PRAGMA user_version"), QString("1"));
+        QCOMPARE(shell("PRAGMA user_version"), QString::number(releasedMigrations().size()));
+    }
+
+    void migration_bringsTheFirstReleaseToThePresentOne()
+    {
+        must(migrate(m_file, releasedMigrations().first(1)));
+        shell("INSERT INTO unit (device_id, simulated, first_seen_utc, last_seen_utc) "
+              "VALUES ('0123456789abcdef01234567', 0, 1, 2)");
+        shell("INSERT INTO run (unit_id, slot, label, plan_id, plan_revision, plan_digest, station,"
+              " simulated, started_utc) VALUES (1, 1, '', 'p', 1, '', '', 0, 1)");
+        shell("INSERT INTO journal (run_id, at_utc, kind, subject, payload) "
+              "VALUES (1, 1, 'begin', '', ''), (1, 1, 'key', 'a', 'generated')");
+        shell("INSERT INTO unit_key (unit_id, fingerprint, public_der, state, origin, run_id, "
+              "journal_seq) VALUES (1, replace(hex(zeroblob(32)), '00', 'ab'), "
+              "CAST(replace(hex(zeroblob(81)), '00', 'xy') AS BLOB), 'proved', 'generated', 1, 2)");
+        const auto journal = opened();
+        QVERIFY(journal);
+        const auto keys = journal->allKeys().value();
+        QCOMPARE(keys.size(), std::size_t{1});
+        QCOMPARE(journal->unitsWithSameNumber(keys[0].publicDer).value(),
+                 std::vector<std::string>{"0123456789abcdef01234567"});
+        QCOMPARE(shell("SELECT count(*) FROM key_custody"), QString("0"));
+        QVERIFY(std::filesystem::exists(m_file + ".v1.bak"));
     }
 
     void foreignDatabase_isLeftUntouched()
