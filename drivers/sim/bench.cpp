@@ -51,7 +51,7 @@ struct Bench::Impl {
     {
     }
 
-    Result<Slot*> find(int number)
+    Result<Slot*> find(int number) PROVOST_REQUIRES(mutex)
     {
         const auto found = std::find_if(slots.begin(), slots.end(), [number](const Slot& slot) {
             return slot.number == number;

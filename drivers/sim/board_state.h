@@ -51,6 +51,13 @@ struct BoardState {
     BoardState(const BoardState&) = delete;
     BoardState& operator=(const BoardState&) = delete;
 
+    /// The caller holds the mutex, and notifies.
+    void setPower(bool on)
+    {
+        powerCuts += powered && !on ? 1 : 0;
+        powered = on;
+    }
+
     const Bytes deviceId; ///< 12 bytes of the MCU's unique id, in memory order
     const std::shared_ptr<const BenchNetwork> network;
     const Pace pace;
@@ -64,6 +71,7 @@ struct BoardState {
     Led led{};
     std::vector<Led> ledHistory{};
     bool powered = true;
+    unsigned powerCuts = 0; ///< so that a cut is seen however soon the power comes back
     std::optional<BootTarget> restart{}; ///< asked for; obeyed by the board's thread
     bool replug = false;                 ///< DFU DETACH: leave the bus and come back as we are
     bool listening = false;

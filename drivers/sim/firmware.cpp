@@ -26,7 +26,12 @@ constexpr auto kDrain = 500ms; ///< for the last words before a restart
 
 bool Firmware::mustLeave() const
 {
-    return m_board->restart.has_value() || !m_board->powered || m_stop.stop_requested();
+    return m_board->restart.has_value() || powerWasCut() || m_stop.stop_requested();
+}
+
+bool Firmware::powerWasCut() const
+{
+    return !m_board->powered || m_board->powerCuts != m_cutsBeforeBoot;
 }
 
 bool Firmware::interrupted() const
@@ -72,8 +77,7 @@ void Firmware::run(std::stop_token stop)
         }
         m_board->port->detach();
         const MutexLock lock(m_board->mutex);
-        target =
-            m_board->powered ? m_board->restart.value_or(BootTarget::Normal) : BootTarget::Normal;
+        target = powerWasCut() ? BootTarget::Normal : m_board->restart.value_or(BootTarget::Normal);
     }
     m_board->port->detach();
 }
@@ -95,6 +99,7 @@ Firmware::Boot Firmware::bootloader(BootTarget target)
     {
         const MutexLock lock(m_board->mutex);
         BoardState& board = *m_board;
+        m_cutsBeforeBoot = board.powerCuts;
         board.restart.reset();
         board.replug = false;
         board.listening = target == BootTarget::SafeListening;
@@ -120,8 +125,8 @@ Firmware::Boot Firmware::bootloader(BootTarget target)
     }
     MutexLock lock(m_board->mutex);
     const auto until = std::chrono::steady_clock::now() + m_board->pace.work(kBootloaderStart);
-    m_board->changed.wait_until(lock, m_stop, until, [this] { return !m_board->powered; });
-    return m_board->powered || m_stop.stop_requested() ? next : Boot::Dead;
+    m_board->changed.wait_until(lock, m_stop, until, [this] { return powerWasCut(); });
+    return !powerWasCut() || m_stop.stop_requested() ? next : Boot::Dead;
 }
 
 void Firmware::runDfu()
@@ -139,11 +144,10 @@ void Firmware::runDfu()
         {
             MutexLock lock(m_board->mutex);
             m_board->changed.wait(lock, m_stop, [this] { return mustLeave() || m_board->replug; });
-            const bool left = m_board->restart.has_value() && m_board->powered;
+            const bool left = m_board->restart.has_value() && !powerWasCut();
             const auto until = std::chrono::steady_clock::now() + m_board->pace.work(kLeaveDelay);
             if (left)
-                m_board->changed.wait_until(lock, m_stop, until,
-                                            [this] { return !m_board->powered; });
+                m_board->changed.wait_until(lock, m_stop, until, [this] { return powerWasCut(); });
             if (mustLeave())
                 return;
         }
@@ -254,14 +258,14 @@ void Firmware::runConsole(bool receiverOnly)
         if (mustLeave()) {
             const auto drained = std::chrono::steady_clock::now() + kDrain;
             board.changed.wait_until(lock, m_stop, drained, [&] {
-                return board.toHost.empty() || !board.powered || board.restart == BootTarget::Dfu;
+                return board.toHost.empty() || powerWasCut() || board.restart == BootTarget::Dfu;
             });
             return;
         }
         console.feed(std::exchange(board.received, {}), std::chrono::steady_clock::now());
         console.tick(std::chrono::steady_clock::now());
         const auto ready = std::chrono::steady_clock::now() + console.takeOwed();
-        board.changed.wait_until(lock, m_stop, ready, [&] { return !board.powered; });
+        board.changed.wait_until(lock, m_stop, ready, [&] { return powerWasCut(); });
         const Bytes output = console.takeOutput();
         if (!output.empty())
             board.print(toText(output));

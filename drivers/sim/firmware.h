@@ -41,10 +41,12 @@ private:
     bool pause(std::chrono::microseconds span);
     bool interrupted() const; ///< takes the mutex
     bool mustLeave() const;   ///< caller holds the mutex: restart, no power, stop
+    bool powerWasCut() const; ///< caller holds the mutex: at any time since the boot
     void setLed(LedColour colour, LedPattern pattern, int periodMs);
 
     const std::shared_ptr<BoardState> m_board;
     std::stop_token m_stop{};
+    unsigned m_cutsBeforeBoot = 0;
     int m_failures = 0;
 };
 

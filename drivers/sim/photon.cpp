@@ -19,7 +19,7 @@ VirtualPhoton::VirtualPhoton(Setup setup)
     m_state->port->onUnplug([state = std::weak_ptr(m_state)] {
         if (const auto board = state.lock()) {
             const MutexLock lock(board->mutex);
-            board->powered = false;
+            board->setPower(false);
             board->notify();
         }
     });
@@ -176,7 +176,7 @@ void VirtualPhoton::holdMode(std::chrono::milliseconds span)
 void VirtualPhoton::setPower(bool on)
 {
     const MutexLock lock(m_state->mutex);
-    m_state->powered = on;
+    m_state->setPower(on);
     m_state->notify();
 }
 

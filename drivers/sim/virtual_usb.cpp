@@ -165,11 +165,13 @@ void VirtualPort::attach(std::shared_ptr<VirtualUsbFunction> function)
     m_changed.notify_all();
 }
 
-void VirtualPort::detach()
+void VirtualPort::detach(std::optional<std::uint32_t> incarnation)
 {
     std::shared_ptr<VirtualUsbFunction> former;
     {
         const MutexLock lock(m_mutex);
+        if (incarnation && *incarnation != m_current.incarnation)
+            return;
         former = std::exchange(m_current.function, nullptr);
         if (!former)
             return;
@@ -203,7 +205,8 @@ bool VirtualPort::waitForChange(std::uint64_t since, SteadyTime deadline,
                                 std::stop_token stop) const
 {
     MutexLock lock(m_mutex);
-    return m_changed.wait_until(lock, stop, deadline, [&] { return m_changes != since; });
+    return m_changed.wait_until(
+        lock, stop, deadline, [&]() PROVOST_REQUIRES(m_mutex) { return m_changes != since; });
 }
 
 void VirtualPort::failTransfer(std::uint32_t nth, FaultKind kind)
@@ -216,6 +219,7 @@ std::optional<FaultKind> VirtualPort::countControlTransfer()
 {
     std::optional<FaultKind> due;
     std::function<void()> unplug;
+    std::uint32_t incarnation = 0;
     {
         const MutexLock lock(m_mutex);
         for (Fault& fault : m_faults)
@@ -224,11 +228,13 @@ std::optional<FaultKind> VirtualPort::countControlTransfer()
         std::erase_if(m_faults, [](const Fault& fault) { return fault.left == 0; });
         if (due == FaultKind::Unplug)
             unplug = m_onUnplug;
+        incarnation = m_current.incarnation;
     }
     if (due == FaultKind::Unplug) {
-        detach();
+        // The power first: who sees the device gone may give the power back at once.
         if (unplug)
             unplug();
+        detach(incarnation);
     }
     return due;
 }

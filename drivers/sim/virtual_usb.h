@@ -113,7 +113,8 @@ public:
     const UsbPortPath& path() const { return m_path; }
 
     void attach(std::shared_ptr<VirtualUsbFunction> function);
-    void detach();
+    /// @param incarnation  whom; nothing happens where another one is there by now
+    void detach(std::optional<std::uint32_t> incarnation = {});
     Occupant current() const;
 
     /// Counts every change: plugged, gone, and data that became available.

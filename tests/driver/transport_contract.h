@@ -1,6 +1,7 @@
 // What the two halves of the transport contract share.
 #pragma once
 
+#include "support/patience.h"
 #include "support/served_bench.h"
 
 #include "core/byte_io.h"
@@ -9,7 +10,6 @@
 #include <QTest>
 
 #include <functional>
-#include <future>
 
 namespace provost::test {
 
@@ -53,14 +53,13 @@ public:
     explicit ContractSuite(const ContractRig& rig) : m_rig(rig) {}
 
 protected:
-    OpContext op(std::chrono::milliseconds span = std::chrono::seconds(5),
-                 std::stop_token stop = {}) const
+    OpContext op(std::chrono::milliseconds span = kHangGuard, std::stop_token stop = {}) const
     {
         return {.clock = m_clock, .stop = std::move(stop), .deadline = {m_clock.now() + span}};
     }
     Result<UsbDeviceInfo> waitFor(const UsbPortPath& port, UsbId id)
     {
-        return m_rig.usb.waitFor(port, std::span(&id, 1), op(std::chrono::seconds(10)));
+        return m_rig.usb.waitFor(port, std::span(&id, 1), op());
     }
     Result<> setPower(int slot, bool on)
     {
@@ -81,6 +80,13 @@ protected:
         return devices && std::any_of(devices->begin(), devices->end(),
                                       [&](const auto& each) { return each.port == port; });
     }
+    /// A pending transfer may end before the system has taken the device off its lists: what plugs
+    /// in again before that would meet the one that is leaving.
+    void awaitLeaving(const UsbPortPath& port)
+    {
+        QTRY_VERIFY(!listed(port));
+        QTRY_VERIFY(port != m_rig.cdcPort || serialPath().empty());
+    }
     /// Empty: there is none at present.
     std::string serialPath()
     {
@@ -89,36 +95,6 @@ protected:
                 if (each.usb == m_rig.cdcPort)
                     return each.path;
         return {};
-    }
-
-    /// Runs `wait` and has `during` happen meanwhile; how long it took from then on.
-    template <class Wait, class During>
-    std::chrono::milliseconds interrupted(Wait wait, During during)
-    {
-        std::chrono::steady_clock::time_point since;
-        const auto meanwhile = std::async(std::launch::async, [&] {
-            QTest::qSleep(80);
-            since = std::chrono::steady_clock::now();
-            during();
-        });
-        wait();
-        const auto until = std::chrono::steady_clock::now();
-        meanwhile.wait();
-        return std::chrono::duration_cast<std::chrono::milliseconds>(until - since);
-    }
-    /// The same with a request to stop `wait`, which takes the operation. The best of some
-    /// attempts: on a busy computer a thread may have to wait for its turn.
-    template <class Wait>
-    std::chrono::milliseconds stopped(Wait wait)
-    {
-        std::chrono::milliseconds best = std::chrono::hours(1);
-        for (int attempt = 0; attempt < 3 && best >= kStopLimit; ++attempt) {
-            const auto stop = std::make_unique<std::stop_source>();
-            const OpContext stoppable = op(std::chrono::seconds(10), stop->get_token());
-            best = std::min(best,
-                            interrupted([&] { wait(stoppable); }, [&] { stop->request_stop(); }));
-        }
-        return best;
     }
 
     const SystemClock m_clock{};

@@ -284,11 +284,11 @@ std::string TstBenchOracles::askForReceiver(int slot) const
     if (!port)
         return describe(port.error());
     std::string said;
-    if (!(*port)->writeAll(viewOf("f"), within(clock, 5s)))
+    if (!(*port)->writeAll(viewOf("f"), within(clock, 60s)))
         return said;
     std::byte buffer[256];
     while (said.find("\r\n") == std::string::npos) {
-        const auto count = (*port)->readSome(buffer, within(clock, 5s));
+        const auto count = (*port)->readSome(buffer, within(clock, 60s));
         if (!count)
             return said + describe(count.error());
         said += toText(ByteView(buffer).first(*count));
@@ -312,7 +312,7 @@ void TstBenchOracles::sb_installsAUserModule()
     QVERIFY2(end.exitCode == 0, qPrintable(end.output));
     QVERIFY2(end.output.contains("Transfer complete"), qPrintable(end.output));
     // The unit restarts, and its bootloader copies the module to its place.
-    QTRY_VERIFY_WITH_TIMEOUT(board(1).readFlash(kUserAddress, module.size()) == module, 10000);
+    QTRY_VERIFY_WITH_TIMEOUT(board(1).readFlash(kUserAddress, module.size()) == module, 60000);
     QVERIFY(m_served->waitFor(1, kPhotonFirmware).incarnation != before.incarnation);
 }
 
@@ -365,7 +365,7 @@ int setBaud(const std::string& path, int rate)
     // The driver learns the rate when it looks; the unit leaves when it has heard.
     const SystemClock clock;
     std::byte ignored[64];
-    for (int attempt = 0; attempt < 100; ++attempt) {
+    for (int attempt = 0; attempt < 1000; ++attempt) {
         const auto read = (*port)->readSome(ignored, within(clock, 50ms));
         if (!read && read.error().code == Errc::Disconnected)
             return 0;

@@ -58,7 +58,7 @@ private Q_SLOTS:
         const ProgramEnd end = m_bench.runAtBench(
             {.program = QCoreApplication::applicationFilePath(),
              .arguments = {"--behind-bridge", QString::number(m_bench.controlPort())},
-             .patience = 100s});
+             .patience = 240s});
         std::cout << end.output.toStdString() << std::flush;
         QCOMPARE(end.exitCode, 0);
     }
@@ -99,14 +99,18 @@ int runOverUsbIp(ServedBench& served)
 /// Where the bridge has put the unit with that id.
 UsbPortPath portOf(UsbBus& usb, UsbId id)
 {
-    for (int attempt = 0; attempt < 100; ++attempt) {
-        if (const auto devices = usb.enumerate())
-            for (const UsbDeviceInfo& each : *devices)
-                if (each.id == id)
-                    return each.port;
-        QTest::qSleep(50);
-    }
-    return {};
+    UsbPortPath port;
+    const auto found = [&] {
+        const auto devices = usb.enumerate();
+        if (!devices)
+            return false;
+        const auto unit = std::ranges::find(*devices, id, &UsbDeviceInfo::id);
+        if (unit != devices->end())
+            port = unit->port;
+        return unit != devices->end();
+    };
+    static_cast<void>(QTest::qWaitFor(found, static_cast<int>(kHangGuard.count())));
+    return port;
 }
 
 int runBehindBridge(std::uint16_t controlPort)

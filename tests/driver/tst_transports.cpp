@@ -20,13 +20,14 @@
 #include <unistd.h>
 
 using namespace provost;
+using namespace provost::test;
 using namespace std::chrono_literals;
 
 namespace {
 
 const SystemClock kClock;
 
-OpContext op(std::chrono::milliseconds limit = 5s, std::stop_token stop = {})
+OpContext op(std::chrono::milliseconds limit = kHangGuard, std::stop_token stop = {})
 {
     return {.clock = kClock, .stop = std::move(stop), .deadline = {kClock.now() + limit}};
 }
@@ -132,7 +133,7 @@ void TstTransports::tcp_carriesBytesBothWays()
     QCOMPARE(readText(**client, 1), std::string("a"));
     // More than any socket buffer.
     const Bytes large(4 * 1024 * 1024, std::byte{0x42});
-    std::jthread writer([&] { QVERIFY(server.writeAll(large, op(20s)).has_value()); });
+    std::jthread writer([&] { QVERIFY(server.writeAll(large, op()).has_value()); });
     QCOMPARE(readText(**client, large.size()).size(), large.size());
 }
 
@@ -262,17 +263,13 @@ void TstTransports::read_endsAtTheDeadlineAndOnStop()
     const Terminal terminal;
     auto port = TermiosPort::open(terminal.path);
     QVERIFY(port.has_value());
-    auto before = kClock.now();
-    QCOMPARE(errorOfRead(**port, op(120ms)), Errc::Timeout);
-    QVERIFY(kClock.now() - before >= 120ms);
-    std::stop_source stop;
-    std::jthread stopper([&] {
-        static_cast<void>(kClock.sleepUntil(kClock.now() + 60ms, {}));
-        stop.request_stop();
-    });
-    before = kClock.now();
-    QCOMPARE(errorOfRead(**port, op(10s, stop.get_token())), Errc::Cancelled);
-    QVERIFY(kClock.now() - before < 250ms);
+    Errc error{};
+    QVERIFY(timed([&] { error = errorOfRead(**port, op(120ms)); }) >= 120ms);
+    QCOMPARE(error, Errc::Timeout);
+    QVERIFY(onceWithin(250ms, [&] {
+        return stopped([&](const OpContext& op) { error = errorOfRead(**port, op); });
+    }));
+    QCOMPARE(error, Errc::Cancelled);
 }
 
 void TstTransports::ports_openTerminalsAndServersByName()
@@ -301,9 +298,7 @@ void TstTransports::ports_openTerminalsAndServersByName()
 void TstTransports::usb_busEndsCleanly()
 {
     auto bus = LibusbBus::create();
-    if (!bus)
-        QSKIP(bus.error().message.c_str());
-    const auto before = kClock.now();
+    QVERIFY2(bus.has_value(), bus ? "" : bus.error().message.c_str()); // USB or not
     const auto found = (*bus)->waitFor({.controller = "usb99", .ports = {1}}, {}, op(150ms));
     QVERIFY(!found.has_value());
     QCOMPARE(found.error().code, Errc::Timeout);
@@ -311,7 +306,6 @@ void TstTransports::usb_busEndsCleanly()
     QVERIFY(!gone.has_value());
     QCOMPARE(gone.error().code, Errc::Disconnected);
     bus->reset();
-    QVERIFY(kClock.now() - before < 2s);
 }
 
 } // namespace

@@ -38,7 +38,7 @@ struct Client {
           port{.controller = concat("usbip:127.0.0.1:", server.port()), .ports = {1, 1}}
     {
     }
-    OpContext op(std::chrono::milliseconds span = 5s) const
+    OpContext op(std::chrono::milliseconds span = kHangGuard) const
     {
         return {.clock = clock, .deadline = {clock.now() + span}};
     }
@@ -157,10 +157,8 @@ void TstUsbIpHostile::list_ofSilentServerTimesOut()
     ScriptedUsbIpServer server;
     server.onList = [](const ScriptedConnection& client) { client.beSilent(); };
     const Client client(server);
-    const auto since = client.clock.now();
     VERIFY_FAILS(client.bus->enumerate(), Errc::Timeout);
     VERIFY_FAILS(client.bus->waitFor(client.port, {}, client.op(150ms)), Errc::Timeout);
-    QVERIFY(client.clock.now() - since < 4s);
 }
 
 void TstUsbIpHostile::list_ofSilentServerStopsWithin250Milliseconds()
@@ -168,15 +166,11 @@ void TstUsbIpHostile::list_ofSilentServerStopsWithin250Milliseconds()
     ScriptedUsbIpServer server;
     server.onList = [](const ScriptedConnection& client) { client.beSilent(); };
     const Client client(server);
-    std::stop_source stop;
-    OpContext op = client.op();
-    op.stop = stop.get_token();
-    auto waiting =
-        std::async(std::launch::async, [&] { return client.bus->waitFor(client.port, {}, op); });
-    std::this_thread::sleep_for(80ms);
-    stop.request_stop();
-    QVERIFY(waiting.wait_for(250ms) == std::future_status::ready);
-    VERIFY_FAILS(waiting.get(), Errc::Cancelled);
+    Result<UsbDeviceInfo> found;
+    QVERIFY(onceWithin(250ms, [&] {
+        return stopped([&](const OpContext& op) { found = client.bus->waitFor(client.port, {}, op); });
+    }));
+    VERIFY_FAILS(found, Errc::Cancelled);
 }
 
 void TstUsbIpHostile::import_thatIsWrongIsRefused_data()
@@ -212,9 +206,7 @@ void TstUsbIpHostile::import_thatIsWrongIsRefused()
         connection.write(
             std::as_bytes(std::span(reply.data(), static_cast<std::size_t>(reply.size()))));
     };
-    const auto since = client.clock.now();
     VERIFY_FAILS(client.bus->open(*info), static_cast<Errc>(expected));
-    QVERIFY(client.clock.now() - since < 2s);
 }
 
 void TstUsbIpHostile::import_ofDeviceThatSaysNothingTimesOut()
@@ -224,16 +216,13 @@ void TstUsbIpHostile::import_ofDeviceThatSaysNothingTimesOut()
     const auto info = client.bus->waitFor(client.port, {}, client.op());
     VERIFY_OK(info);
     server.onCommand = [](const ScriptedConnection&, const ScriptedCommand&) { return true; };
-    const auto since = client.clock.now();
     VERIFY_FAILS(client.bus->open(*info), Errc::Timeout);
-    QVERIFY(client.clock.now() - since < 4s);
     // Nor does it hold up who only lists.
     server.device.number = 6;
     const auto listed = client.bus->enumerate();
     VERIFY_OK(listed);
     QVERIFY(listed->front().incarnation != info->incarnation);
     VERIFY_OK(client.bus->enumerate());
-    QVERIFY(client.clock.now() - since < 6s);
 }
 
 void TstUsbIpHostile::import_ofAnotherDeviceThanListedIsDisconnected()
@@ -356,9 +345,7 @@ void TstUsbIpHostile::transfer_cutOffInItsDataTimesOut()
     const auto device = client.open();
     VERIFY_OK(device);
     std::byte buffer[16];
-    const auto since = client.clock.now();
     VERIFY_FAILS((*device)->controlIn(kAsk, buffer, client.op(100ms)), Errc::Timeout);
-    QVERIFY(client.clock.now() - since < 400ms);
 }
 
 void TstUsbIpHostile::transfers_areMatchedByNumberInAnyOrder()

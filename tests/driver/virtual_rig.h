@@ -6,6 +6,8 @@
 #define QT_NO_KEYWORDS
 #endif
 
+#include "support/patience.h"
+
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "sim/bench.h"
@@ -16,12 +18,14 @@
 
 namespace provost::test {
 
-/// The value, or an exception that fails the test with the error's text.
+/// The value, or an exception that fails the test; Qt Test does not tell an exception's text.
 template <class T>
 T must(Result<T> result)
 {
-    if (!result)
+    if (!result) {
+        qWarning("%s", describe(result.error()).c_str());
         throw std::runtime_error(describe(result.error()));
+    }
     if constexpr (!std::is_void_v<T>)
         return std::move(*result);
 }
@@ -49,7 +53,7 @@ public:
     const sim::InsertedUnit& unit() const { return m_unit; }
     UsbPortPath port() const { return m_bench->slots().front().port; }
 
-    OpContext op(std::chrono::milliseconds span = std::chrono::seconds(10)) const
+    OpContext op(std::chrono::milliseconds span = kHangGuard) const
     {
         return {.clock = m_clock, .deadline = {m_clock.now() + span}};
     }
@@ -78,11 +82,11 @@ public:
         ByteWriter(coding).le32(baud).u8(0).u8(0).u8(8);
         must(device->controlOut({.requestType = 0x21, .request = 0x20}, coding, op()));
     }
-    /// True as soon as `condition` holds; false after five seconds.
+    /// True as soon as `condition` holds.
     template <class Condition>
     bool until(Condition condition)
     {
-        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+        const auto end = std::chrono::steady_clock::now() + kHangGuard;
         while (!condition()) {
             if (std::chrono::steady_clock::now() > end)
                 return false;

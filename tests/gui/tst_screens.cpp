@@ -37,10 +37,12 @@ struct Bench {
         station.who.slots = slotsUpTo(slotCount);
         station.who.simulated = simulated;
     }
-    void open(QSize size = {1920, 1080})
+    /// @param gap  between two keys of one scan: a busy machine types slowly
+    void open(QSize size = {1920, 1080},
+              std::chrono::milliseconds gap = std::chrono::seconds(30))
     {
         window = std::make_unique<MainWindow>(station, bridge,
-                                              WindowOptions{.scanner = {}, .clock = clock});
+                                              WindowOptions{.scanner = {.gap = gap}, .clock = clock});
         window->resize(size);
         window->show();
         window->activateWindow();
@@ -59,7 +61,20 @@ struct Bench {
     void progressTo(int run, int slot, double fraction)
     {
         bridge.post(progress(run, slot, fraction));
-        QTest::qWait(120); // one interval of folding
+        awaitProgress(slot);
+    }
+    /// Progress is folded: it arrives with the next interval.
+    void awaitProgress(int slot)
+    {
+        bool arrived = false;
+        const auto heard =
+            QObject::connect(&bridge, &EngineBridge::arrived, &bridge, [&](const StationEvent& event) {
+                const auto* moved = std::get_if<ProgressMoved>(&event);
+                arrived = arrived || (moved != nullptr && moved->slot.value == slot);
+            });
+        QTRY_VERIFY(arrived);
+        QObject::disconnect(heard);
+        settle();
     }
     SlotTile* tile(int slot)
     {
@@ -215,7 +230,7 @@ void fillLine(Bench& bench)
     bench.clock->advance(std::chrono::seconds(4));
     bench.bridge.post(progress(102, 2, 0.62, "Writing"));
     bench.bridge.post(progress(105, 5, 0.91));
-    QTest::qWait(120);
+    bench.awaitProgress(5);
 }
 
 class TstScreens : public QObject {
@@ -467,7 +482,7 @@ void TstScreens::scan_withPrefixLeavesTypingAlone()
     FakeStation station;
     station.who.slots = slotsUpTo(2);
     EngineBridge bridge;
-    MainWindow window(station, bridge, {.scanner = {.prefix = QStringLiteral("~")}});
+    MainWindow window(station, bridge, {.scanner = {.prefix = QStringLiteral("~"), .gap = std::chrono::seconds(2)}});
     window.show();
     QVERIFY(QTest::qWaitForWindowActive(&window));
     auto* field = window.findChild<ScanField*>();
@@ -500,7 +515,7 @@ void TstScreens::scan_refusedSaysWhy()
 void TstScreens::typing_reachesTheFieldAndStartsOnEnter()
 {
     Bench bench(2);
-    bench.open();
+    bench.open({1920, 1080}, std::chrono::milliseconds(50));
     auto* field = bench.window->findChild<ScanField*>();
     field->setFocus();
     for (const QChar c : QStringLiteral("PH-7")) {

@@ -1,6 +1,8 @@
 // What the tests of the cloud share: a cloud on loopback, units that dial it, and curl.
 #pragma once
 
+#include "support/patience.h"
+
 #include "cloud/local_handshake_server.h"
 #include "core/text.h"
 #include "crypto/unit_key.h"
@@ -17,7 +19,7 @@ namespace provost::test {
 using namespace std::chrono_literals;
 
 constexpr const char* kUnitId = "25002a001147353230333635";
-constexpr int kCurlTimeoutMs = 20000;
+constexpr int kCurlTimeoutMs = 60000;
 
 struct CurlAnswer {
     int status = 0;
@@ -29,7 +31,7 @@ struct CurlAnswer {
 inline CurlAnswer curl(const QStringList& arguments, const QByteArray& input = {})
 {
     QProcess process;
-    QStringList all{"--silent", "--show-error", "--include", "--max-time", "15", "--path-as-is"};
+    QStringList all{"--silent", "--show-error", "--include", "--max-time", "50", "--path-as-is"};
     process.start("curl", all + arguments);
     process.write(input);
     process.closeWriteChannel();
@@ -72,7 +74,7 @@ inline HandshakeReport dial(const CloudService& service, const Unit& unit,
                           .serverKeySlot =
                               (believedServer ? *believedServer : service.serverKey()).toDer()};
     std::ranges::copy(fromHex(unit.id).value(), device.deviceId.begin());
-    const OpContext op = within(10s);
+    const OpContext op = within(kHangGuard);
     auto line = TcpStream::connect(service.handshakeHost(), service.handshakePort(), op);
     if (!line)
         return {.cause = describe(line.error())};

@@ -19,7 +19,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kPatience = 10s;
+constexpr auto kPatience = 60s;
 constexpr int kLookMs = 20; ///< for the request to stop
 
 Result<sim::FaultKind> faultOf(const std::string& word)

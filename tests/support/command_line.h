@@ -12,6 +12,7 @@
 #include <QTemporaryDir>
 #include <QTest>
 
+#include <algorithm>
 #include <csignal>
 #include <functional>
 
@@ -168,6 +169,13 @@ public:
     QJsonObject waitForEvent(const QString& event)
     {
         return waitFor([&](const QJsonObject& line) { return line["event"] == event; });
+    }
+    bool hasOpen(const QString& path) const
+    {
+        const QDir files(QStringLiteral("/proc/%1/fd").arg(m_process.processId()));
+        const auto all = files.entryInfoList(QDir::Files | QDir::System);
+        return std::ranges::any_of(
+            all, [&](const QFileInfo& file) { return file.symLinkTarget() == path; });
     }
     void signal(int number) const { ::kill(static_cast<pid_t>(m_process.processId()), number); }
     CommandEnd interrupt()

@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kUnitPatience = 10s;
+constexpr auto kUnitPatience = 60s;
 
 template <class T>
 T must(Result<T> result)

@@ -27,7 +27,7 @@ struct ProgramCall {
     QString program{};
     QStringList arguments{};
     QString terminal{}; ///< a device for input and output; empty: none
-    std::chrono::milliseconds patience = std::chrono::seconds(60);
+    std::chrono::milliseconds patience = std::chrono::seconds(120);
 };
 ProgramEnd runProgram(const ProgramCall& call);
 

@@ -285,7 +285,7 @@ void Station::settle(int slots)
 {
     const SystemClock clock;
     for (const auto& slot : m_impl->bench->slots()) {
-        const OpContext op{.clock = clock, .deadline = {clock.now() + 5s}};
+        const OpContext op{.clock = clock, .deadline = {clock.now() + 60s}};
         if (slot.number <= slots)
             need(m_impl->bench->usb().waitFor(slot.port, {}, op), "wait for a unit");
     }

@@ -18,7 +18,7 @@ namespace provost::test {
 
 using namespace std::chrono_literals;
 
-constexpr auto kRunPatience = 40s;
+constexpr auto kRunPatience = 120s;
 
 /// One line of a slot's supply; the words of a bench file.
 struct UnitWish {

@@ -1,6 +1,8 @@
 // One program holds the test classes of a component: linking Qt costs more than compiling.
 #pragma once
 
+#include "support/patience.h"
+
 #include <QTest>
 
 #include <string_view>

@@ -530,12 +530,10 @@ void TstCrypto::sealToCertificate_isOpenedByOpenssl()
 
 void TstCrypto::secureHeap_servesSecrets()
 {
+    // Where the system does not lock memory it says so, and secrets live in ordinary memory.
     const auto up = setUpSecureHeap();
-    if (!up) {
-        QCOMPARE(up.error().code, Errc::Unavailable);
-        QSKIP("this system does not lock memory");
-    }
-    QVERIFY(setUpSecureHeap().has_value());
+    QVERIFY(up.has_value() || up.error().code == Errc::Unavailable);
+    QCOMPARE(setUpSecureHeap().has_value(), up.has_value());
     const SecretBytes small(viewOf("secret"));
     const SecretBytes larger(std::size_t{4} << 20); // more than the heap holds
     QCOMPARE(larger.size(), std::size_t{4} << 20);

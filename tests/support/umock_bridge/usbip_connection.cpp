@@ -24,7 +24,7 @@ constexpr std::uint32_t kSubmit = 1;
 constexpr std::uint32_t kUnlink = 2;
 constexpr std::uint32_t kSubmitted = 3;
 constexpr std::uint32_t kUnlinked = 4;
-constexpr std::chrono::seconds kRequestPatience{5};
+constexpr std::chrono::seconds kRequestPatience{30};
 
 bool sendAll(int socket, ByteView bytes)
 {
