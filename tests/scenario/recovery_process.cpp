@@ -27,6 +27,7 @@ StationSetup setupFor(const Ordeal& ordeal)
     return {.bench = {.supplies = {{UnitWish{.deviceId = kUnit,
                                              .memory = (ordeal.folder / "unit.bin").string()}}}},
             .database = ordeal.folder / "test.db",
+            .servedAt = ordeal.servedAt,
             .serverKey = ordeal.serverKey};
 }
 
@@ -62,14 +63,20 @@ public:
     void watch(Station& station)
     {
         m_station = &station;
-        station.board().watchFlash([this](std::uint32_t address, std::size_t size) {
-            const int change = ++m_flash;
-            write(concat("F|", change, "|", address, "|", size, "|", m_commit.load()));
-            dieAt("flash", change);
-        });
+        if (auto* board = station.bench().board(1))
+            board->watchFlash([this](std::uint32_t address, std::size_t size) {
+                const int change = ++m_flash;
+                write(concat("F|", change, "|", address, "|", size, "|", m_commit.load()));
+                dieAt("flash", change);
+            });
         station.sink().setHook([this](const StationEvent& event) {
             if (const auto* finished = std::get_if<RunFinished>(&event))
                 write(concat("V|", told(*finished)));
+            if (const auto* moved = std::get_if<ProgressMoved>(&event)) {
+                const int number = ++m_progress; // one slot: one thread posts these
+                write(concat("P|", number, "|", moved->phase));
+                dieAt("progress", number);
+            }
         });
     }
 
@@ -132,6 +139,7 @@ private:
     const int m_log;
     const std::string m_place;
     Station* m_station = nullptr;
+    int m_progress = 0;
     std::atomic<int> m_flash = 0;
     std::atomic<int> m_commit = 0;
     // Of the one connection that writes, which the journal guards.
@@ -185,23 +193,6 @@ std::vector<std::string> split(const std::string& line, char at)
     return parts;
 }
 
-/// Fingerprint of the key ON the unit by the unit's own reader; what is wrong in its place.
-std::string keyOnUnit(Station& station)
-{
-    const auto& board = station.board();
-    std::string first;
-    for (const int copy : {0, 1}) {
-        const Bytes sector = board.physicalDct(copy);
-        const auto key = readAsUnit(ByteView(sector).subspan(0x1D7C + 34, 612));
-        if (!key.readable)
-            return concat("copy ", copy + 1, ": ", key.reason);
-        if (copy == 1 && key.publicKey->fingerprint() != first)
-            return "the copies differ";
-        first = key.publicKey->fingerprint();
-    }
-    return first;
-}
-
 std::string registeredKey(Station& station)
 {
     const auto found = station.cloud().service().registry().find(kUnit);
@@ -229,6 +220,10 @@ public:
             demand(registeredKey(*m_station) != "", "it was sent, and the cloud has no key");
         }
         m_open = m_station->journal().openIntents(kUnit).value_or(std::vector<OpenIntent>{}).size();
+        if (m_ordeal.servedAt != 0) {
+            stoodByAllTheTime();
+            return m_wrong;
+        }
         m_station->insert();
         if (m_expected == Expected::Bricked)
             bricked();
@@ -293,7 +288,7 @@ private:
                                            "AND run_id = (SELECT max(run_id) FROM run)");
         demand(rows == std::vector<std::string>{m_open > 0 ? "1" : "0"},
                "the inspection is not in the journal");
-        const auto onUnit = keyOnUnit(*m_station);
+        const auto onUnit = keyOnUnit(m_station->board());
         demand(onUnit == registeredKey(*m_station),
                concat("the cloud has another key than the unit: ", onUnit));
         demand(registered.empty() || registered == onUnit, "a second key was registered");
@@ -304,6 +299,19 @@ private:
         demand(m_station->query("SELECT fingerprint FROM unit_key WHERE state NOT IN "
                                 "('superseded', 'refused')") == std::vector<std::string>{onUnit},
                "another key counts than that on the unit");
+    }
+
+    /// Its memory is looked at by the process that has it.
+    void stoodByAllTheTime()
+    {
+        const auto run = m_station->run(1, kUnit);
+        demand(run.verdict == Verdict::Pass, told(run));
+        const auto inspection = m_station->attempt(run.run, "inspect");
+        std::printf("%s\n", inspection.note.c_str());
+        demand(inspection.note.starts_with("found") == (m_open > 0),
+               concat(m_open, " intents were open, and the inspection says ", inspection.note));
+        const auto broken = verifyDatabase(m_station->database());
+        demand(broken && !*broken, "the database does not verify");
     }
 
     void bricked()
@@ -328,6 +336,21 @@ private:
 
 } // namespace
 
+std::string keyOnUnit(const sim::VirtualPhoton& board)
+{
+    std::string first;
+    for (const int copy : {0, 1}) {
+        const Bytes sector = board.physicalDct(copy);
+        const auto key = readAsUnit(ByteView(sector).subspan(0x1D7C + 34, 612));
+        if (!key.readable)
+            return concat("copy ", copy + 1, ": ", key.reason);
+        if (copy == 1 && key.publicKey->fingerprint() != first)
+            return "the copies differ";
+        first = key.publicKey->fingerprint();
+    }
+    return first;
+}
+
 VictimLog readLog(const std::filesystem::path& folder)
 {
     VictimLog log;
@@ -344,6 +367,8 @@ VictimLog readLog(const std::filesystem::path& folder)
                                  .address = static_cast<std::uint32_t>(std::stoul(parts.at(2))),
                                  .size = std::stoul(parts.at(3)),
                                  .commit = std::stoi(parts.at(4))});
+        else if (parts.at(0) == "P")
+            log.progress.push_back({.number = std::stoi(parts.at(1)), .phase = parts.at(2)});
         else
             log.shown = parts.at(1);
     }
@@ -358,9 +383,10 @@ int runVictim(const Ordeal& ordeal, const std::string& place)
     auto station = Station::open(setupFor(ordeal));
     if (ordeal.cloud == CloudMood::AwayAtFirst)
         station->cloud().failRequests(RequestFault::Answer503);
-    station->insert();
+    if (ordeal.servedAt == 0)
+        station->insert();
     witness.watch(*station);
-    station->run();
+    station->run(1, kUnit);
     if (ordeal.cloud == CloudMood::Well)
         return 0;
     station->cloud().clearFaults();
