@@ -2,13 +2,15 @@
 // same database, the same registry of the cloud and the same flash of the unit.
 #pragma once
 
-#include "sim/photon.h"
+#include "support/station_fixture.h"
 
 #include <filesystem>
 #include <string>
 #include <vector>
 
 namespace provost::test {
+
+constexpr const char* kRecoveryUnit = "2b0014000447373030323331";
 
 enum class CloudMood : std::uint8_t { Well, AwayAtFirst };
 
@@ -21,6 +23,10 @@ struct Ordeal {
     /// stands on a bench of our own, its flash is in the folder.
     std::uint16_t servedAt = 0;
 };
+
+StationSetup setupFor(const Ordeal& ordeal);
+/// Lets the outbox be sent; true where nothing waits any more.
+bool sendOutbox(Station& station);
 
 /// One line of the log that a victim leaves, written before it goes on.
 struct LoggedRow {

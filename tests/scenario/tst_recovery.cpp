@@ -20,7 +20,6 @@ namespace provost::test {
 
 namespace {
 
-constexpr const char* kUnit = "2b0014000447373030323331";
 constexpr int kProcessPatience = 120000;
 constexpr std::uint32_t kBootloaderEnd = 0x08004000; // particle-devices 2.1
 constexpr std::uint32_t kDctEnd = 0x0800C000;
@@ -68,8 +67,8 @@ bool runProcess(const QStringList& arguments, QProcess::ExitStatus wanted, std::
 /// A bench that lives on in this process whoever dies at its other end.
 struct PoweredBench {
     explicit PoweredBench(Trial& trial)
-        : bench(take(sim::Bench::parse(benchToml({.supplies = {{UnitWish{.deviceId = kUnit}}}}),
-                                       "powered.toml"))),
+        : bench(take(sim::Bench::parse(
+              benchToml({.supplies = {{UnitWish{.deviceId = kRecoveryUnit}}}}), "powered.toml"))),
           server(take(sim::UsbIpServer::start(bench->ports(), {.speed = sim::Speed::Instant})))
     {
         take(bench->insertNext(1));
@@ -79,8 +78,8 @@ struct PoweredBench {
     std::string wrong(const std::filesystem::path& folder) const
     {
         const auto registry = Registry::open(folder / "cloud");
-        const auto held =
-            registry ? (*registry)->find(kUnit) : Result<std::optional<RsaPublicKey>>(std::nullopt);
+        const auto held = registry ? (*registry)->find(kRecoveryUnit)
+                                   : Result<std::optional<RsaPublicKey>>(std::nullopt);
         const auto onUnit = keyOnUnit(*bench->board(1));
         if (!held || !*held || (*held)->fingerprint() != onUnit)
             return "the cloud has another key than the unit: " + onUnit;
