@@ -2,11 +2,15 @@
 // same database, the same registry of the cloud and the same flash of the unit.
 #pragma once
 
+#include "support/station_fixture.h"
+
 #include <filesystem>
 #include <string>
 #include <vector>
 
 namespace provost::test {
+
+constexpr const char* kRecoveryUnit = "2b0014000447373030323331";
 
 enum class CloudMood : std::uint8_t { Well, AwayAtFirst };
 
@@ -15,7 +19,14 @@ struct Ordeal {
     std::filesystem::path folder{};    ///< database, registry, flash, log
     std::filesystem::path serverKey{}; ///< of the test endpoint
     CloudMood cloud = CloudMood::Well;
+    /// USB/IP port of the process on whose bench the unit stands, powered throughout; 0: the unit
+    /// stands on a bench of our own, its flash is in the folder.
+    std::uint16_t servedAt = 0;
 };
+
+StationSetup setupFor(const Ordeal& ordeal);
+/// Lets the outbox be sent; true where nothing waits any more.
+bool sendOutbox(Station& station);
 
 /// One line of the log that a victim leaves, written before it goes on.
 struct LoggedRow {
@@ -30,18 +41,26 @@ struct LoggedFlash {
     std::size_t size = 0;
     int commit = 0; ///< transactions before it
 };
+struct LoggedProgress {
+    int number = 0; ///< from 1
+    std::string phase{};
+};
 struct VictimLog {
     std::vector<LoggedRow> rows{};
     std::vector<LoggedFlash> flash{};
+    std::vector<LoggedProgress> progress{};
     std::string shown{}; ///< the verdict that was posted, empty: none
 };
 VictimLog readLog(const std::filesystem::path& folder);
 
 /// Runs the unit and is killed by SIGKILL at `place`: "before:N", "after:N" (commit N of this
-/// process), "flash:N" (behind change N), "none". With a cloud that is away at first the run ends
-/// on HOLD; then it is back and the outbox is sent.
+/// process), "flash:N" (behind change N), "progress:N" (in the middle of a transfer), "none". With
+/// a cloud that is away at first the run ends on HOLD; then it is back and the outbox is sent.
 /// @returns 0 where the end was reached
 int runVictim(const Ordeal& ordeal, const std::string& place);
+
+/// Fingerprint of the key that both DCT copies hold, by the unit's own reader; or what is wrong.
+std::string keyOnUnit(const sim::VirtualPhoton& board);
 
 enum class Expected : std::uint8_t {
     Pass,

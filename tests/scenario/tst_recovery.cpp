@@ -1,8 +1,10 @@
 // The station dies between any two lines of its record, and between any two changes of a unit's
 // configuration memory and bootloader. A new process over the same database, the same unit and the
 // same registry makes a product of the unit, or says what became of it.
+#include "cloud/registry.h"
 #include "core/text.h"
 #include "recovery_process.h"
+#include "sim/usbip_server.h"
 #include "support/station_fixture.h"
 
 #include <QCoreApplication>
@@ -11,6 +13,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <thread>
 
 namespace provost::test {
@@ -27,16 +30,21 @@ struct Trial {
     std::vector<std::string> places{};
     Expected expected = Expected::Pass;
     CloudMood cloud = CloudMood::Well;
+    bool staysPowered = false; ///< the unit stands on a bench of the test, over USB/IP
     std::filesystem::path folder{};
+    std::uint16_t servedAt = 0;
     std::string told{}; ///< by the survivor
     std::string wrong{};
 };
 
 QStringList argumentsOf(const char* role, const Trial& trial, const std::string& what)
 {
-    return {role, QString::fromStdString(trial.folder.string()),
+    return {role,
+            QString::fromStdString(trial.folder.string()),
             QString::fromStdString(sharedServerKey().string()),
-            trial.cloud == CloudMood::Well ? "well" : "away", QString::fromStdString(what)};
+            trial.cloud == CloudMood::Well ? "well" : "away",
+            QString::number(trial.servedAt),
+            QString::fromStdString(what)};
 }
 
 /// True where the process died of SIGKILL (or came to its end, if it was to).
@@ -56,8 +64,47 @@ bool runProcess(const QStringList& arguments, QProcess::ExitStatus wanted, std::
            (wanted == QProcess::CrashExit || process.exitCode() == 0);
 }
 
+/// A bench that lives on in this process whoever dies at its other end.
+struct PoweredBench {
+    explicit PoweredBench(Trial& trial)
+        : bench(take(sim::Bench::parse(
+              benchToml({.supplies = {{UnitWish{.deviceId = kRecoveryUnit}}}}), "powered.toml"))),
+          server(take(sim::UsbIpServer::start(bench->ports(), {.speed = sim::Speed::Instant})))
+    {
+        take(bench->insertNext(1));
+        trial.servedAt = server->port();
+    }
+    /// What is wrong with unit and registry, empty: nothing.
+    std::string wrong(const std::filesystem::path& folder) const
+    {
+        const auto registry = Registry::open(folder / "cloud");
+        const auto held = registry ? (*registry)->find(kRecoveryUnit)
+                                   : Result<std::optional<RsaPublicKey>>(std::nullopt);
+        const auto onUnit = keyOnUnit(*bench->board(1));
+        if (!held || !*held || (*held)->fingerprint() != onUnit)
+            return "the cloud has another key than the unit: " + onUnit;
+        if (bench->board(1)->hasCredentials())
+            return "credentials were left on the unit";
+        return bench->board(1)->escapes().empty() ? "" : "it dialled elsewhere";
+    }
+
+    template <class T>
+    static T take(Result<T> result)
+    {
+        if (!result)
+            qFatal("%s", describe(result.error()).c_str());
+        return std::move(*result);
+    }
+
+    std::unique_ptr<sim::Bench> bench;
+    std::unique_ptr<sim::UsbIpServer> server;
+};
+
 void endure(Trial& trial)
 {
+    std::optional<PoweredBench> powered;
+    if (trial.staysPowered)
+        powered.emplace(trial);
     for (const auto& place : trial.places) {
         std::string output;
         if (!runProcess(argumentsOf("--victim", trial, place), QProcess::CrashExit, output)) {
@@ -68,6 +115,8 @@ void endure(Trial& trial)
     const auto expected = trial.expected == Expected::Pass ? "pass" : "bricked";
     if (!runProcess(argumentsOf("--survivor", trial, expected), QProcess::NormalExit, trial.told))
         trial.wrong = trial.told.empty() ? "the second process died" : trial.told;
+    else if (powered)
+        trial.wrong = powered->wrong(trial.folder);
     std::error_code ignored;
     std::filesystem::remove_all(trial.folder, ignored);
 }
@@ -160,6 +209,7 @@ private Q_SLOTS:
     void everyRow_ofHoldAndOutbox();
     void everyChange_ofConfigurationMemoryAndBootloader();
     void everyRow_ofTheInspection();
+    void unitThatStaysPowered();
 };
 
 void TstRecovery::everyRow_ofACompleteRun()
@@ -242,6 +292,33 @@ void TstRecovery::everyRow_ofTheInspection()
     QVERIFY2(wrong.empty(), wrong.c_str());
 }
 
+void TstRecovery::unitThatStaysPowered()
+{
+    // Only the program dies: the unit goes on with what it was doing, in DFU mode with a write
+    // under way, in the middle of YModem, joining a network. Of each step one transfer, and the
+    // rows on both sides of a write.
+    const auto log = completeLog(CloudMood::Well);
+    std::vector<Trial> trials;
+    for (const auto& row : log.rows) {
+        if (row.name.starts_with("intend:") || row.name.starts_with("attempt:"))
+            trials.push_back({.name = "after " + row.name,
+                              .places = {concat("after:", row.commit)},
+                              .staysPowered = true});
+    }
+    std::map<std::string, std::vector<int>> phases;
+    for (const auto& moved : log.progress)
+        phases[moved.phase].push_back(moved.number);
+    for (const auto& [phase, numbers] : phases) {
+        if (numbers.size() > 2)
+            trials.push_back({.name = "in " + phase,
+                              .places = {concat("progress:", numbers[numbers.size() / 2])},
+                              .staysPowered = true});
+    }
+    QVERIFY(phases["Bring up bootloader"].size() > 2);
+    const auto wrong = endureAll(trials);
+    QVERIFY2(wrong.empty(), wrong.c_str());
+}
+
 } // namespace provost::test
 
 int main(int argc, char** argv)
@@ -249,17 +326,18 @@ int main(int argc, char** argv)
     using namespace provost::test;
     QCoreApplication application(argc, argv);
     const auto arguments = QCoreApplication::arguments();
-    const bool ours = arguments.size() == 6 && arguments[1].startsWith("--");
+    const bool ours = arguments.size() == 7 && arguments[1].startsWith("--");
     if (!ours) {
         TstRecovery test;
         return QTest::qExec(&test, argc, argv);
     }
     const Ordeal ordeal{.folder = arguments[2].toStdString(),
                         .serverKey = arguments[3].toStdString(),
-                        .cloud = arguments[4] == "well" ? CloudMood::Well : CloudMood::AwayAtFirst};
+                        .cloud = arguments[4] == "well" ? CloudMood::Well : CloudMood::AwayAtFirst,
+                        .servedAt = arguments[5].toUShort()};
     if (arguments[1] == "--victim")
-        return runVictim(ordeal, arguments[5].toStdString());
-    return runSurvivor(ordeal, arguments[5] == "pass" ? Expected::Pass : Expected::Bricked);
+        return runVictim(ordeal, arguments[6].toStdString());
+    return runSurvivor(ordeal, arguments[6] == "pass" ? Expected::Pass : Expected::Bricked);
 }
 
 #include "tst_recovery.moc"

@@ -5,6 +5,8 @@
 #include "core/text.h"
 #include "steps/register_all_steps.h"
 #include "store/sqlite_p.h"
+#include "transport/usbip_bus.h"
+#include "transport/usbip_serial.h"
 
 #include <QTemporaryDir>
 #include <QtGlobal>
@@ -92,6 +94,8 @@ struct Station::Impl {
     StepRegistry registry{};
     StationSettings settings{};
     std::unique_ptr<sim::Bench> bench{};
+    std::unique_ptr<UsbIpBus> served{};
+    std::unique_ptr<UsbIpPorts> servedPorts{};
     std::unique_ptr<MeddlingBus> bus{};
     std::unique_ptr<Journal> journal{};
     std::unique_ptr<ImageCatalog> images{};
@@ -104,6 +108,16 @@ struct Station::Impl {
 
     std::unique_ptr<UnitUnderTest> unitIn(SlotId slot)
     {
+        if (served)
+            return std::make_unique<ParticleUnit>(
+                UnitConnection{.usb = *bus,
+                               .serial = *servedPorts,
+                               .port = {.controller = concat("usbip:127.0.0.1:", setup.servedAt),
+                                        .ports = {1, static_cast<std::uint8_t>(slot.value)}},
+                               .holdMode = {},
+                               .timing = kTiming,
+                               .simulated = true},
+                plan.platform);
         const auto slots = bench->slots();
         const auto found = std::ranges::find(slots, slot.value, &sim::BenchSlot::number);
         return std::make_unique<ParticleUnit>(
@@ -135,7 +149,12 @@ std::unique_ptr<Station> Station::open(StationSetup setup)
     impl->folder = setup.database.empty() ? newFolder() : setup.database.parent_path();
     impl->database = setup.database.empty() ? impl->folder / "test.db" : setup.database;
     impl->bench = need(sim::Bench::parse(benchToml(setup.bench), "test.toml"), "bench");
-    impl->bus = std::make_unique<MeddlingBus>(impl->bench->usb(), impl->meddling);
+    if (setup.servedAt != 0) {
+        impl->served = need(UsbIpBus::create("127.0.0.1", setup.servedAt), "USB/IP");
+        impl->servedPorts = std::make_unique<UsbIpPorts>(*impl->served);
+    }
+    impl->bus = std::make_unique<MeddlingBus>(
+        impl->served ? static_cast<UsbBus&>(*impl->served) : impl->bench->usb(), impl->meddling);
     impl->journal = need(Journal::open(impl->database, impl->clock), "journal");
     const auto folders = testFolders();
     impl->images = need(openCatalog(folders.manifests, folders.images), "catalogue");

@@ -46,6 +46,7 @@ struct StationSetup {
     std::chrono::milliseconds handshakeWithin{6s}; ///< of the plan's step
     std::chrono::milliseconds answerWithin{5s};    ///< of the cloud
     Bytes escrowCertificate{};
+    std::uint16_t servedAt = 0;        ///< units stand on a bench of another process: USB/IP port
     std::filesystem::path serverKey{}; ///< of the cloud; empty: one for the whole program
     SecretBytes stationPassword{};     ///< empty: the bench's
 };
