@@ -205,8 +205,8 @@ bool VirtualPort::waitForChange(std::uint64_t since, SteadyTime deadline,
                                 std::stop_token stop) const
 {
     MutexLock lock(m_mutex);
-    return m_changed.wait_until(
-        lock, stop, deadline, [&]() PROVOST_REQUIRES(m_mutex) { return m_changes != since; });
+    return m_changed.wait_until(lock, stop, deadline,
+                                [&]() PROVOST_REQUIRES(m_mutex) { return m_changes != since; });
 }
 
 void VirtualPort::failTransfer(std::uint32_t nth, FaultKind kind)

@@ -62,14 +62,18 @@ public:
     {
     }
     bool connected() const { return m_stream.has_value(); }
-    bool send(ByteView bytes) { return (*m_stream)->writeAll(bytes, within(kHangGuard)).has_value(); }
+    bool send(ByteView bytes)
+    {
+        return (*m_stream)->writeAll(bytes, within(kHangGuard)).has_value();
+    }
     /// Fewer bytes: the server ended the connection.
     Bytes receive(std::size_t count)
     {
         Bytes bytes(count);
         std::size_t have = 0;
         while (have < count) {
-            const auto more = (*m_stream)->readSome(ByteSpan(bytes).subspan(have), within(kHangGuard));
+            const auto more =
+                (*m_stream)->readSome(ByteSpan(bytes).subspan(have), within(kHangGuard));
             if (!more) {
                 m_ended = more.error().code == Errc::Disconnected;
                 break;
@@ -433,9 +437,12 @@ void TstBenchServers::leaveDfu(int slot)
     auto device = m_served->bench().usb().open(m_served->waitFor(slot, kPhotonDfu));
     QVERIFY(device.has_value());
     std::byte status[6];
-    QVERIFY((*device)->controlOut({.requestType = 0x21, .request = 1}, {}, within(kHangGuard)).has_value());
-    QVERIFY(
-        (*device)->controlIn({.requestType = 0xA1, .request = 3}, status, within(kHangGuard)).has_value());
+    QVERIFY((*device)
+                ->controlOut({.requestType = 0x21, .request = 1}, {}, within(kHangGuard))
+                .has_value());
+    QVERIFY((*device)
+                ->controlIn({.requestType = 0xA1, .request = 3}, status, within(kHangGuard))
+                .has_value());
     m_served->waitFor(slot, kPhotonFirmware);
 }
 

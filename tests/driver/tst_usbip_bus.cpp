@@ -158,7 +158,7 @@ void TstUsbIpBus::enumerate_ofNobodyIsUnavailable()
     const auto bus = served.client();
     served.server.reset();
     VERIFY_FAILS(bus->enumerate(), Errc::Unavailable);
-    VERIFY_FAILS(bus->waitFor(served.rig.port(), {}, served.rig.op()), Errc::Unavailable);
+    VERIFY_FAILS(bus->waitFor(served.rig.port(), {}, served.rig.op(100ms)), Errc::Unavailable);
 }
 
 void TstUsbIpBus::enumerate_keepsTheIncarnationOfAUnitThatStays()

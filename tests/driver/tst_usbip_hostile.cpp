@@ -168,7 +168,8 @@ void TstUsbIpHostile::list_ofSilentServerStopsWithin250Milliseconds()
     const Client client(server);
     Result<UsbDeviceInfo> found;
     QVERIFY(onceWithin(250ms, [&] {
-        return stopped([&](const OpContext& op) { found = client.bus->waitFor(client.port, {}, op); });
+        return stopped(
+            [&](const OpContext& op) { found = client.bus->waitFor(client.port, {}, op); });
     }));
     VERIFY_FAILS(found, Errc::Cancelled);
 }

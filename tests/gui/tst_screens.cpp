@@ -38,11 +38,10 @@ struct Bench {
         station.who.simulated = simulated;
     }
     /// @param gap  between two keys of one scan: a busy machine types slowly
-    void open(QSize size = {1920, 1080},
-              std::chrono::milliseconds gap = std::chrono::seconds(30))
+    void open(QSize size = {1920, 1080}, std::chrono::milliseconds gap = std::chrono::seconds(30))
     {
-        window = std::make_unique<MainWindow>(station, bridge,
-                                              WindowOptions{.scanner = {.gap = gap}, .clock = clock});
+        window = std::make_unique<MainWindow>(
+            station, bridge, WindowOptions{.scanner = {.gap = gap}, .clock = clock});
         window->resize(size);
         window->show();
         window->activateWindow();
@@ -67,8 +66,8 @@ struct Bench {
     void awaitProgress(int slot)
     {
         bool arrived = false;
-        const auto heard =
-            QObject::connect(&bridge, &EngineBridge::arrived, &bridge, [&](const StationEvent& event) {
+        const auto heard = QObject::connect(
+            &bridge, &EngineBridge::arrived, &bridge, [&](const StationEvent& event) {
                 const auto* moved = std::get_if<ProgressMoved>(&event);
                 arrived = arrived || (moved != nullptr && moved->slot.value == slot);
             });
@@ -482,7 +481,8 @@ void TstScreens::scan_withPrefixLeavesTypingAlone()
     FakeStation station;
     station.who.slots = slotsUpTo(2);
     EngineBridge bridge;
-    MainWindow window(station, bridge, {.scanner = {.prefix = QStringLiteral("~"), .gap = std::chrono::seconds(2)}});
+    MainWindow window(station, bridge,
+                      {.scanner = {.prefix = QStringLiteral("~"), .gap = std::chrono::seconds(2)}});
     window.show();
     QVERIFY(QTest::qWaitForWindowActive(&window));
     auto* field = window.findChild<ScanField*>();

@@ -60,7 +60,8 @@ private Q_SLOTS:
 private:
     OutboxSenderConfig quick() const
     {
-        return {.firstPause = 20ms, .longestPause = 100ms, .lookEvery = 20ms, .sendWithin = kHangGuard};
+        return {
+            .firstPause = 20ms, .longestPause = 100ms, .lookEvery = 20ms, .sendWithin = kHangGuard};
     }
     RunId hold(const Unit& unit);
     std::unique_ptr<OutboxSender> sender(OutboxSenderConfig config)

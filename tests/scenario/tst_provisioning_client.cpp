@@ -126,12 +126,14 @@ void TstProvisioningClient::client_sendsTheFormOfTheTools()
                                   .answerWithin = kHangGuard});
     Result<Registration> done;
     std::jthread caller([&] {
-        done = cloud.registerUnit(m_unit.identity(), m_unit.publicDer(), "run-7", within(kHangGuard));
+        done =
+            cloud.registerUnit(m_unit.identity(), m_unit.publicDer(), "run-7", within(kHangGuard));
     });
     QVERIFY(wire.waitForNewConnection(static_cast<int>(kHangGuard.count())));
     QTcpSocket* socket = wire.nextPendingConnection();
     QByteArray request;
-    while (!request.contains("algorithm=rsa") && socket->waitForReadyRead(static_cast<int>(kHangGuard.count())))
+    while (!request.contains("algorithm=rsa") &&
+           socket->waitForReadyRead(static_cast<int>(kHangGuard.count())))
         request += socket->readAll();
     socket->write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n\"Success!\"");
     socket->waitForBytesWritten();
@@ -171,9 +173,9 @@ void TstProvisioningClient::client_classifiesEveryAnswer()
     QFETCH(int, native);
     m_cloud->failRequests(fault, 1);
     const bool silent = fault == RequestFault::TimeOutBefore || fault == RequestFault::TimeOutAfter;
-    const auto failed = client({}, silent ? 1s : std::chrono::seconds(kHangGuard))
-                            .registerUnit(m_unit.identity(), m_unit.publicDer(), "run-1",
-                                          within(kHangGuard));
+    const auto failed =
+        client({}, silent ? 1s : std::chrono::seconds(kHangGuard))
+            .registerUnit(m_unit.identity(), m_unit.publicDer(), "run-1", within(kHangGuard));
     QVERIFY(!failed);
     QCOMPARE(failed.error().code, code);
     QCOMPARE(failed.error().native.value_or(-1), native);
@@ -203,7 +205,8 @@ void TstProvisioningClient::client_reportsNobodyThere()
 {
     auto cloud = client();
     m_cloud.reset();
-    const auto failed = cloud.registerUnit(m_unit.identity(), m_unit.publicDer(), "k", within(kHangGuard));
+    const auto failed =
+        cloud.registerUnit(m_unit.identity(), m_unit.publicDer(), "k", within(kHangGuard));
     QCOMPARE(failed.error().code, Errc::Unavailable);
     QCOMPARE(failed.error().native.value_or(-1), 0);
 }
@@ -253,7 +256,8 @@ void TstProvisioningClient::client_timeOutAfterSuccessIsHealedByASecondCall()
     QCOMPARE(cloud.registeredKey(m_unit.identity(), within(kHangGuard)).value()->fingerprint(),
              m_unit.key.publicKey.fingerprint());
     m_cloud->failRequests(RequestFault::Duplicate, 1);
-    QVERIFY(cloud.registerUnit(m_unit.identity(), m_unit.publicDer(), "k", within(kHangGuard)).has_value());
+    QVERIFY(cloud.registerUnit(m_unit.identity(), m_unit.publicDer(), "k", within(kHangGuard))
+                .has_value());
 }
 
 void TstProvisioningClient::client_keepsTheTokenFromPlainHttp()

@@ -317,7 +317,8 @@ void TstEngine::prompt_waitsForTheAnswer()
                               return passes(context);
                           }}});
     QVERIFY(station->start(1, ""));
-    const auto raised = station->sink().waitFor<PromptRaised>(kRunPatience, [](const auto&) { return true; });
+    const auto raised =
+        station->sink().waitFor<PromptRaised>(kRunPatience, [](const auto&) { return true; });
     QVERIFY(raised);
     QCOMPARE(raised->promptId, std::string("which"));
     station->engine().answer(RunId{raised->run.value + 1}, "for another run");

@@ -21,7 +21,7 @@ using provost::bridge::TestBed;
 
 constexpr int kUsage = 64;
 constexpr int kSoftware = 70;
-constexpr auto kLook = 10ms;        ///< for units that come and go
+constexpr auto kLook = 10ms;         ///< for units that come and go
 constexpr auto kFirstPatience = 30s; ///< for all of them at the start
 
 struct Options {
