@@ -4,6 +4,7 @@
 #include "core/byte_io.h"
 #include "core/file_io.h"
 #include "core/text.h"
+#include "crypto/secret_file.h"
 #include "crypto/unit_key.h"
 #include "image/module_info.h"
 
@@ -46,7 +47,7 @@ Result<Storage> storageOf(const Arguments& arguments)
 Result<SecretBytes> passphraseOf(const Arguments& arguments)
 {
     if (arguments.has("passphrase-file"))
-        return readFirstLine(arguments.text("passphrase-file"));
+        return readSecretLine(arguments.text("passphrase-file"));
     const StopSignal stop;
     return askPassphrase(stop.token());
 }
