@@ -252,7 +252,7 @@ private Q_SLOTS:
         QCOMPARE(shell("SELECT group_concat(name) FROM pragma_table_list WHERE type = 'table' "
                        "AND schema = 'main' AND name NOT LIKE 'sqlite_%' AND NOT strict"),
                  QString());
-        QCOMPARE(shell("SELECT count(*) FROM pragma_table_list WHERE strict"), QString("9"));
+        QCOMPARE(shell("SELECT count(*) FROM pragma_table_list WHERE strict"), QString("10"));
         QCOMPARE(shell("SELECT run_id, verdict FROM run ORDER BY run_id"),
                  QString("1|pass\n2|fail"));
         QCOMPARE(shell("SELECT kind FROM journal WHERE run_id = 1"),
@@ -307,21 +307,26 @@ private Q_SLOTS:
 
     void migration_startsFromNothingAndKeepsACopy()
     {
-        const std::array<Migration, 3> steps{
-            releasedMigrations()[0], Migration{2, "two", "ALTER TABLE unit ADD COLUMN colour TEXT"},
-            Migration{3, "three", "CREATE TABLE extra (x INTEGER) STRICT; CREATE TABLE unit (y)"}};
+        const auto now = releasedMigrations();
+        const int next = now.back().version + 1;
+        std::vector<Migration> steps(now.begin(), now.end());
+        steps.push_back({next, "two", "ALTER TABLE unit ADD COLUMN colour TEXT"});
+        steps.push_back(
+            {next + 1, "three", "CREATE TABLE extra (x INTEGER) STRICT; CREATE TABLE unit (y)"});
         fillFile();
-        must(migrate(m_file, std::span(steps).first(2)));
+        must(migrate(m_file, std::span(steps).first(steps.size() - 1)));
         QCOMPARE(shell("SELECT colour IS NULL FROM unit"), QString("1"));
-        QCOMPARE(shell("PRAGMA user_version"), QString("2"));
-        auto copy = Connection::open(m_file + ".v1.bak", Access::ReadOnly).value();
-        QCOMPARE(copy.integer("PRAGMA user_version").value(), 1);
+        QCOMPARE(shell("PRAGMA user_version"), QString::number(next));
+        auto copy =
+            Connection::open(m_file + ".v" + std::to_string(next - 1) + ".bak", Access::ReadOnly)
+                .value();
+        QCOMPARE(copy.integer("PRAGMA user_version").value(), next - 1);
         QCOMPARE(copy.integer("SELECT count(*) FROM run").value(), 2);
 
         const auto broken = migrate(m_file, steps);
         QVERIFY(!broken);
         QVERIFY(describe(broken.error()).find("three") != std::string::npos);
-        QCOMPARE(shell("PRAGMA user_version"), QString("2"));
+        QCOMPARE(shell("PRAGMA user_version"), QString::number(next));
         QCOMPARE(shell("SELECT count(*) FROM sqlite_schema WHERE name = 'extra'"), QString("0"));
         // The program of before refuses what it does not know.
         QCOMPARE(Journal::open(m_file, m_clock).error().code, Errc::InvalidData);
@@ -334,7 +339,30 @@ private Q_SLOTS:
         QVERIFY(file.open(QIODevice::WriteOnly));
         file.close();
         QVERIFY(opened());
-        QCOMPARE(shell("PRAGMA user_version"), QString("1"));
+        QCOMPARE(shell("PRAGMA user_version"),
+                 QString::number(releasedMigrations().back().version));
+    }
+
+    void migration_ofTheFirstRelease_keepsItsRecords()
+    {
+        must(migrate(m_file, releasedMigrations().first(1)));
+        shell("INSERT INTO unit (device_id, label, simulated, first_seen_utc, last_seen_utc) "
+              "VALUES ('0123456789abcdef01234567', 'old', 0, 1, 2)");
+        shell("INSERT INTO run (unit_id, slot, label, plan_id, plan_revision, plan_digest, "
+              "station, simulated, started_utc) VALUES (1, 1, 'old', 'p', 1, '', 'A', 0, 1)");
+        shell("INSERT INTO journal (run_id, at_utc, kind, subject, payload) "
+              "VALUES (1, 1, 'begin', 'p', '')");
+        const auto journal = opened();
+        QVERIFY(journal);
+        // Recovery closes what its program did not; a trace of it there never was.
+        QCOMPARE(journal->run(RunId{1}).value().verdict, Verdict::Aborted);
+        QVERIFY(!journal->traceOf(RunId{1}).value());
+        QCOMPARE(journal->unit("old").value().deviceId, kUnit);
+        QVERIFY(QFile::exists(QString::fromStdString(m_file + ".v1.bak")));
+        const auto run = beginWith(*journal, kUnit).value();
+        must(journal->recordTrace(run, {.transfers = 1, .dropped = 0, .text = "provost-trace 1"}));
+        must(journal->finishRun(run, Verdict::Fail, "F101", "", 1));
+        QVERIFY(!verifyDatabase(m_file).value());
     }
 
     void foreignDatabase_isLeftUntouched()
