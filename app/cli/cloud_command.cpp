@@ -7,6 +7,7 @@
 #include "core/byte_io.h"
 #include "core/file_io.h"
 #include "core/text.h"
+#include "crypto/secret_file.h"
 #include "image/module_info.h"
 #include "transport/tcp_stream.h"
 
@@ -99,7 +100,7 @@ Result<> serveCloud(const Arguments& arguments)
     config.handshakeHost = listen.host;
     config.handshakePort = static_cast<std::uint16_t>(TRY(arguments.number("handshake-port", 0)));
     if (arguments.has("token-file"))
-        config.token = TRY(readFirstLine(arguments.text("token-file")));
+        config.token = TRY(readSecretLine(arguments.text("token-file")));
     const SystemClock clock;
     const StopSignal stop;
     const auto printer = std::make_shared<Printer>(arguments.has("json"));

@@ -4,6 +4,7 @@
 #include "cli/output.h"
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "crypto/secret_file.h"
 #include "device/dfu_target.h"
 #include "image/dfu_file.h"
 #include "image/module_info.h"

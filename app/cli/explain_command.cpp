@@ -5,6 +5,7 @@
 #include "cli/output.h"
 #include "core/file_io.h"
 #include "core/text.h"
+#include "crypto/secret_file.h"
 #include "crypto/unit_key.h"
 
 namespace provost::cli {

@@ -5,6 +5,7 @@
 #include "core/file_io.h"
 #include "core/text.h"
 #include "crypto/key_file.h"
+#include "crypto/secret_file.h"
 #include "image/module_info.h"
 
 namespace provost::cli {
@@ -52,7 +53,7 @@ Result<Storage> storageOf(const Arguments& arguments)
 Result<SecretBytes> passphraseOf(const Arguments& arguments)
 {
     if (arguments.has("passphrase-file"))
-        return readFirstLine(arguments.text("passphrase-file"));
+        return readSecretLine(arguments.text("passphrase-file"));
     const StopSignal stop;
     return askPassphrase(stop.token());
 }

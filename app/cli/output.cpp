@@ -165,26 +165,6 @@ double roundedTo(int decimals, double value)
     return std::round(value * scale) / scale;
 }
 
-Result<SecretBytes> readSecretFile(const std::filesystem::path& file, std::size_t limit)
-{
-    Bytes bytes = TRY(readFile(file, limit));
-    SecretBytes secret(bytes);
-    wipe(bytes);
-    return secret;
-}
-
-Result<SecretBytes> readFirstLine(const std::filesystem::path& file)
-{
-    const SecretBytes whole = TRY(readSecretFile(file, 4096));
-    const ByteView bytes = whole.reveal();
-    const auto end = std::ranges::find_if(
-        bytes, [](std::byte b) { return b == std::byte{'\n'} || b == std::byte{'\r'}; });
-    if (end == bytes.begin())
-        return fail(Errc::InvalidArgument, Blame::Operator,
-                    concat("read ", file.string(), ": its first line is empty"));
-    return SecretBytes(bytes.first(static_cast<std::size_t>(end - bytes.begin())));
-}
-
 std::filesystem::path fileOf(const std::string& idOrPath, const std::filesystem::path& folder)
 {
     if (idOrPath.find('/') != std::string::npos || idOrPath.ends_with(".toml"))

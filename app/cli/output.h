@@ -39,10 +39,6 @@ std::string orDash(std::string_view text);
 std::size_t terminalColumns();
 double roundedTo(int decimals, double value);
 
-/// What may hold keys: read into wiped memory.
-Result<SecretBytes> readSecretFile(const std::filesystem::path& file, std::size_t limit);
-/// A password or token: the first line of a file. @returns InvalidArgument  it is empty
-Result<SecretBytes> readFirstLine(const std::filesystem::path& file);
 /// An id in `folder`, or a path where it has a slash or ends in .toml.
 std::filesystem::path fileOf(const std::string& idOrPath, const std::filesystem::path& folder);
 

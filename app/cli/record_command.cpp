@@ -124,7 +124,14 @@ JsonObject toJson(const AttemptRecord& attempt)
             {"measurements", measurements}};
 }
 
-JsonObject toJson(const RunRecord& run)
+JsonValue toJson(const std::optional<TraceRecord>& trace)
+{
+    if (!trace)
+        return {};
+    return JsonObject{{"transfers", trace->transfers}, {"dropped", trace->dropped}};
+}
+
+JsonObject toJson(const RunRecord& run, const std::optional<TraceRecord>& trace)
 {
     JsonArray steps;
     for (const auto& attempt : run.attempts)
@@ -159,10 +166,11 @@ JsonObject toJson(const RunRecord& run)
             {"id_route", textOrNull(run.route)},
             {"steps", steps},
             {"images", images},
-            {"handshake", handshake}};
+            {"handshake", handshake},
+            {"trace", toJson(trace)}};
 }
 
-void print(const RunRecord& run)
+void print(const RunRecord& run, const std::optional<TraceRecord>& trace)
 {
     printText(concat("\nrun ", run.id.value, "  ", shownName(run.verdict), "  ",
                      shownTime(run.startedUtc), " UTC  ", fixed(run.seconds, 1), " s  slot ",
@@ -184,6 +192,34 @@ void print(const RunRecord& run)
         printText(concat("    ", arrow.fromDevice ? "unit → station  " : "station → unit  ",
                          arrow.what, " · ", arrow.bytes, " bytes · +", fixed(arrow.atMs, 0), " ms",
                          arrow.note.empty() ? "" : " · ", arrow.note));
+    if (trace)
+        printText(concat("    trace: the last ", trace->transfers, " transfers",
+                         trace->dropped > 0 ? concat(", ", trace->dropped, " before them not kept")
+                                            : std::string{},
+                         "; provost unit show --trace ", run.id.value));
+}
+
+/// What the run and its unit said to each other last, as a replay takes it.
+Result<> showTrace(Journal& journal, const Arguments& arguments)
+{
+    const RunId id{static_cast<std::int64_t>(TRY(arguments.number("trace", 0)))};
+    const auto run = TRY(journal.run(id));
+    const auto trace = TRY(journal.traceOf(id));
+    if (!trace)
+        return fail(Errc::NotFound, Blame::Operator,
+                    concat("show the trace of run ", id.value,
+                           ": none is on record, its verdict "
+                           "is ",
+                           shownName(run.verdict)));
+    if (arguments.has("json"))
+        printJson({{"event", "trace"},
+                   {"run", id.value},
+                   {"transfers", trace->transfers},
+                   {"dropped", trace->dropped},
+                   {"text", trace->text}});
+    else
+        printText(trace->text);
+    return {};
 }
 
 Result<UnitRow> wantedUnit(Journal& journal, const Arguments& arguments)
@@ -202,11 +238,15 @@ Result<> showUnit(const Arguments& arguments)
 {
     const SystemClock clock;
     const auto journal = TRY(Journal::openReadOnly(databaseOf(arguments), clock));
+    if (arguments.has("trace"))
+        return showTrace(*journal, arguments);
     const auto unit = TRY(wantedUnit(*journal, arguments));
     const auto runs = TRY(journal->runsOf(unit.deviceId));
     if (arguments.has("json")) {
-        for (auto run = runs.rbegin(); run != runs.rend(); ++run)
-            printJson(toJson(*run));
+        for (auto run = runs.rbegin(); run != runs.rend(); ++run) {
+            const auto trace = TRY(journal->traceOf(run->id));
+            printJson(toJson(*run, trace));
+        }
         printJson(toJson(unit));
         return {};
     }
@@ -215,8 +255,10 @@ Result<> showUnit(const Arguments& arguments)
                      orDash(unit.label), "\nkey    ", orDash(unit.keyFingerprint), "\nseen   ",
                      shownTime(unit.firstSeenUtc), " to ", shownTime(unit.lastSeenUtc), " UTC, ",
                      counted(static_cast<std::size_t>(unit.runs), "run")));
-    for (const auto& run : runs)
-        print(run);
+    for (const auto& run : runs) {
+        const auto trace = TRY(journal->traceOf(run.id));
+        print(run, trace);
+    }
     return {};
 }
 
@@ -245,7 +287,10 @@ std::vector<Command> recordCommands()
              .summary = "Shows a unit with its runs, steps, measurements and handshake",
              .positionals = "[UNIT]",
              .maxPositionals = 1,
-             .options = {db},
+             .options = {db,
+                         {.name = "trace",
+                          .value = "RUN",
+                          .help = "instead: the last transfers of a run that did not pass"}},
              .example = "provost unit show --json",
              .run = [](const Arguments& a) { return reportIfFailed(showUnit(a), a); },
              .notes = "UNIT  device id or label, or how either begins; the unit last seen where "

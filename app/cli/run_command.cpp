@@ -27,6 +27,8 @@ public:
         const MutexLock lock(m_mutex);
         if (const auto* moved = std::get_if<ProgressMoved>(&event))
             show(*moved);
+        else if (const auto* asked = std::get_if<PromptRaised>(&event))
+            print(*asked);
         else if (const auto* finished = std::get_if<RunFinished>(&event))
             print(*finished);
     }
@@ -130,6 +132,12 @@ private:
         return m_percent.size() == 1 ? concat(line, "  ", phase) : line;
     }
 
+    void print(const PromptRaised& asked)
+    {
+        clearLine();
+        printNote(concat("slot ", asked.slot.value, " asks: ", asked.text));
+    }
+
     void print(const RunFinished& finished)
     {
         clearLine();
@@ -184,15 +192,11 @@ Result<HostOptions> hostOptions(const Arguments& arguments)
     if (arguments.has("station"))
         options.station = arguments.text("station");
     const auto speed = arguments.text("speed");
-    if (speed == "instant")
-        options.speed = sim::Speed::Instant;
-    else if (speed == "demo")
-        options.speed = sim::Speed::Demo;
-    else if (speed == "timed")
-        options.speed = sim::Speed::Timed;
-    else if (!speed.empty())
-        return fail(Errc::InvalidArgument, Blame::Operator,
-                    concat("--speed ", speed, ": must be instant, demo or timed"));
+    if (!speed.empty())
+        options.speed = TRY(speedNamed(speed));
+    // At a virtual bench somebody stands who does what is asked; at a real one this command asks
+    // nobody.
+    options.operatorAnswers = !options.bench.empty();
     return options;
 }
 
@@ -203,17 +207,17 @@ struct Order {
 
 Result<Order> orderOf(const Host& host, const Arguments& arguments)
 {
-    Order order{.slots = host.slots()};
+    Order order{.slots = host.slotsInUse()};
     order.units = TRY(arguments.number("units", 1));
     if (order.units == 0)
         return fail(Errc::InvalidArgument, Blame::Operator, "--units 0: must be at least 1");
     if (!arguments.has("slot"))
         return order;
     const SlotId slot{static_cast<int>(TRY(arguments.number("slot", 1)))};
-    if (std::ranges::find(order.slots, slot) == order.slots.end())
-        return fail(
-            Errc::InvalidArgument, Blame::Operator,
-            concat("--slot ", slot.value, ": this station has slots 1 to ", order.slots.size()));
+    const auto all = host.slots();
+    if (std::ranges::find(all, slot) == all.end())
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("--slot ", slot.value, ": this station has slots 1 to ", all.size()));
     order.slots = {slot};
     return order;
 }
@@ -221,14 +225,16 @@ Result<Order> orderOf(const Host& host, const Arguments& arguments)
 /// @returns true where the user stopped it
 bool runOnBench(Host& host, const Order& order, const std::string& label, VerdictPrinter& printer)
 {
-    BenchOperator bench(*host.bench(), host.events(), host.clock(),
-                        [&](SlotId slot, const std::string& printed) {
-                            auto started = host.start(slot, label.empty() ? printed : label);
-                            if (!started)
-                                printer.refused(slot, started.error());
-                            return started;
-                        },
-                        {.units = static_cast<int>(order.units), .slots = order.slots});
+    BenchOperator bench(
+        *host.bench(), host.events(), host.clock(),
+        [&](SlotId slot, const std::string& printed) {
+            auto started = host.start(slot, label.empty() ? printed : label);
+            if (!started)
+                printer.refused(slot, started.error());
+            return started;
+        },
+        {.units = static_cast<int>(order.units), .slots = order.slots},
+        [&](RunId run, const std::string& reply) { host.engine().answer(run, reply); });
     host.events().add(bench);
     const StopSignal stop([&] {
         bench.pause();

@@ -12,6 +12,7 @@ namespace {
 
 constexpr auto kLookAtVerdict = 4s;
 constexpr auto kBetweenSlots = 1500ms;
+constexpr auto kAtPrompt = 5s;
 
 /// The shift begins at local midnight.
 Clock::Utc shiftBegin()
@@ -29,7 +30,11 @@ HostCommands::HostCommands(Host& host) : m_host(host)
     m_operator = std::make_unique<BenchOperator>(
         *m_host.bench(), m_host.events(), m_host.clock(),
         [this](SlotId slot, const std::string& label) { return m_host.start(slot, label); },
-        BenchOperatorOptions{.lookAtVerdict = kLookAtVerdict, .betweenSlots = kBetweenSlots});
+        BenchOperatorOptions{.lookAtVerdict = kLookAtVerdict,
+                             .betweenSlots = kBetweenSlots,
+                             .atPrompt = kAtPrompt,
+                             .slots = m_host.slotsInUse()},
+        [this](RunId run, const std::string& reply) { m_host.engine().answer(run, reply); });
     m_host.events().add(*m_operator);
 }
 
@@ -64,7 +69,7 @@ void HostCommands::start(SlotId slot, const std::string& label)
 void HostCommands::startAll()
 {
     if (!m_operator) {
-        for (const auto slot : m_host.slots()) {
+        for (const auto slot : m_host.slotsInUse()) {
             if (!m_host.engine().busy(slot))
                 start(slot, {});
         }

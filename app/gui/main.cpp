@@ -8,7 +8,6 @@
 #include <QApplication>
 #include <QCommandLineParser>
 #include <QSocketNotifier>
-#include <algorithm>
 #include <csignal>
 #include <iostream>
 #include <pthread.h>
@@ -21,10 +20,11 @@ using namespace provost;
 
 namespace {
 
-QCommandLineOption valued(const char* name, const char* help, const char* value)
-{
-    return {QString::fromLatin1(name), QString::fromLatin1(help), QString::fromLatin1(value)};
-}
+const QString kSimulate = QStringLiteral("simulate");
+const QString kStation = QStringLiteral("station");
+const QString kPlan = QStringLiteral("plan");
+const QString kSpeed = QStringLiteral("speed");
+const QString kDatabase = QStringLiteral("db");
 
 /// SIGINT and SIGTERM as a readable descriptor; both are blocked for every thread from here on.
 int stopSignals()
@@ -38,37 +38,89 @@ int stopSignals()
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-HostOptions optionsFrom(const QCoreApplication& application)
+/// @returns InvalidArgument  what is wrong in the command line
+Result<HostOptions> optionsFrom(const QCommandLineParser& parser)
 {
-    QCommandLineParser parser;
-    parser.setApplicationDescription("Production test station for connected devices");
-    parser.addHelpOption();
-    parser.addVersionOption();
-    const auto simulate = valued("simulate", "Virtual bench, id or path.", "bench");
-    const auto station = valued("station", "The station's file.", "station.toml");
-    const auto plan = valued("plan", "Plan by id or path.", "plan");
-    const auto speed = valued("speed", "Of the bench: instant, demo or timed.", "speed");
-    const auto database = valued("db", "Database, else the state folder.", "file");
-    parser.addOptions({simulate, station, plan, speed, database});
-    parser.process(application);
     HostOptions options;
-    options.bench = parser.value(simulate).toStdString();
-    if (parser.isSet(station))
-        options.station = parser.value(station).toStdString();
-    if (parser.isSet(plan))
-        options.plan = parser.value(plan).toStdString();
-    if (parser.isSet(database))
-        options.database = parser.value(database).toStdString();
-    if (parser.value(speed) == "instant")
-        options.speed = sim::Speed::Instant;
-    else if (parser.value(speed) == "timed")
-        options.speed = sim::Speed::Timed;
-    else if (parser.value(speed) == "demo")
-        options.speed = sim::Speed::Demo;
+    options.operatorAnswers = true;
+    options.bench = parser.value(kSimulate).toStdString();
+    if (parser.isSet(kStation))
+        options.station = parser.value(kStation).toStdString();
+    if (parser.isSet(kPlan))
+        options.plan = parser.value(kPlan).toStdString();
+    options.database = parser.value(kDatabase).toStdString();
+    if (!parser.isSet(kSpeed))
+        return options;
+    options.speed = TRY(speedNamed(parser.value(kSpeed).toStdString()));
+    if (options.bench.empty())
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    "--speed: only a virtual bench has one; name it with --simulate");
     return options;
 }
 
-} // namespace
+/// Every option once and with a value, nothing besides.
+Result<> checkForm(const QCommandLineParser& parser)
+{
+    for (const auto& name : {kSimulate, kStation, kPlan, kSpeed, kDatabase}) {
+        const auto values = parser.values(name);
+        if (values.size() > 1)
+            return fail(Errc::InvalidArgument, Blame::Operator,
+                        concat("--", name.toStdString(), ": it is there ", values.size(),
+                               " times, once is enough"));
+        if (!values.isEmpty() && values.first().isEmpty())
+            return fail(Errc::InvalidArgument, Blame::Operator,
+                        concat("--", name.toStdString(), ": its value is empty"));
+    }
+    if (!parser.positionalArguments().isEmpty())
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("\"", parser.positionalArguments().first().toStdString(),
+                           "\": provost-station takes options only"));
+    return {};
+}
+
+/// @returns InvalidArgument; does not return for --help and --version
+Result<HostOptions> readCommandLine()
+{
+    QCommandLineParser parser;
+    parser.setApplicationDescription("Production test station for connected devices");
+    const auto help = parser.addHelpOption();
+    const auto version = parser.addVersionOption();
+    parser.addOptions({{kSimulate, "Virtual bench, id or path.", "bench"},
+                       {kStation, "The station's file.", "station.toml"},
+                       {kPlan, "Plan by id or path.", "plan"},
+                       {kSpeed, "Of the bench: instant, demo or timed.", "speed"},
+                       {kDatabase, "Database, else the state folder.", "file"}});
+    if (!parser.parse(QCoreApplication::arguments()))
+        return fail(Errc::InvalidArgument, Blame::Operator, parser.errorText().toStdString());
+    if (parser.isSet(version))
+        parser.showVersion();
+    if (parser.isSet(help))
+        parser.showHelp();
+    TRY(checkForm(parser));
+    return optionsFrom(parser);
+}
+
+/// The exit code: those of `provost`.
+int refused(const Error& error)
+{
+    std::cerr << "provost-station: " << describe(error) << std::endl;
+    if (error.code == Errc::InvalidArgument) {
+        std::cerr << "provost-station --help shows the options" << std::endl;
+        return 64;
+    }
+    return error.code == Errc::Denied || error.code == Errc::Protected ? 4 : 2;
+}
+
+/// Options can be wrong, and asked about, everywhere.
+int withoutDisplay(int argc, char** argv)
+{
+    const QCoreApplication application(argc, argv);
+    if (const auto options = readCommandLine(); !options)
+        return refused(options.error());
+    std::cerr << "provost-station: there is no display here; provost run does the same without one"
+              << std::endl;
+    return 2;
+}
 
 /// Qt aborts where it finds no display; a station says it in a sentence.
 bool displayIsThere()
@@ -94,30 +146,23 @@ bool displayIsThere()
     return there;
 }
 
+} // namespace
+
 int main(int argc, char** argv)
 {
     keepMemoryPrivate();
-    const auto asks = [argc, argv](std::string_view word) {
-        return std::find(argv + 1, argv + argc, word) != argv + argc;
-    };
-    if (!displayIsThere()) {
-        if (!asks("--help") && !asks("-h") && !asks("--version") && !asks("-v")) {
-            std::cerr << "provost-station: there is no display here; provost run does the same "
-                         "without one"
-                      << std::endl;
-            return 2;
-        }
-        qputenv("QT_QPA_PLATFORM", "offscreen");
-    }
+    QCoreApplication::setApplicationName("provost-station");
+    QCoreApplication::setApplicationVersion(PROVOST_VERSION);
+    if (!displayIsThere())
+        return withoutDisplay(argc, argv);
     const int signals = stopSignals(); // before the first thread
     const QApplication application(argc, argv);
-    QApplication::setApplicationName("provost-station");
-    QApplication::setApplicationVersion(PROVOST_VERSION);
-    auto host = Host::create(optionsFrom(application));
-    if (!host) {
-        std::cerr << "provost-station: " << describe(host.error()) << std::endl;
-        return host.error().code == Errc::InvalidArgument ? 64 : 2;
-    }
+    const auto options = readCommandLine();
+    if (!options)
+        return refused(options.error());
+    auto host = Host::create(*options);
+    if (!host)
+        return refused(host.error());
     std::cerr << "database: " << (*host)->database().string() << std::endl;
     EngineBridge bridge;
     (*host)->events().add(bridge);

@@ -11,7 +11,6 @@
 
 #include <QHBoxLayout>
 #include <QLabel>
-#include <QLineEdit>
 #include <QListView>
 #include <QPainter>
 #include <QScrollArea>
@@ -32,6 +31,18 @@ QLabel* label(const QString& text, const QFont& font, const QColor& ink, QWidget
     made->setStyleSheet(QStringLiteral("color: %1;").arg(ink.name()));
     made->setTextFormat(Qt::PlainText);
     return made;
+}
+
+void emptied(QHBoxLayout& layout)
+{
+    while (auto* item = layout.takeAt(0)) {
+        // The button that was just clicked may be among them.
+        if (auto* widget = item->widget()) {
+            widget->hide();
+            widget->deleteLater();
+        }
+        delete item;
+    }
 }
 
 } // namespace
@@ -131,28 +142,13 @@ QWidget* UnitScreen::makePromptCard()
     m_promptCard = new Card(m_theme, this);
     m_promptText = label({}, m_theme.sans(22, QFont::DemiBold), m_theme.ink, m_promptCard);
     m_promptText->setWordWrap(true);
-    m_reply = new QLineEdit(m_promptCard);
-    m_reply->setObjectName(QStringLiteral("reply"));
-    m_reply->setFont(m_theme.sans(20));
-    m_reply->setMinimumHeight(54);
-    auto* button =
-        new ActionButton(m_theme, tr("Answer"), {}, ActionButton::Rank::Primary, m_promptCard);
-    button->setTextSize(19);
-    const auto send = [this] {
-        m_run.answer(m_reply->text());
-        m_reply->clear();
-    };
-    connect(button, &ActionButton::clicked, this, send);
-    connect(m_reply, &QLineEdit::returnPressed, this, send);
-    auto* line = new QHBoxLayout;
-    line->setSpacing(12);
-    line->addWidget(m_reply, 1);
-    line->addWidget(button);
+    m_choices = new QHBoxLayout;
+    m_choices->setSpacing(12);
     auto* layout = new QVBoxLayout(m_promptCard);
     layout->setContentsMargins(26, 20, 26, 20);
     layout->setSpacing(14);
     layout->addWidget(m_promptText);
-    layout->addLayout(line);
+    layout->addLayout(m_choices);
     m_promptCard->hide();
     return m_promptCard;
 }
@@ -235,6 +231,25 @@ void UnitScreen::refreshPrompt()
     const bool asked = run && !run->promptText.empty();
     m_promptText->setText(asked ? display::text(run->promptText) : QString());
     m_promptCard->setVisible(asked);
+    std::vector<PromptChoice> wanted;
+    if (asked)
+        wanted = run->promptChoices;
+    if (wanted == m_shownChoices)
+        return;
+    m_shownChoices = std::move(wanted);
+    emptied(*m_choices);
+    for (const auto& choice : m_shownChoices) {
+        const auto rank =
+            m_choices->isEmpty() ? ActionButton::Rank::Primary : ActionButton::Rank::Normal;
+        auto* button =
+            new ActionButton(m_theme, display::text(choice.title), {}, rank, m_promptCard);
+        button->setObjectName(QStringLiteral("choice-") + display::text(choice.reply));
+        button->setTextSize(19);
+        connect(button, &ActionButton::clicked, this,
+                [this, reply = display::text(choice.reply)] { m_run.answer(reply); });
+        m_choices->addWidget(button);
+    }
+    m_choices->addStretch(1);
 }
 
 void UnitScreen::refreshHistory()
@@ -249,12 +264,7 @@ void UnitScreen::refreshHistory()
     if (wanted == m_shownChips)
         return;
     m_shownChips = wanted;
-    while (auto* item = m_chips->takeAt(0)) {
-        // The chip that was just clicked may be among them.
-        item->widget()->hide();
-        item->widget()->deleteLater();
-        delete item;
-    }
+    emptied(*m_chips);
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         const auto& record = m_run.history()[i];
         const QString word = record.finishedUtc.empty() && record.verdict == Verdict::NotRun

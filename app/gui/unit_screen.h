@@ -8,7 +8,6 @@
 
 class QHBoxLayout;
 class QLabel;
-class QLineEdit;
 class QListView;
 class QScrollArea;
 
@@ -60,7 +59,8 @@ private:
     std::pair<std::int64_t, int> m_lookedAt{}; ///< run and row scrolled to last
     QWidget* m_promptCard = nullptr;
     QLabel* m_promptText = nullptr;
-    QLineEdit* m_reply = nullptr;
+    QHBoxLayout* m_choices = nullptr;
+    std::vector<PromptChoice> m_shownChoices;
     DiagnosisCard* m_diagnosis = nullptr;
 };
 

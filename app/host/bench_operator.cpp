@@ -4,10 +4,12 @@
 
 namespace provost {
 
+using namespace std::chrono_literals;
+
 BenchOperator::BenchOperator(sim::Bench& bench, EventSink& events, const Clock& clock, Start start,
-                             BenchOperatorOptions options)
+                             BenchOperatorOptions options, Answer answer)
     : m_bench(bench), m_events(events), m_clock(clock), m_start(std::move(start)),
-      m_options(std::move(options))
+      m_options(std::move(options)), m_answer(std::move(answer))
 {
     if (m_options.slots.empty()) {
         for (const auto& slot : m_bench.slots())
@@ -20,6 +22,13 @@ BenchOperator::~BenchOperator() = default;
 
 void BenchOperator::post(StationEvent event)
 {
+    if (const auto* prompt = std::get_if<PromptRaised>(&event)) {
+        const MutexLock lock(m_mutex);
+        m_due.push_back(
+            {.slot = prompt->slot, .at = m_clock.now() + m_options.atPrompt, .prompt = *prompt});
+        m_changed.notify_all();
+        return;
+    }
     const auto* finished = std::get_if<RunFinished>(&event);
     if (finished == nullptr)
         return;
@@ -47,7 +56,7 @@ void BenchOperator::resume()
     m_paused = false;
     auto at = m_clock.now();
     for (const auto slot : m_options.slots) {
-        std::erase_if(m_due, [slot](const Due& due) { return due.slot == slot; });
+        std::erase_if(m_due, [slot](const Due& due) { return due.slot == slot && !due.prompt; });
         if (m_busy.contains(slot))
             continue;
         m_due.push_back({.slot = slot, .at = at});
@@ -70,7 +79,7 @@ void BenchOperator::work(std::stop_token stop)
         m_changed.notify_all();
     });
     while (!stop.stop_requested()) {
-        std::optional<SlotId> next;
+        std::optional<Due> next;
         {
             MutexLock lock(m_mutex);
             const auto soonest = std::ranges::min_element(m_due, {}, &Due::at);
@@ -82,15 +91,31 @@ void BenchOperator::work(std::stop_token stop)
                 m_changed.wait_until(lock, soonest->at);
                 continue;
             }
-            next = soonest->slot;
+            next = std::move(*soonest);
             m_due.erase(soonest);
             m_serving = true;
         }
-        serve(*next);
+        if (next->prompt)
+            obey(*next->prompt);
+        else
+            serve(next->slot);
         const MutexLock lock(m_mutex);
         m_serving = false;
         m_changed.notify_all();
     }
+}
+
+void BenchOperator::obey(const PromptRaised& prompt)
+{
+    // As long as people hold a button of which they are to see an effect.
+    const auto span = prompt.promptId == "hold-setup-listening" ? 3500ms
+                      : prompt.promptId == "hold-setup-clear"   ? 10500ms
+                                                                : 0ms;
+    auto* board = m_bench.board(prompt.slot.value);
+    const bool knowsHow = span > 0ms && board != nullptr;
+    if (knowsHow)
+        board->holdMode(span);
+    m_answer(prompt.run, knowsHow ? "done" : "cannot");
 }
 
 void BenchOperator::serve(SlotId slot)

@@ -1,4 +1,5 @@
-// Stands at a virtual bench: inserts units, scans their labels, takes them out after the verdict.
+// Stands at a virtual bench: inserts units, scans their labels, takes them out after the verdict,
+// and holds SETUP where the bench has no actuator and a run asks for it.
 #pragma once
 
 #include "core/mutex.h"
@@ -18,6 +19,7 @@ struct BenchOperatorOptions {
     std::optional<int> units{};                 ///< stop inserting after so many; nullopt: for ever
     std::chrono::milliseconds lookAtVerdict{0}; ///< how long a verdict stays on the screen
     std::chrono::milliseconds betweenSlots{0};  ///< two hands serve one slot after the other
+    std::chrono::milliseconds atPrompt{0};      ///< reads what he is asked to do by hand
     std::vector<SlotId> slots{};                ///< empty: all of the bench
 };
 
@@ -25,8 +27,10 @@ struct BenchOperatorOptions {
 class BenchOperator final : public EventSink {
 public:
     using Start = std::function<Result<>(SlotId, const std::string& label)>;
+    using Answer = std::function<void(RunId, const std::string& reply)>;
+    /// @param answer  where to say that he has done what a run asked for
     BenchOperator(sim::Bench& bench, EventSink& events, const Clock& clock, Start start,
-                  BenchOperatorOptions options);
+                  BenchOperatorOptions options, Answer answer);
     ~BenchOperator() override;
 
     void post(StationEvent event) override;
@@ -43,15 +47,19 @@ private:
     struct Due {
         SlotId slot;
         Clock::Steady at;
+        std::optional<PromptRaised> prompt{}; ///< else the next unit
     };
     void work(std::stop_token stop);
     void serve(SlotId slot);
+    /// Holds the unit's button as asked, where he knows how.
+    void obey(const PromptRaised& prompt);
 
     sim::Bench& m_bench;
     EventSink& m_events;
     const Clock& m_clock;
     Start m_start;
     BenchOperatorOptions m_options;
+    Answer m_answer;
     Mutex m_mutex;
     std::condition_variable_any m_changed;
     std::deque<Due> m_due PROVOST_GUARDED_BY(m_mutex);

@@ -10,9 +10,11 @@
 #include "steps/register_all_steps.h"
 #include "transport/libserialport_ports.h"
 #include "transport/libusb_bus.h"
+#include "transport/tracing.h"
 
 #include <QCoreApplication>
 #include <QDir>
+#include <QUrl>
 #include <algorithm>
 #include <system_error>
 
@@ -33,6 +35,26 @@ Result<> makeFolder(const std::filesystem::path& folder)
                   .native = error.value(),
                   .cause = "C050"});
     return {};
+}
+
+/// What a slot's unit is reached through; keeps its last transfers.
+struct SlotTrace {
+    SlotTrace(UsbBus& bus, SerialPorts& lines, const Clock& clock)
+        : ring(std::make_shared<TraceRing>(clock, kTraceLimits)), usb(bus, ring),
+          serial(lines, ring)
+    {
+    }
+    // A record of half a megabyte at most: enough for what led to the end, cheap to keep.
+    static constexpr TraceLimits kTraceLimits{.entries = 2048, .bytes = std::size_t{256} << 10};
+    std::shared_ptr<TraceRing> ring;
+    TracingUsbBus usb;
+    TracingSerialPorts serial;
+};
+
+bool isLoopbackUrl(const std::string& url)
+{
+    const QString host = QUrl(QString::fromStdString(url)).host();
+    return host == QLatin1String("localhost") || host.startsWith(QLatin1String("127."));
 }
 
 } // namespace
@@ -65,6 +87,18 @@ std::filesystem::path stateFolder()
     return std::filesystem::path(base.toStdString()) / "provost";
 }
 
+Result<sim::Speed> speedNamed(std::string_view word)
+{
+    if (word == "instant")
+        return sim::Speed::Instant;
+    if (word == "demo")
+        return sim::Speed::Demo;
+    if (word == "timed")
+        return sim::Speed::Timed;
+    return fail(Errc::InvalidArgument, Blame::Operator,
+                concat("--speed ", word, ": must be instant, demo or timed"));
+}
+
 struct Host::Impl {
     SystemClock clock{};
     EventHub events{};
@@ -84,14 +118,19 @@ struct Host::Impl {
     std::unique_ptr<LocalHandshakeServer> handshakes{};
     std::unique_ptr<OutboxSender> outbox{};
     std::unique_ptr<StationEngine> engine{};
+    std::map<SlotId, std::unique_ptr<SlotTrace>> traces{}; ///< one per port, made once
     std::unique_ptr<SlotWatcher> watcher{};
 
     Result<> openRecords(const HostOptions& options);
     Result<> openBench(const HostOptions& options, const DataFolders& folders);
     Result<> openHardware();
     Result<> openCloud();
+    void openTraces();
     void openEngine();
+    void switchOff();
+    UsbBus& bus() { return bench ? bench->usb() : static_cast<UsbBus&>(*usb); }
     std::unique_ptr<UnitUnderTest> unitIn(SlotId slot);
+    std::optional<TraceRecord> traceOf(SlotId slot) const;
 };
 
 Result<> Host::Impl::openRecords(const HostOptions& options)
@@ -119,10 +158,20 @@ Result<> Host::Impl::openBench(const HostOptions& options, const DataFolders& fo
     station.settings.network.ssid = network.ssid;
     station.settings.network.password = network.password.clone();
     station.settings.network.security = static_cast<WifiSecurity>(network.security);
-    station.cloudIsLocal = true;
+    // Keys of virtual units are told to no cloud but one on this computer.
+    if (!isLoopbackUrl(station.cloudUrl))
+        station.cloudIsLocal = true;
     for (const auto& slot : bench->slots())
         ports.emplace(SlotId{slot.number}, slot.port);
     return {};
+}
+
+void Host::Impl::switchOff()
+{
+    for (const auto& slot : station.slots) {
+        if (!slot.enabled && ports.contains(slot.slot))
+            off.emplace(slot.slot, slot.why);
+    }
 }
 
 Result<> Host::Impl::openHardware()
@@ -134,8 +183,6 @@ Result<> Host::Impl::openHardware()
         if (!path)
             return Unexpected(withCause(std::move(path).error(), "C042"));
         ports.emplace(slot.slot, *path);
-        if (!slot.enabled)
-            off.emplace(slot.slot, slot.why);
     }
     return {};
 }
@@ -161,22 +208,38 @@ Result<> Host::Impl::openCloud()
     return {};
 }
 
+void Host::Impl::openTraces()
+{
+    SerialPorts& lines = bench ? bench->serial() : static_cast<SerialPorts&>(*serial);
+    for (const auto& [slot, port] : ports)
+        traces.emplace(slot, std::make_unique<SlotTrace>(bus(), lines, clock));
+}
+
 std::unique_ptr<UnitUnderTest> Host::Impl::unitIn(SlotId slot)
 {
-    const auto port = ports.find(slot);
     auto holdMode = [this, slot](std::chrono::milliseconds span, const OpContext&) -> Result<bool> {
         return bench ? bench->holdMode(slot.value, span) : Result<bool>(false);
     };
-    UsbBus& bus = bench ? bench->usb() : static_cast<UsbBus&>(*usb);
-    SerialPorts& lines = bench ? bench->serial() : static_cast<SerialPorts&>(*serial);
-    return std::make_unique<ParticleUnit>(
-        UnitConnection{.usb = bus,
-                       .serial = lines,
-                       .port = port == ports.end() ? UsbPortPath{} : port->second,
-                       .holdMode = std::move(holdMode),
-                       .timing = {},
-                       .simulated = bench != nullptr},
-        plan->platform);
+    auto& trace = *traces.at(slot);
+    trace.ring->clear();
+    return std::make_unique<ParticleUnit>(UnitConnection{.usb = trace.usb,
+                                                         .serial = trace.serial,
+                                                         .port = ports.at(slot),
+                                                         .holdMode = std::move(holdMode),
+                                                         .timing = {},
+                                                         .simulated = bench != nullptr},
+                                          plan->platform);
+}
+
+std::optional<TraceRecord> Host::Impl::traceOf(SlotId slot) const
+{
+    const auto found = traces.find(slot);
+    if (found == traces.end())
+        return std::nullopt;
+    const Trace trace = found->second->ring->snapshot();
+    return TraceRecord{.transfers = static_cast<std::int64_t>(trace.entries.size()),
+                       .dropped = static_cast<std::int64_t>(trace.dropped),
+                       .text = toText(trace)};
 }
 
 void Host::Impl::openEngine()
@@ -193,7 +256,8 @@ void Host::Impl::openEngine()
                           .steps = registry,
                           .station = station.settings,
                           .events = events,
-                          .unitIn = [this](SlotId slot) { return unitIn(slot); }});
+                          .unitIn = [this](SlotId slot) { return unitIn(slot); },
+                          .traceOf = [this](SlotId slot) { return traceOf(slot); }});
 }
 
 Host::Host(std::unique_ptr<Impl> impl) : m_impl(std::move(impl)) {}
@@ -212,6 +276,7 @@ Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
     const auto folders = dataFolders();
     if (options.station)
         impl->station = TRY(loadStation(*options.station));
+    impl->station.settings.operatorAnswers = options.operatorAnswers;
     TRY(impl->openRecords(options));
     impl->images = TRY(openCatalog(folders.manifests, folders.images));
     registerAllSteps(impl->registry);
@@ -220,6 +285,8 @@ Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
         TRY(impl->openBench(options, folders));
     else
         TRY(impl->openHardware());
+    impl->switchOff();
+    impl->openTraces();
     TRY(impl->openCloud());
     impl->openEngine();
     return std::unique_ptr<Host>(new Host(std::move(impl)));
@@ -266,6 +333,13 @@ std::vector<SlotId> Host::slots() const
     return slots;
 }
 
+std::vector<SlotId> Host::slotsInUse() const
+{
+    auto slots = this->slots();
+    std::erase_if(slots, [this](SlotId slot) { return m_impl->off.contains(slot); });
+    return slots;
+}
+
 Result<> Host::start(SlotId slot, const std::string& label)
 {
     if (!m_impl->ports.contains(slot))
@@ -284,8 +358,13 @@ void Host::watchSlots()
             SlotChanged{.slot = slot, .availability = SlotAvailability::Off, .why = why});
     if (m_impl->bench || m_impl->watcher)
         return; // the bench's operator says himself what he takes out
-    m_impl->watcher = std::make_unique<SlotWatcher>(*m_impl->usb, *m_impl->engine, m_impl->events,
-                                                    m_impl->clock, m_impl->ports);
+    const auto& platform = m_impl->plan->platform;
+    m_impl->watcher = std::make_unique<SlotWatcher>(
+        *m_impl->usb, m_impl->events, m_impl->clock,
+        SlotWatcherConfig{.ports = m_impl->ports,
+                          .units = {platform.dfu, platform.firmware},
+                          .busy = [this](SlotId slot) { return m_impl->engine->busy(slot); }});
+    m_impl->watcher->start();
 }
 
 } // namespace provost

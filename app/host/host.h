@@ -19,7 +19,11 @@ struct HostOptions {
     std::string bench{};                            ///< id or path; empty: real hardware
     std::optional<sim::Speed> speed{};
     std::filesystem::path database{}; ///< empty: the user's state folder
+    bool operatorAnswers = false;     ///< somebody is there to do by hand what is asked
 };
+
+/// @returns InvalidArgument  not instant, demo or timed
+Result<sim::Speed> speedNamed(std::string_view word);
 
 /// Plans, benches, images: beside the program where installed, else in the source tree.
 DataFolders dataFolders();
@@ -41,6 +45,8 @@ public:
     std::shared_ptr<const TestPlan> plan() const;
     std::filesystem::path database() const;
     std::vector<SlotId> slots() const;
+    /// Without those that are switched off.
+    std::vector<SlotId> slotsInUse() const;
     Result<> start(SlotId slot, const std::string& label);
     /// From here on says which slots are off and when a unit leaves its nest; for screens.
     void watchSlots();

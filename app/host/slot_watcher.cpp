@@ -4,9 +4,13 @@
 
 namespace provost {
 
-SlotWatcher::SlotWatcher(UsbBus& usb, const StationEngine& engine, EventSink& events,
-                         const Clock& clock, std::map<SlotId, UsbPortPath> ports)
-    : m_usb(usb), m_engine(engine), m_events(events), m_clock(clock), m_ports(std::move(ports))
+SlotWatcher::SlotWatcher(UsbBus& usb, EventSink& events, const Clock& clock,
+                         SlotWatcherConfig config)
+    : m_usb(usb), m_events(events), m_clock(clock), m_config(std::move(config))
+{
+}
+
+void SlotWatcher::start()
 {
     m_thread = std::jthread([this](const std::stop_token& stop) {
         do
@@ -20,17 +24,36 @@ void SlotWatcher::look()
     const auto devices = m_usb.enumerate();
     if (!devices)
         return; // a run that needs the bus reports it
+    for (const auto& [slot, port] : m_config.ports) {
+        const auto found = std::ranges::find_if(*devices, [&](const UsbDeviceInfo& device) {
+            return device.port == port &&
+                   std::ranges::find(m_config.units, device.id) != m_config.units.end();
+        });
+        lookAt(slot, found != devices->end() ? &*found : nullptr);
+    }
+}
+
+void SlotWatcher::lookAt(SlotId slot, const UsbDeviceInfo* unit)
+{
+    auto& seen = m_seen[slot];
     const auto now = m_clock.now();
-    for (const auto& [slot, port] : m_ports) {
-        auto& seen = m_seen[slot];
-        const bool here = std::ranges::find(*devices, port, &UsbDeviceInfo::port) != devices->end();
-        if (here || m_engine.busy(slot)) {
-            seen = {.present = true, .last = now};
-        } else if (seen.present && now - seen.last >= kGoneFor) {
-            seen.present = false;
+    if (m_config.busy(slot)) {
+        seen = {.present = true, .last = now};
+        return;
+    }
+    if (unit == nullptr) {
+        if (seen.present && now - seen.last >= kGoneFor) {
+            seen = {};
             m_events.post(UnitRemoved{.slot = slot});
         }
+        return;
     }
+    // In another mode the same unit may call itself otherwise; in the same one it does not.
+    const bool swapped =
+        seen.present && seen.id == unit->id && !seen.serial.empty() && seen.serial != unit->serial;
+    seen = {.present = true, .last = now, .id = unit->id, .serial = unit->serial};
+    if (swapped)
+        m_events.post(UnitRemoved{.slot = slot});
 }
 
 } // namespace provost

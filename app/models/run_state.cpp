@@ -106,6 +106,8 @@ struct Folding {
     }
     bool operator()(const HandshakeSeen& event) const
     {
+        if (event.arrow.position == 0)
+            run.handshake.clear(); // the unit dials again: the picture is of its last connection
         run.handshake.push_back(event.arrow);
         return true;
     }
@@ -113,6 +115,12 @@ struct Folding {
     {
         run.promptId = event.promptId;
         run.promptText = event.text;
+        run.promptChoices = event.choices;
+        return true;
+    }
+    bool operator()(const PromptAnswered&) const
+    {
+        run.promptText.clear();
         return true;
     }
     bool operator()(const StopRequested&) const

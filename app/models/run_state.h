@@ -40,6 +40,7 @@ struct RunState {
     std::string criticalWhat{};
     std::string promptId{};
     std::string promptText{}; ///< empty: nothing is asked
+    std::vector<PromptChoice> promptChoices{};
     Verdict verdict = Verdict::NotRun;
     std::string cause{};
     std::string error{};

@@ -42,6 +42,8 @@ public:
     /// Arrows whose positions follow on continue the session; others begin the next one.
     Result<> recordHandshake(RunId run, const std::vector<HandshakeArrow>& arrows);
     Result<> recordImage(RunId run, const ImageUse& image);
+    /// Once a run, before its verdict.
+    Result<> recordTrace(RunId run, const TraceRecord& trace);
     /// Anything else worth a row: kind `backup`, `note`, …; not one that the journal writes itself.
     Result<> note(RunId run, std::string_view kind, std::string_view payload);
 
@@ -97,7 +99,8 @@ public:
     Result<std::vector<RunRecord>> runsOf(const std::string& deviceId); ///< newest first
     Result<std::vector<RunRecord>> runsSince(Clock::Utc since);         ///< finished; oldest first
     Result<std::vector<JournalRow>> journalOf(RunId id);                ///< in order
-    Result<std::vector<UnitRow>> units();                               ///< last seen first
+    Result<std::optional<TraceRecord>> traceOf(RunId id); ///< none where the run passed
+    Result<std::vector<UnitRow>> units();                 ///< last seen first
     /// By device id or label, or an unambiguous prefix of either.
     ///
     /// @returns NotFound         nothing fits

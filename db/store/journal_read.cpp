@@ -201,6 +201,18 @@ Result<std::vector<JournalRow>> Journal::journalOf(RunId id)
     return journal;
 }
 
+Result<std::optional<TraceRecord>> Journal::traceOf(RunId id)
+{
+    auto db = TRY(m_impl->reader());
+    auto row = TRY(
+        db.query("SELECT transfers, dropped, trace FROM run_trace WHERE run_id = ?", {id.value}));
+    const bool found = TRY(row.step());
+    if (!found)
+        return std::optional<TraceRecord>{};
+    return std::optional(
+        TraceRecord{.transfers = row.integer(0), .dropped = row.integer(1), .text = row.text(2)});
+}
+
 Result<std::vector<UnitRow>> Journal::units()
 {
     auto db = TRY(m_impl->reader());

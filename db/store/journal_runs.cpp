@@ -13,10 +13,11 @@ using sqlite::Value;
 namespace {
 
 /// Kinds that recovery and verification read: a note must not pass for one of them.
-constexpr std::array<std::string_view, 18> kOwnKinds{
+constexpr std::array<std::string_view, 19> kOwnKinds{
     "hold",  "key-birth",   "key-burn",  "key-proof", "key-escrow", "key-destruction",
     "begin", "identify",    "attempt",   "image",     "intend",     "settle",
-    "key",   "key-refused", "key-state", "inspected", "finish",     "sent"};
+    "key",   "key-refused", "key-state", "inspected", "finish",     "sent",
+    "trace"};
 
 bool isDeviceId(std::string_view text)
 {
@@ -183,6 +184,19 @@ Result<> Journal::recordImage(RunId run, const ImageUse& image)
         TRY(m_impl->append(db, run, "image", image.sha256, image.role));
         return {};
     });
+}
+
+Result<> Journal::recordTrace(RunId run, const TraceRecord& trace)
+{
+    return m_impl->write(
+        concat("record the trace of run ", run.value), [&](Connection& db) -> Result<> {
+            TRY(detail::findOpenRun(db, run));
+            TRY(db.execute(
+                "INSERT INTO run_trace (run_id, transfers, dropped, trace) VALUES (?, ?, ?, ?)",
+                {run.value, trace.transfers, trace.dropped, trace.text}));
+            TRY(m_impl->append(db, run, "trace", "", concat(trace.transfers, " transfers")));
+            return {};
+        });
 }
 
 Result<> Journal::note(RunId run, std::string_view kind, std::string_view payload)

@@ -32,6 +32,7 @@ struct Limit {
     std::optional<double> min{};
     std::optional<double> max{};
     std::string unit{};
+    bool optional = false; ///< of the plan only: where it is not measured, that is no failure
 };
 struct Measurement {
     std::string name{};
@@ -72,6 +73,13 @@ struct ImageUse {
     std::string version{};
     std::string sha256{};
     int moduleVersion = 0;
+};
+
+/// The last transfers between station and unit, kept where a run did not pass.
+struct TraceRecord {
+    std::int64_t transfers = 0; ///< that are in the text
+    std::int64_t dropped = 0;   ///< older ones that made room
+    std::string text{};         ///< `provost-trace 1`; of secrets only lengths
 };
 
 struct RunStart {

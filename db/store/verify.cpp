@@ -64,6 +64,9 @@ constexpr std::array kRules{
                         "FROM measurement AS m JOIN attempt AS a USING (attempt_id) "
                         "WHERE m.verdict = 'fail' AND a.verdict = 'pass' "
                         "ORDER BY m.measurement_id LIMIT 1"},
+    Rule{"run_trace", "SELECT j.run_id, 'the trace that the journal tells of is missing' "
+                      "FROM journal AS j WHERE j.kind = 'trace' AND NOT EXISTS (SELECT 1 "
+                      "FROM run_trace AS t WHERE t.run_id = j.run_id) ORDER BY j.run_id LIMIT 1"},
     Rule{"unit_key", "SELECT k.unit_key_id, 'the journal does not tell this key' "
                      "FROM unit_key AS k JOIN journal AS j ON j.seq = k.journal_seq "
                      "WHERE j.subject <> k.fingerprint OR j.kind NOT IN ('key', 'key-refused') "

@@ -72,6 +72,28 @@ Result<Bytes> readFile(const std::filesystem::path& file, std::size_t limit)
     return bytes;
 }
 
+Result<std::size_t> readFileInto(const std::filesystem::path& file, ByteSpan to)
+{
+    const int handle = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+    if (handle < 0)
+        return failedWith(errno, "read", file);
+    int error = 0;
+    std::size_t done = 0;
+    while (error == 0 && done < to.size()) {
+        const auto count = ::read(handle, to.data() + done, to.size() - done);
+        if (count == 0)
+            break;
+        if (count > 0)
+            done += static_cast<std::size_t>(count);
+        else if (errno != EINTR)
+            error = errno;
+    }
+    ::close(handle);
+    if (error != 0)
+        return failedWith(error, "read", file);
+    return done;
+}
+
 Result<> writeNewFile(const std::filesystem::path& file, ByteView bytes, unsigned mode)
 {
     const int handle = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);

@@ -68,6 +68,13 @@ OpContext OpContext::withSecrets() const
     return inner;
 }
 
+OpContext OpContext::withoutSecrets() const
+{
+    OpContext inner = *this;
+    inner.sensitive = false;
+    return inner;
+}
+
 OpContext OpContext::shielded(std::chrono::milliseconds budget) const
 {
     OpContext inner = *this;

@@ -51,6 +51,8 @@ struct OpContext {
     /// Tighter deadline, never looser.
     OpContext within(std::chrono::milliseconds span) const;
     OpContext withSecrets() const;
+    /// For a part of a secret operation that carries none: its status, its addresses.
+    OpContext withoutSecrets() const;
     /// Ignores stop; own deadline.
     OpContext shielded(std::chrono::milliseconds budget) const;
 };

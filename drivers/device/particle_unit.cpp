@@ -16,6 +16,7 @@ namespace {
 constexpr int kDfuBaud = 14400;           // particle-devices 7.2
 constexpr int kListeningBaud = 28800;     // particle-devices 7.2
 constexpr auto kModeToListening = 3500ms; // particle-devices 7.1: 3 s
+constexpr auto kModeClears = 10s;         // particle-devices 8
 
 /// The unit answered that it does not know the request, or with nonsense: another way may do.
 bool worthAnotherWay(const Error& error)
@@ -54,9 +55,11 @@ Result<std::unique_ptr<UsbDevice>> ParticleUnit::openControl(const OpContext& op
 
 Result<bool> ParticleUnit::holdMode(std::chrono::milliseconds span, const OpContext& op)
 {
-    if (!m_connection.holdMode)
+    if (m_connection.holdMode && TRY(m_connection.holdMode(span, op)))
+        return true;
+    if (!m_hands)
         return false;
-    return m_connection.holdMode(span, op);
+    return m_hands(span < kModeClears ? HandAct::ToListening : HandAct::ClearCredentials, op);
 }
 
 /// 24 hex digits: firmware from 0.6.0, which answers request 20 in every mode (1.2, 1.3).
@@ -178,15 +181,24 @@ Result<> ParticleUnit::sendBaudCommand(int bitsPerSecond, const OpContext& op)
     return {};
 }
 
+Result<UsbDeviceInfo> ParticleUnit::waitForDfu(const OpContext& op)
+{
+    const std::array wanted{m_platform.dfu};
+    return m_connection.usb.waitFor(m_connection.port, wanted,
+                                    op.within(m_connection.timing.arrival));
+}
+
 Result<> ParticleUnit::toDfu(const OpContext& op)
 {
     const auto info = TRY(arrival(op));
     if (info.id == m_platform.dfu)
         return {};
     TRY(sendBaudCommand(kDfuBaud, op));
-    const std::array wanted{m_platform.dfu};
-    auto seen =
-        m_connection.usb.waitFor(m_connection.port, wanted, op.within(m_connection.timing.arrival));
+    auto seen = waitForDfu(op);
+    // An application may have switched the command off (particle-devices 7.2).
+    const bool ignored = !seen && seen.error().code == Errc::Timeout && op.checkpoint() && look();
+    if (ignored && m_hands && TRY(m_hands(HandAct::ToDfu, op)))
+        seen = waitForDfu(op);
     if (!seen)
         return ranOut(std::move(seen).error(), "wait for DFU mode behind the 14400 baud command",
                       "C014");

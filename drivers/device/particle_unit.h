@@ -41,6 +41,7 @@ public:
     Result<DfuDevice*> dfu(const OpContext& op) override;
     Result<std::unique_ptr<ByteStream>> openConsole(const OpContext& op) override;
     Result<std::unique_ptr<UsbDevice>> openControl(const OpContext& op) override;
+    void setHands(Hands hands) override { m_hands = std::move(hands); }
     Result<bool> holdMode(std::chrono::milliseconds span, const OpContext& op) override;
     Result<DctSnapshot> readDct(const OpContext& op) override;
     Result<> waitForFirmware(const OpContext& op) override;
@@ -72,10 +73,12 @@ private:
     Result<UsbDeviceInfo> leaveDfu(const OpContext& op);
     Result<> sendBaudCommand(int bitsPerSecond, const OpContext& op);
     Result<> toDfu(const OpContext& op);
+    Result<UsbDeviceInfo> waitForDfu(const OpContext& op);
     Result<> toListening(const OpContext& op);
 
     UnitConnection m_connection;
     PlatformSpec m_platform;
+    Hands m_hands{};
     std::string m_deviceId{}; ///< once identified
     std::optional<DfuDevice> m_dfu;
     std::uint32_t m_dfuIncarnation = 0;

@@ -7,6 +7,7 @@
 #include "protocol/dfu_device.h"
 #include "transport/serial.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -19,6 +20,15 @@ struct UnitIdentification {
     std::string deviceId{}; ///< 24 lower-case hex digits
     std::string route{};    ///< listening, control-request, dfu-serial, cdc-serial
 };
+
+/// What only hands can do where the fixture has no actuator.
+enum class HandAct : std::uint8_t {
+    ToListening,      ///< MODE for 3 s
+    ClearCredentials, ///< MODE for 10 s
+    ToDfu,            ///< RESET with MODE held
+};
+/// Asks for it and waits. False: it cannot be done.
+using Hands = std::function<Result<bool>(HandAct act, const OpContext& op)>;
 
 /// Knows how to get from any mode to any other. Owned and used by one slot's thread.
 ///
@@ -51,7 +61,9 @@ public:
     virtual Result<std::unique_ptr<ByteStream>> openConsole(const OpContext& op) = 0;
     /// The running firmware's USB device, for control requests.
     virtual Result<std::unique_ptr<UsbDevice>> openControl(const OpContext& op) = 0;
-    /// Holds the MODE button where the fixture can; false where it cannot.
+    /// Who helps where a unit is in a mode that no request changes; empty: nobody.
+    virtual void setHands(Hands hands) = 0;
+    /// Holds the MODE button: the fixture where it can, else hands; false where neither does.
     virtual Result<bool> holdMode(std::chrono::milliseconds span, const OpContext& op) = 0;
     /// Both physical DCT sectors, read by exact length.
     virtual Result<DctSnapshot> readDct(const OpContext& op) = 0;

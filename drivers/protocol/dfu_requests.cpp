@@ -133,7 +133,7 @@ Result<> DfuRequests::command(std::byte code, std::uint32_t address, const std::
 {
     std::array<std::byte, 5> data{code};
     writeLe32(data, 1, address);
-    return write(0, data, what, op);
+    return write(0, data, what, op.withoutSecrets());
 }
 
 Result<> DfuRequests::write(std::uint16_t block, ByteView data, const std::string& what,
@@ -237,7 +237,8 @@ Result<DfuStatus> DfuRequests::getStatus(const OpContext& op)
     const ControlSetup setup{.requestType = kClassIn,
                              .request = static_cast<std::uint8_t>(Request::GetStatus),
                              .index = m_interface};
-    auto count = m_usb.controlIn(setup, raw, op.within(kStatusLimit));
+    // A status tells nothing of the data, and a trace without it explains nothing.
+    auto count = m_usb.controlIn(setup, raw, op.within(kStatusLimit).withoutSecrets());
     if (!count) {
         // Not one answer in the longest erase there is: start the device over for whoever is next.
         if (count.error().code == Errc::Timeout && op.checkpoint())

@@ -178,6 +178,7 @@ std::uint32_t TraceRing::beginSession()
 
 std::chrono::microseconds TraceRing::elapsed() const
 {
+    const MutexLock lock(m_mutex);
     return std::chrono::duration_cast<std::chrono::microseconds>(m_clock.now() - m_start);
 }
 
@@ -204,6 +205,8 @@ Trace TraceRing::snapshot() const
 void TraceRing::clear()
 {
     const MutexLock lock(m_mutex);
+    m_start = m_clock.now();
+    m_began = isoUtc(m_clock.utcNow());
     m_entries.clear();
     m_bytes = 0;
     m_dropped = 0;

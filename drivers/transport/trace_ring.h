@@ -64,14 +64,15 @@ public:
     std::chrono::microseconds elapsed() const;
     void add(TraceEntry entry);
     Trace snapshot() const;
+    /// Empty, and its time begins anew. Sessions count on.
     void clear();
 
 private:
     const Clock& m_clock;
     const TraceLimits m_limits;
-    const Clock::Steady m_start;
-    const std::string m_began;
     mutable Mutex m_mutex;
+    Clock::Steady m_start PROVOST_GUARDED_BY(m_mutex);
+    std::string m_began PROVOST_GUARDED_BY(m_mutex);
     std::deque<TraceEntry> m_entries PROVOST_GUARDED_BY(m_mutex){};
     std::size_t m_bytes PROVOST_GUARDED_BY(m_mutex) = 0;
     std::uint64_t m_dropped PROVOST_GUARDED_BY(m_mutex) = 0;

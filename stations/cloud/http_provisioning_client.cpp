@@ -134,6 +134,33 @@ private:
     std::unique_ptr<QNetworkReply> m_reply{};
 };
 
+/// `Bearer TOKEN` as Qt takes it, overwritten when the request is over. Requests and replies share
+/// this very memory; what Qt puts together for the line it frees by itself.
+class WipedHeader {
+public:
+    explicit WipedHeader(const SecretBytes& token)
+    {
+        const ByteView bytes = token.reveal();
+        m_value.reserve(kBearer.size() + static_cast<qsizetype>(bytes.size()));
+        m_value.append(kBearer);
+        for (const std::byte each : bytes)
+            m_value.append(static_cast<char>(each));
+    }
+    ~WipedHeader()
+    {
+        // Not data(): that would detach, and leave the shared bytes as they are.
+        auto* shared = const_cast<char*>(m_value.constData()); // NOLINT: the one owner left wipes
+        wipe(std::as_writable_bytes(std::span(shared, static_cast<std::size_t>(m_value.size()))));
+    }
+    WipedHeader(const WipedHeader&) = delete;
+    WipedHeader& operator=(const WipedHeader&) = delete;
+    const QByteArray& value() const { return m_value; }
+
+private:
+    static constexpr QByteArrayView kBearer{"Bearer "};
+    QByteArray m_value{};
+};
+
 Unexpected unavailable(const std::string& attempt, std::string_view why, int status)
 {
     return fail(Errc::Unavailable, Blame::Cloud, concat(attempt, ": ", why), status);
@@ -191,9 +218,9 @@ Result<HttpProvisioningClient::Answer> HttpProvisioningClient::exchange(const Re
     }
     if (!request.idempotencyKey.empty())
         message.setRawHeader("Idempotency-Key", toQt(request.idempotencyKey));
+    WipedHeader authorization(m_config.token);
     if (!m_config.token.empty())
-        message.setRawHeader("Authorization",
-                             toQt(concat("Bearer ", toText(m_config.token.reveal()))));
+        message.setRawHeader("Authorization", authorization.value());
 
     const OpContext inner = op.within(m_config.answerWithin);
     const auto from = op.clock.now();

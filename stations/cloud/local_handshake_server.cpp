@@ -18,17 +18,16 @@ constexpr std::size_t kShownDigits = 12;
 
 /// What one expectation has seen so far.
 struct Page {
-    Page(std::string id, RsaPublicKey unitKey,
-         std::function<void(const HandshakeMessage&)> listener)
+    Page(std::string id, RsaPublicKey unitKey, HandshakeListener listener)
         : deviceId(std::move(id)), key(std::move(unitKey)), onMessage(std::move(listener))
     {
     }
-    void tell(const std::vector<HandshakeMessage>& messages)
+    void tell(std::uint64_t connection, const std::vector<HandshakeMessage>& messages)
     {
         const MutexLock lock(callMutex);
         for (const HandshakeMessage& message : messages) {
             if (onMessage)
-                onMessage(message);
+                onMessage(connection, message);
         }
     }
     /// When it returns, no call is under way and none will come.
@@ -41,7 +40,7 @@ struct Page {
     const std::string deviceId;
     const RsaPublicKey key;
     Mutex callMutex;
-    std::function<void(const HandshakeMessage&)> onMessage PROVOST_GUARDED_BY(callMutex);
+    HandshakeListener onMessage PROVOST_GUARDED_BY(callMutex);
     // The rest is guarded by the book.
     std::optional<HandshakeReport> passed{};
     std::optional<HandshakeReport> failed{};   ///< the last one
@@ -120,7 +119,7 @@ public:
             }
         }
         for (const PageRef& page : listeners)
-            page->tell(due);
+            page->tell(connection.number, due);
     }
 
     void onReport(const ConnectionInfo& connection, const HandshakeReport& report) override
@@ -241,7 +240,7 @@ RsaPublicKey LocalHandshakeServer::serverKey() const
 
 Result<std::unique_ptr<HandshakeServer::Expectation>>
 LocalHandshakeServer::expect(const UnitIdentity& unit, Bytes publicKeyDer,
-                             std::function<void(const HandshakeMessage&)> onMessage)
+                             HandshakeListener onMessage)
 {
     std::string id = TRY(checkedDeviceId(unit.deviceId));
     RsaPublicKey key = TRY(RsaPublicKey::fromDer(publicKeyDer));

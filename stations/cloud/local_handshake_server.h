@@ -19,9 +19,8 @@ public:
     /// Where the registry holds another key than the unit, no connection of the unit passes: the
     /// report has cause `registered-key-differs`.
     /// @returns InvalidArgument  no device id; InvalidData  no RSA public key
-    Result<std::unique_ptr<Expectation>>
-    expect(const UnitIdentity& unit, Bytes publicKeyDer,
-           std::function<void(const HandshakeMessage&)> onMessage) override;
+    Result<std::unique_ptr<Expectation>> expect(const UnitIdentity& unit, Bytes publicKeyDer,
+                                                HandshakeListener onMessage) override;
 
 private:
     class Book;

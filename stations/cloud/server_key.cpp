@@ -3,6 +3,7 @@
 #include "cloud/durable_file_p.h"
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "crypto/secret_file.h"
 
 #include <sys/stat.h>
 
@@ -19,12 +20,10 @@ constexpr mode_t kPublicMode = 0644;
 
 Result<RsaPrivateKey> readServerKey(const std::filesystem::path& file)
 {
-    auto content = TRY(readSmallFile(file, kLargestKeyFile));
+    const auto content = readSecretFile(file, kLargestKeyFile);
     if (!content)
-        return fail(Errc::NotFound, Blame::Station,
-                    concat("read the server key ", file.string(), ": no such file"));
-    auto key = RsaPrivateKey::fromBytes(*content);
-    wipe(*content);
+        return Unexpected(inFrame(content.error(), "read the server key"));
+    auto key = RsaPrivateKey::fromBytes(content->reveal());
     if (!key)
         return fail(
             Errc::InvalidData, Blame::Station,

@@ -86,6 +86,7 @@ Result<Limit> limitOf(const TomlTable& measures, const std::string& name)
     if (table.has("max"))
         limit.max = TRY(table.realOr("max", 0));
     limit.unit = TRY(table.text("unit"));
+    limit.optional = TRY(table.booleanOr("optional", false));
     if (!limit.min && !limit.max)
         return fail(Errc::InvalidData, Blame::Operator,
                     concat(table.where(), ": a limit needs \"min\" or \"max\""));

@@ -1,34 +1,20 @@
 #include "config/load_station.h"
 
 #include "config/toml_document.h"
-#include "core/byte_io.h"
 #include "core/file_io.h"
 #include "core/text.h"
+#include "crypto/secret_file.h"
 
 namespace provost {
 
 namespace {
-
-/// The first line of a file, into wiped memory.
-Result<SecretBytes> secretLine(const std::filesystem::path& file)
-{
-    constexpr std::size_t kLongest = 4096;
-    Bytes bytes = TRY(readFile(file, kLongest));
-    std::size_t length = 0;
-    while (length < bytes.size() && bytes[length] != std::byte{'\n'} &&
-           bytes[length] != std::byte{'\r'})
-        ++length;
-    SecretBytes secret(ByteView(bytes).first(length));
-    wipe(bytes);
-    return secret;
-}
 
 Result<> readNetwork(const TomlTable& table, const std::filesystem::path& folder,
                      TestNetwork& network)
 {
     network.ssid = TRY(table.text("ssid"));
     if (table.has("password_file"))
-        network.password = TRY(secretLine(folder / TRY(table.text("password_file"))));
+        network.password = TRY(readSecretLine(folder / TRY(table.text("password_file"))));
     network.joinLimit = TRY(table.spanOr("join_limit", network.joinLimit));
     const auto security = TRY(table.integerOr("security", 3));
     if (security < 0 || security > 3)
@@ -90,7 +76,7 @@ Result<StationConfig> loadStation(const std::filesystem::path& file)
         const auto cloud = TRY(document.table("cloud"));
         config.cloudUrl = TRY(cloud.text("url"));
         if (cloud.has("token_file"))
-            config.cloudToken = TRY(secretLine(folder / TRY(cloud.text("token_file"))));
+            config.cloudToken = TRY(readSecretLine(folder / TRY(cloud.text("token_file"))));
         TRY(cloud.finish());
     }
     TRY(document.finish());

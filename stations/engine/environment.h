@@ -18,6 +18,8 @@ struct EngineEnvironment {
     EventSink& events;
     /// A new UnitUnderTest for whatever is in the slot.
     std::function<std::unique_ptr<UnitUnderTest>(SlotId)> unitIn;
+    /// The last transfers with that unit; may be empty where none are kept.
+    std::function<std::optional<TraceRecord>(SlotId)> traceOf{};
 };
 
 } // namespace provost

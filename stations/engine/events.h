@@ -73,11 +73,23 @@ struct HandshakeSeen {
     SlotId slot;
     HandshakeArrow arrow{};
 };
+struct PromptChoice {
+    std::string reply{};
+    std::string title{}; ///< on the button
+    bool operator==(const PromptChoice&) const = default;
+};
+/// The run waits until the operator has done something, or says that it cannot be done.
 struct PromptRaised {
     RunId run;
     SlotId slot;
     std::string promptId{};
     std::string text{};
+    std::vector<PromptChoice> choices{};
+};
+/// Answered, or nobody waits for an answer any more.
+struct PromptAnswered {
+    RunId run;
+    SlotId slot;
 };
 /// The operator asked to stop; the step ends at its next safe point.
 struct StopRequested {
@@ -108,8 +120,8 @@ struct StationNotice {
 
 using StationEvent =
     std::variant<SlotChanged, RunStarted, UnitIdentified, StepStarted, StepFinished, Measured,
-                 ProgressMoved, CriticalWrite, HandshakeSeen, PromptRaised, StopRequested,
-                 RunFinished, UnitRemoved, StationNotice>;
+                 ProgressMoved, CriticalWrite, HandshakeSeen, PromptRaised, PromptAnswered,
+                 StopRequested, RunFinished, UnitRemoved, StationNotice>;
 
 /// Called from any thread; hands the event over and returns at once.
 class EventSink {

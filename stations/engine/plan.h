@@ -88,6 +88,10 @@ struct TestNetwork {
 struct StationSettings {
     std::string name{"Station A"};
     TestNetwork network{};
+    /// Somebody is there to do by hand what the fixture has no actuator for. Without, such a unit
+    /// ends as CHECK at once.
+    bool operatorAnswers = false;
+    std::chrono::milliseconds operatorPatience{600000}; ///< serves other slots, too
     Bytes escrowCertificate{}; ///< PEM; empty: backups keep fingerprints only
     std::string backupFolder{};
 };

@@ -7,6 +7,7 @@
 
 #include <compare>
 #include <functional>
+#include <limits>
 #include <memory>
 
 namespace provost {
@@ -38,6 +39,12 @@ public:
                                                               const OpContext& op) = 0;
 };
 
+/// A message of one of the unit's connections, which count up.
+using HandshakeListener =
+    std::function<void(std::uint64_t connection, const HandshakeMessage& message)>;
+/// Of a unit that did not name itself: nobody knew whose it was while it lasted.
+constexpr std::uint64_t kNamelessConnection = std::numeric_limits<std::uint64_t>::max();
+
 /// One listener for all slots: announce whom to expect, restart the unit, wait. Thread-safe.
 class HandshakeServer {
 public:
@@ -55,10 +62,10 @@ public:
     virtual RsaPublicKey serverKey() const = 0;
     /// @param publicKeyDer  the key that was read back from the unit; accepted although no
     ///                      registry holds one yet, never instead of a registered one
-    /// @param onMessage     called from the listener's thread as messages come
+    /// @param onMessage     called from the listener's threads as messages come, from the moment
+    ///                      on that the unit has named itself; not after the expectation is gone
     virtual Result<std::unique_ptr<Expectation>>
-    expect(const UnitIdentity& unit, Bytes publicKeyDer,
-           std::function<void(const HandshakeMessage&)> onMessage) = 0;
+    expect(const UnitIdentity& unit, Bytes publicKeyDer, HandshakeListener onMessage) = 0;
 };
 
 } // namespace provost

@@ -9,6 +9,29 @@ namespace provost {
 
 using namespace std::chrono_literals;
 
+namespace {
+
+struct Prompt {
+    std::string_view id;
+    std::string_view text; ///< read at arm's length: one thing to do, and how one sees that it is
+};
+
+// What the light shows: particle-devices 8.
+Prompt promptFor(HandAct act)
+{
+    switch (act) {
+    case HandAct::ToListening:
+        return {"hold-setup-listening", "Hold SETUP for 3 s, until the light blinks blue"};
+    case HandAct::ClearCredentials:
+        return {"hold-setup-clear", "Hold SETUP for 10 s, until blue flickers fast"};
+    case HandAct::ToDfu:
+        return {"hold-setup-dfu", "Hold SETUP, tap RESET, release at yellow"};
+    }
+    return {};
+}
+
+} // namespace
+
 void PromptBox::clear()
 {
     const MutexLock lock(m_mutex);
@@ -79,14 +102,17 @@ void RunContext::beginAttempt(const StepSpec& spec, int attempt, OpContext op)
 {
     m_spec = &spec;
     m_op.emplace(op);
+    m_operatorSeconds = 0;
     m_attempt = {.step = spec.use, .name = spec.name, .attempt = attempt};
 }
 
 AttemptRecord RunContext::endAttempt(const Result<>& outcome, double seconds)
 {
     critical(false, {});
-    m_attempt.seconds = seconds;
-    measure("seconds", seconds, "s");
+    m_attempt.seconds = std::max(0.0, seconds - m_operatorSeconds);
+    measure("seconds", m_attempt.seconds, "s");
+    if (m_operatorSeconds > 0)
+        measure("operator_s", m_operatorSeconds, "s");
     for (const auto& [name, limit] : m_spec->limits) {
         if (std::ranges::find(m_attempt.measurements, name, &Measurement::name) ==
             m_attempt.measurements.end())
@@ -101,7 +127,8 @@ AttemptRecord RunContext::endAttempt(const Result<>& outcome, double seconds)
         return m_attempt;
     }
     for (const auto& measurement : m_attempt.measurements) {
-        const bool missing = !measurement.value && (measurement.limit.min || measurement.limit.max);
+        const Limit& limit = measurement.limit;
+        const bool missing = !measurement.value && (limit.min || limit.max) && !limit.optional;
         if (measurement.verdict != Verdict::Fail && !missing)
             continue;
         m_attempt.verdict = Verdict::Fail;
@@ -155,18 +182,31 @@ void RunContext::notMeasured(std::string_view name)
     add(std::move(measurement));
 }
 
-void RunContext::handshakeArrow(const HandshakeMessage& message)
+void RunContext::handshakeArrow(std::uint64_t connection, const HandshakeMessage& message)
 {
+    const MutexLock lock(m_arrowMutex);
+    auto& session = m_sessions[connection];
     HandshakeArrow arrow;
-    arrow.position = static_cast<int>(m_arrows.size());
+    arrow.position = static_cast<int>(session.size());
     arrow.fromDevice = message.fromDevice;
     arrow.what = message.what;
     arrow.note = message.note;
     arrow.bytes = static_cast<std::int64_t>(message.bytes);
     arrow.atMs = message.atMs;
     arrow.failed = message.failed;
-    m_arrows.push_back(arrow);
-    m_environment.events.post(HandshakeSeen{.run = m_run, .slot = m_slot, .arrow = arrow});
+    session.push_back(arrow);
+    // An older connection that still ends is no part of the picture of the new one.
+    if (connection == m_sessions.rbegin()->first)
+        m_environment.events.post(HandshakeSeen{.run = m_run, .slot = m_slot, .arrow = arrow});
+}
+
+std::vector<std::vector<HandshakeArrow>> RunContext::handshakeSessions() const
+{
+    const MutexLock lock(m_arrowMutex);
+    std::vector<std::vector<HandshakeArrow>> sessions;
+    for (const auto& [connection, arrows] : m_sessions)
+        sessions.push_back(arrows);
+    return sessions;
 }
 
 Result<> RunContext::intend(std::string_view effect, std::string_view payload)
@@ -192,14 +232,36 @@ void RunContext::critical(bool on, std::string_view what)
         CriticalWrite{.run = m_run, .slot = m_slot, .on = on, .what = std::string(what)});
 }
 
-Result<std::string> RunContext::ask(std::string_view promptId, std::string_view text)
+Result<std::string> RunContext::ask(std::string_view promptId, std::string_view text,
+                                    std::vector<PromptChoice> choices)
 {
+    const auto began = m_environment.clock.now();
+    OpContext waiting = *m_op;
+    waiting.deadline = {began + station().operatorPatience};
     m_prompts.clear();
     m_environment.events.post(PromptRaised{.run = m_run,
                                            .slot = m_slot,
                                            .promptId = std::string(promptId),
-                                           .text = std::string(text)});
-    return m_prompts.wait(op());
+                                           .text = std::string(text),
+                                           .choices = choices});
+    auto reply = m_prompts.wait(waiting);
+    while (reply && std::ranges::find(choices, *reply, &PromptChoice::reply) == choices.end())
+        reply = m_prompts.wait(waiting); // not an answer to this question
+    m_environment.events.post(PromptAnswered{.run = m_run, .slot = m_slot});
+    const auto took = m_environment.clock.now() - began;
+    m_operatorSeconds += std::chrono::duration<double>(took).count();
+    m_op->deadline.at += took;
+    return reply;
+}
+
+Result<bool> RunContext::byHand(HandAct act)
+{
+    if (m_inTeardown || !station().operatorAnswers)
+        return false;
+    const Prompt prompt = promptFor(act);
+    const auto reply =
+        TRY(ask(prompt.id, prompt.text, {{"done", "Done"}, {"cannot", "Cannot be done"}}));
+    return reply == "done";
 }
 
 } // namespace provost

@@ -4,6 +4,7 @@
 #include "engine/environment.h"
 
 #include <condition_variable>
+#include <map>
 #include <optional>
 
 namespace provost {
@@ -49,7 +50,12 @@ public:
     void beginAttempt(const StepSpec& spec, int attempt, OpContext op);
     /// The attempt with everything measured and noted, judged against the limits.
     AttemptRecord endAttempt(const Result<>& outcome, double seconds);
-    const std::vector<HandshakeArrow>& arrows() const { return m_arrows; }
+    /// The arrows of each connection that the run saw, oldest first.
+    std::vector<std::vector<HandshakeArrow>> handshakeSessions() const;
+    /// From here on nobody is asked: the unit's verdict stands.
+    void enterTeardown() { m_inTeardown = true; }
+    /// Asks the operator for what the fixture cannot do. @returns false  it cannot be done
+    Result<bool> byHand(HandAct act);
     const UnitIdentity& identity() const { return m_identity; }
 
     const OpContext& op() const override { return *m_op; }
@@ -68,10 +74,11 @@ public:
     void measure(std::string_view name, std::string value) override;
     void notMeasured(std::string_view name) override;
     void note(std::string text) override { m_attempt.note = std::move(text); }
-    void handshakeArrow(const HandshakeMessage& message) override;
+    void handshakeArrow(std::uint64_t connection, const HandshakeMessage& message) override;
     Result<> intend(std::string_view effect, std::string_view payload) override;
     Result<> settle(std::string_view effect, Verdict verdict) override;
-    Result<std::string> ask(std::string_view promptId, std::string_view text) override;
+    Result<std::string> ask(std::string_view promptId, std::string_view text,
+                            std::vector<PromptChoice> choices) override;
 
 private:
     void add(Measurement measurement);
@@ -89,8 +96,12 @@ private:
     const StepSpec* m_spec = nullptr;
     std::optional<OpContext> m_op;
     AttemptRecord m_attempt;
-    std::vector<HandshakeArrow> m_arrows;
     bool m_isCritical = false;
+    bool m_inTeardown = false;
+    double m_operatorSeconds = 0; ///< of this attempt
+    mutable Mutex m_arrowMutex;   ///< held while an arrow is posted: they stay in order
+    std::map<std::uint64_t, std::vector<HandshakeArrow>>
+        m_sessions PROVOST_GUARDED_BY(m_arrowMutex);
 };
 
 } // namespace provost

@@ -118,6 +118,7 @@ public:
     /// Always, in order, shielded. The unit's verdict stands; only a good one can still be spoilt.
     void tearDown(Outcome& outcome)
     {
+        m_context.enterTeardown();
         for (const auto& spec : m_plan.teardown) {
             const auto ran = guarded("teardown", [&]() -> Result<> {
                 const auto tried = attemptOnce(spec, 1, baseOp().shielded(kTeardownBudget));
@@ -202,15 +203,28 @@ private:
     StopGate& m_gate;
 };
 
+/// What led to a verdict other than PASS. It explains the verdict and does not change it.
+void keepTrace(const EngineEnvironment& env, const RunFinished& finished)
+{
+    if (finished.verdict == Verdict::Pass || !env.traceOf)
+        return;
+    const auto trace = env.traceOf(finished.slot);
+    const auto kept = trace ? env.journal.recordTrace(finished.run, *trace) : Result<>();
+    if (!kept)
+        env.events.post(
+            StationNotice{.subject = "station", .good = false, .text = describe(kept.error())});
+}
+
 /// Only a verdict that was committed and read back is shown.
 void commit(const EngineEnvironment& env, RunContext& context, Outcome& outcome, double seconds)
 {
     auto& journal = env.journal;
-    if (!context.arrows().empty()) {
-        const auto kept = journal.recordHandshake(context.run(), context.arrows());
+    for (const auto& session : context.handshakeSessions()) {
+        const auto kept = journal.recordHandshake(context.run(), session);
         if (!kept)
             outcome.takeError(kept.error());
     }
+    keepTrace(env, {.run = context.run(), .slot = context.slot(), .verdict = outcome.verdict});
     // A registration may wait only for a unit whose local proofs are all done.
     const bool waits = outcome.verdict == Verdict::Hold;
     const auto committed =
@@ -258,6 +272,7 @@ Result<> runUnit(const EngineEnvironment& env, const TestPlan& plan, ActiveRun& 
                                .steps = planned});
     RunContext context(env, plan, finished.run, finished.slot, finished.unit.serial, *unit,
                        active.prompts);
+    unit->setHands([&context](HandAct act, const OpContext&) { return context.byHand(act); });
     RunLoop loop(env, plan, context, planned, active.gate);
     Outcome outcome = loop.run();
     if (active.gate.close() && outcome.verdict <= Verdict::Hold)
@@ -293,9 +308,11 @@ RunFinished executeRun(const EngineEnvironment& environment, const TestPlan& pla
         finished.cause = causeOf(ran.error()).id;
         finished.error = describe(ran.error());
         // Where not even this can be written, the next start closes the run.
-        if (finished.run.value != 0)
+        if (finished.run.value != 0) {
+            keepTrace(environment, finished);
             static_cast<void>(environment.journal.finishRun(
                 finished.run, finished.verdict, finished.cause, finished.error, finished.seconds));
+        }
     }
     return finished;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "device/unit_under_test.h"
+#include "engine/events.h"
 #include "engine/plan.h"
 #include "engine/ports.h"
 #include "image/image_catalog.h"
@@ -56,13 +57,16 @@ public:
     virtual void notMeasured(std::string_view name) = 0;
     /// What people read beside the step: "502 → 1006 by YModem".
     virtual void note(std::string text) = 0;
-    virtual void handshakeArrow(const HandshakeMessage& message) = 0;
+    /// Shown at once. Thread-safe: comes from the thread of the connection.
+    virtual void handshakeArrow(std::uint64_t connection, const HandshakeMessage& message) = 0;
 
     /// Announces an irreversible effect (on disk when it returns) and lights DO NOT UNPLUG.
     virtual Result<> intend(std::string_view effect, std::string_view payload) = 0;
     virtual Result<> settle(std::string_view effect, Verdict verdict) = 0;
-    /// Waits for the operator's answer.
-    virtual Result<std::string> ask(std::string_view promptId, std::string_view text) = 0;
+    /// Waits for the operator's answer; the time that he takes is not the step's.
+    /// @returns the reply of one of `choices`; Timeout (C090)  none came
+    virtual Result<std::string> ask(std::string_view promptId, std::string_view text,
+                                    std::vector<PromptChoice> choices) = 0;
 };
 
 class Step {

@@ -52,9 +52,12 @@ public:
         const auto op = context.op().within(limit);
         const auto began = op.clock.now();
         const UnitIdentity identity{.serial = facts.label, .deviceId = facts.id.deviceId};
-        const auto expectation = TRY(context.handshakes().expect(identity, facts.publicKeyDer, {}));
+        const auto expectation = TRY(context.handshakes().expect(
+            identity, facts.publicKeyDer,
+            [&context](std::uint64_t connection, const HandshakeMessage& message) {
+                context.handshakeArrow(connection, message);
+            }));
         TRY(context.unit().reboot(op));
-        const auto booted = op.clock.now();
         auto seen = waitFor(*expectation, identity.deviceId, op);
         if (sawNothing(seen))
             return Unexpected(unitError(Errc::Timeout,
@@ -64,19 +67,24 @@ public:
                                                context.handshakes().port(), ": it never connected"),
                                         "F404"));
         const HandshakeReport report = TRY(std::move(seen));
-        for (const auto& message : report.messages)
-            context.handshakeArrow(message);
+        if (report.deviceId.empty()) {
+            for (const auto& message : report.messages)
+                context.handshakeArrow(kNamelessConnection, message);
+        }
         if (!report.passed)
             return Unexpected(
                 unitError(Errc::Mismatch,
                           concat("handshake of ", identity.deviceId, " ended at ",
                                  name(report.stage), ": ", report.cause, "; ", report.advice),
                           causeId(report.cause)));
-        context.measure("join_s", std::max(0.0, secondsSince(booted, op) - report.totalMs / 1000),
+        // From the restart to the connection: the unit may dial before its USB device is seen.
+        context.measure("join_s", std::max(0.0, secondsSince(began, op) - report.totalMs / 1000),
                         "s");
         facts.handshakeSeen = true;
         context.measure("handshake_ms", report.totalMs, "ms");
-        context.notMeasured("rssi_dbm"); // this firmware does not report it
+        // No request of a joined unit names it: INFO exists on Serial1 only (particle-devices 7.6),
+        // and what `d` prints (7.1, 12.7) is of listening mode, where no network is joined.
+        context.notMeasured("rssi_dbm");
         context.note(
             concat("hello both ways and one more message · ", fixed(report.totalMs, 0), " ms"));
         return {};

@@ -14,7 +14,7 @@ void registerAllSteps(StepRegistry& registry)
                  {.parameters = {"role", "version", "segment"}, .measurements = {"rate_kib_s"}});
     registry.add("restart", makeRestartStep);
     registry.add("update-bootloader", makeUpdateBootloaderStep,
-                 {.parameters = {"role", "version"}, .measurements = {}});
+                 {.parameters = {"role", "version"}, .measurements = {"rate_kib_s"}});
     registry.add("device-key", makeDeviceKeyStep);
     registry.add("server-key", makeServerKeyStep);
     registry.add("prove-keys", makeProveKeysStep);

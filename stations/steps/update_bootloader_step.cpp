@@ -30,6 +30,7 @@ public:
         const int before = TRY(installed(context, op));
         if (before == wanted && TRY(holdsSameBytes(context, *image))) {
             context.note(concat(wanted, " is installed already"));
+            context.notMeasured("rate_kib_s");
             return record(context, *image);
         }
         TRY(context.unit().bringTo(UnitMode::Listening, op));
@@ -91,7 +92,12 @@ private:
             auto line = TRY(unit.openConsole(op));
             ListeningConsole console(*line);
             const ByteView module(image.file.data(), image.module.moduleSize);
+            const auto began = op.clock.now();
             TRY(console.sendModule(image.fileName, module, op.phase({}, 0, 0.8)));
+            const std::chrono::duration<double> took = op.clock.now() - began;
+            if (took.count() > 0)
+                context.measure("rate_kib_s",
+                                static_cast<double>(module.size()) / 1024 / took.count(), "KiB/s");
         }
         const OpContext back = op.shielded(kReturnBudget);
         TRY(unit.waitForNewIncarnation(before, back));

@@ -244,6 +244,7 @@ private Q_SLOTS:
     void unit_showsPassAsProofs();
     void unit_followsTheRunLive();
     void unit_answersTheQuestionOfItsRun();
+    void unit_drawsTheHandshakeAsItGoesOn();
     void scan_startsTheNextFreeSlotWhateverHasTheFocus();
     void scan_ofCommandsStartsAndStopsAll();
     void scan_withPrefixLeavesTypingAlone();
@@ -284,15 +285,17 @@ void TstScreens::line_saysDoNotUnplugAndAsksInTheTile()
     bench.post(CriticalWrite{.run = RunId{102}, .slot = SlotId{2}, .on = true, .what = "dct"});
     bench.post(PromptRaised{.run = RunId{105},
                             .slot = SlotId{5},
-                            .promptId = "led",
-                            .text = "Does the light breathe cyan?"});
+                            .promptId = "hold-setup-listening",
+                            .text = "Hold SETUP for 3 s, until the light blinks blue",
+                            .choices = {{"done", "Done"}, {"cannot", "Cannot be done"}}});
     bench.post(started(107, 7, "2f0030000a47343138333038"));
     bench.post(stepStarted(107, 7, 0, "Identify"));
     bench.post(StopRequested{.run = RunId{107}, .slot = SlotId{7}});
     bench.post(started(111, 1, "3d0021000447343138333038"));
     bench.post(finished(111, 1, "3d0021000447343138333038", Verdict::Aborted, "S001", 3));
     QVERIFY(bench.tile(2)->face().critical);
-    QCOMPARE(bench.tile(5)->face().prompt, QStringLiteral("Does the light breathe cyan?"));
+    QCOMPARE(bench.tile(5)->face().prompt,
+             QStringLiteral("Hold SETUP for 3 s, until the light blinks blue"));
     QCOMPARE(bench.tile(7)->face().word, QStringLiteral("STOPPING"));
     QCOMPARE(bench.tile(1)->face().word, QStringLiteral("STOPPED"));
     QVERIFY(bench.tile(8)->face().simulated);
@@ -414,20 +417,63 @@ void TstScreens::unit_answersTheQuestionOfItsRun()
     Bench bench;
     bench.open();
     fillLine(bench);
-    bench.post(PromptRaised{.run = RunId{105},
-                            .slot = SlotId{5},
-                            .promptId = "led",
-                            .text = "Does the light breathe cyan?"});
+    const auto ask = [&] {
+        bench.post(PromptRaised{.run = RunId{105},
+                                .slot = SlotId{5},
+                                .promptId = "hold-setup-listening",
+                                .text = "Hold SETUP for 3 s, until the light blinks blue",
+                                .choices = {{"done", "Done"}, {"cannot", "Cannot be done"}}});
+    };
+    const auto button = [&](const char* name) {
+        return bench.window->findChild<ActionButton*>(QLatin1String(name));
+    };
+    ask();
     QTest::mouseClick(bench.tile(5), Qt::LeftButton);
-    auto* reply = bench.window->findChild<QLineEdit*>(QStringLiteral("reply"));
-    QVERIFY(reply->isVisible());
+    QVERIFY(button("choice-done")->isVisible() && button("choice-cannot")->isVisible());
+    QVERIFY(button("choice-done")->height() >= 48); // for gloves
     bench.keep(QStringLiteral("unit-question-1920"));
-    reply->setText(QStringLiteral("yes"));
-    QTest::keyClick(reply, Qt::Key_Return);
+    QTest::mouseClick(button("choice-done"), Qt::LeftButton);
     QCOMPARE(bench.station.answers.size(), 1U);
-    QCOMPARE(bench.station.answers[0].first, 105);
-    QCOMPARE(bench.station.answers[0].second, std::string("yes"));
-    QVERIFY(!reply->isVisible());
+    QCOMPARE(bench.station.answers[0], (std::pair<std::int64_t, std::string>(105, "done")));
+    bench.settle();
+    QVERIFY(button("choice-done") == nullptr);
+    // It asks again; this time it cannot be done.
+    ask();
+    QTest::mouseClick(button("choice-cannot"), Qt::LeftButton);
+    QCOMPARE(bench.station.answers.back().second, std::string("cannot"));
+    // Somebody else answered: nobody is asked any more, here and on the tile.
+    ask();
+    QVERIFY(button("choice-done")->isVisible());
+    bench.post(PromptAnswered{.run = RunId{105}, .slot = SlotId{5}});
+    QVERIFY(bench.tile(5)->face().prompt.isEmpty());
+    QVERIFY(button("choice-done") == nullptr);
+}
+
+void TstScreens::unit_drawsTheHandshakeAsItGoesOn()
+{
+    Bench bench;
+    bench.open();
+    const std::vector<HandshakeArrow> arrows{
+        {0, false, "nonce", "", 40, 0.2, false},
+        {1, true, "nonce, device ID and public key, sealed to the server key",
+         "ID matches the label", 256, 243.0, false},
+        {2, false, "session credentials and signature", "", 384, 246.0, false},
+        {3, true, "hello", "", 18, 310.0, false},
+        {4, false, "hello", "", 18, 311.0, false}};
+    bench.post(started(130, 4, "40002d001247343438323536"));
+    bench.post(stepStarted(130, 4, 8, "Live handshake"));
+    QTest::mouseClick(bench.tile(4), Qt::LeftButton);
+    auto& model = bench.window->models().run().handshake();
+    QCOMPARE(model.rowCount(), 0);
+    bench.keep(QStringLiteral("unit-handshake-0"));
+    for (std::size_t i = 0; i < arrows.size(); ++i) {
+        bench.post(HandshakeSeen{.run = RunId{130}, .slot = SlotId{4}, .arrow = arrows[i]});
+        QCOMPARE(model.rowCount(), static_cast<int>(i) + 1); // while its step still runs
+        bench.keep(QStringLiteral("unit-handshake-%1").arg(i + 1));
+    }
+    // The unit dials once more: the picture is of that connection.
+    bench.post(HandshakeSeen{.run = RunId{130}, .slot = SlotId{4}, .arrow = arrows[0]});
+    QCOMPARE(model.rowCount(), 1);
 }
 
 void TstScreens::scan_startsTheNextFreeSlotWhateverHasTheFocus()

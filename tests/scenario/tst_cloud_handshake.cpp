@@ -223,11 +223,11 @@ void TstCloudHandshake::expectedUnit_hearsEveryMessageInOrder()
     LocalHandshakeServer server(service());
     Mutex mutex;
     std::vector<HandshakeMessage> heard;
-    auto expectation =
-        server.expect(m_unit.identity(), m_unit.publicDer(), [&](const HandshakeMessage& message) {
-            const MutexLock lock(mutex);
-            heard.push_back(message);
-        });
+    auto expectation = server.expect(m_unit.identity(), m_unit.publicDer(),
+                                     [&](std::uint64_t, const HandshakeMessage& message) {
+                                         const MutexLock lock(mutex);
+                                         heard.push_back(message);
+                                     });
     QVERIFY(dial(service(), m_unit).passed);
     const auto report = (*expectation)->wait(within(kHangGuard));
     QVERIFY(report && report->passed);
@@ -349,8 +349,8 @@ void TstCloudHandshake::expectation_isSilentOnceItIsGone()
     LocalHandshakeServer server(service());
     registerUnit(m_unit);
     std::atomic<int> calls = 0;
-    auto expectation =
-        server.expect(m_unit.identity(), m_unit.publicDer(), [&](const auto&) { ++calls; });
+    auto expectation = server.expect(m_unit.identity(), m_unit.publicDer(),
+                                     [&](std::uint64_t, const auto&) { ++calls; });
     expectation->reset();
     QVERIFY(dial(service(), m_unit).passed);
     QTRY_COMPARE(m_watcher->reports().size(), std::size_t{1});

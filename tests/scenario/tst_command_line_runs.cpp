@@ -2,6 +2,10 @@
 #include "support/command_line.h"
 #include "support/test_program.h"
 
+#include <QHostAddress>
+#include <QTcpServer>
+#include <QTcpSocket>
+
 using namespace provost::test;
 
 namespace {
@@ -36,6 +40,9 @@ private Q_SLOTS:
     void run_refusesToBegin();
     void run_refusesADatabaseInUse();
     void run_keepsSecretsOutOfEverythingItWrites();
+    void run_thatIsHeldExitsWithFive();
+    void run_leavesSlotsThatAreOff();
+    void unit_showsTheTraceOfWhatFailed();
     void unit_isFoundByIdLabelAndBeginning();
     void unit_thatIsNotOnRecordIsAnError();
     void verify_tellsIntactFromDamaged();
@@ -197,6 +204,125 @@ void TstCommandLineRuns::run_keepsSecretsOutOfEverythingItWrites()
     const auto found =
         folder.run("grep", {"-rlc", "--binary-files=text", "virtual-plant-wifi", folder.path("")});
     QVERIFY2(found.out.isEmpty(), found.out);
+}
+
+/// A cloud that answers every request with 503, for as long as it lives.
+class BusyCloud {
+public:
+    BusyCloud()
+    {
+        QObject::connect(&m_server, &QTcpServer::newConnection, &m_server, [this] {
+            auto* socket = m_server.nextPendingConnection();
+            QObject::connect(socket, &QTcpSocket::readyRead, socket, [socket] {
+                const QByteArray sent = socket->property("sent").toByteArray() + socket->readAll();
+                socket->setProperty("sent", sent);
+                const auto head = sent.indexOf("\r\n\r\n");
+                const auto at = sent.toLower().indexOf("content-length:");
+                const auto length =
+                    at < 0 ? 0 : sent.mid(at + 15, sent.indexOf('\r', at) - at - 15).toInt();
+                if (head < 0 || sent.size() < head + 4 + length)
+                    return;
+                socket->write("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n"
+                              "Connection: close\r\n\r\n{}");
+                socket->disconnectFromHost();
+            });
+        });
+        if (!m_server.listen(QHostAddress::LocalHost))
+            qFatal("no port for a cloud");
+    }
+    QByteArray url() const
+    {
+        return "http://127.0.0.1:" + QByteArray::number(m_server.serverPort());
+    }
+
+private:
+    QTcpServer m_server{};
+};
+
+/// Slot 1 in use, slot 2 as `slotTwo` says.
+QByteArray stationOf(const QByteArray& slotTwo, const QByteArray& more = {})
+{
+    return "[station]\nname = \"Station T\"\n[[slot]]\nnumber = 1\nusb = \"1-1\"\n"
+           "[[slot]]\nnumber = 2\nusb = \"1-2\"\n" +
+           slotTwo +
+           "[network]\nssid = \"Plant\"\n[handshake]\nhost = \"127.0.0.1\"\n"
+           "port = 0\n" +
+           more;
+}
+
+void TstCommandLineRuns::run_thatIsHeldExitsWithFive()
+{
+    const CommandFolder folder;
+    const BusyCloud cloud;
+    QVERIFY(folder.write("bench.toml", benchOf("instant", "", 1)));
+    QVERIFY(
+        folder.write("station.toml", stationOf("", "[cloud]\nurl = \"" + cloud.url() + "\"\n")));
+    // In this thread's event loop: the cloud answers while the command runs.
+    QProcess process;
+    folder.prepare(process);
+    process.start(provostProgram(), {"run", "--station", "station.toml", "--simulate", "bench.toml",
+                                     "--slot", "1", "--db", "line.db", "--json"});
+    QTRY_VERIFY_WITH_TIMEOUT(process.state() == QProcess::NotRunning, kPatienceMs);
+    const auto ran = CommandFolder::ended(process);
+    QVERIFY2(ran.exitCode == 5, ran.err);
+    QCOMPARE(ran.lines()[0]["verdict"], QJsonValue("hold"));
+    QCOMPARE(ran.lines()[0]["cause"], QJsonValue("H311"));
+    QCOMPARE(ran.last()["hold"], QJsonValue(1));
+    QCOMPARE(ran.last()["pass"], QJsonValue(0));
+    const auto waiting = folder.run(
+        "sqlite3", {"line.db", "select state || tries from outbox where kind = 'registration'"});
+    QVERIFY2(waiting.out.startsWith("waiting"), waiting.out);
+    // What was said in secret stands in the trace as a length.
+    const auto trace = folder.provost({"unit", "show", "--trace", "1", "--db", "line.db"});
+    QCOMPARE(trace.exitCode, 0);
+    QVERIFY(trace.out.startsWith("provost-trace 1\n") && trace.out.contains("secret:"));
+    QVERIFY(!trace.out.contains(QByteArray("virtual-plant-wifi").toHex()));
+    QVERIFY(!folder.read("line.db").contains("virtual-plant-wifi"));
+}
+
+void TstCommandLineRuns::run_leavesSlotsThatAreOff()
+{
+    const CommandFolder folder;
+    QVERIFY(folder.write("bench.toml", benchOf("instant", "", 4) +
+                                           "[[slot]]\nnumber = 2\n[[slot.unit]]\n"
+                                           "stock = \"1.5.2\"\ncount = 4\n"));
+    QVERIFY(folder.write("station.toml", stationOf("enabled = false\nwhy = \"fixture cable\"\n")));
+    const auto ran = folder.json({"run", "--station", "station.toml", "--simulate", "bench.toml",
+                                  "--units", "3", "--db", "line.db"});
+    QVERIFY2(ran.exitCode == 0, ran.err);
+    for (qsizetype i = 0; i < 3; ++i)
+        QCOMPARE(ran.lines()[i]["slot"], QJsonValue(1));
+    // Whoever names the slot is told why.
+    const auto refused = folder.json({"run", "--station", "station.toml", "--simulate",
+                                      "bench.toml", "--slot", "2", "--db", "line.db"});
+    QCOMPARE(refused.exitCode, 2);
+    QVERIFY2(refused.err.contains("slot 2") && refused.err.contains("fixture cable"), refused.err);
+}
+
+void TstCommandLineRuns::unit_showsTheTraceOfWhatFailed()
+{
+    const CommandFolder folder;
+    QVERIFY(folder.write("bench.toml", benchOf("instant", "label = \"mislabelled\"\n", 1)));
+    QCOMPARE(folder.json({"run", "--simulate", "bench.toml", "--db", "line.db"}).exitCode, 1);
+    const auto shown = folder.json({"unit", "show", "--db", "line.db"});
+    const auto trace = shown.lines()[0]["trace"].toObject();
+    QVERIFY(trace["transfers"].toInt() > 0);
+    QCOMPARE(trace["dropped"], QJsonValue(0));
+    const auto text = folder.provost({"unit", "show", "--db", "line.db"});
+    QVERIFY2(text.out.contains("unit show --trace 1"), text.out);
+    const auto json = folder.json({"unit", "show", "--trace", "1", "--db", "line.db"});
+    QCOMPARE(json.last()["event"], QJsonValue("trace"));
+    const auto lines = json.last()["text"].toString().split('\n', Qt::SkipEmptyParts);
+    QCOMPARE(lines.size(), trace["transfers"].toInt() + 3); // and its head
+    QCOMPARE(lines[0], QString("provost-trace 1"));
+    // A run that passed has none, and says so.
+    QVERIFY(folder.write("good.toml", benchOf("instant", "", 1)));
+    QCOMPARE(folder.json({"run", "--simulate", "good.toml", "--db", "line.db"}).exitCode, 0);
+    const auto none = folder.json({"unit", "show", "--trace", "2", "--db", "line.db"});
+    QCOMPARE(none.exitCode, 2);
+    QVERIFY2(none.err.contains("PASS"), none.err);
+    const auto good = folder.json({"unit", "show", "--db", "line.db"});
+    QCOMPARE(good.lines()[0]["trace"], QJsonValue(QJsonValue::Null));
 }
 
 void TstCommandLineRuns::unit_isFoundByIdLabelAndBeginning()

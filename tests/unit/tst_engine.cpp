@@ -313,7 +313,8 @@ void TstEngine::prompt_waitsForTheAnswer()
 {
     std::string answered;
     auto station = with({{"asks", [&](StepContext& context) -> Result<> {
-                              answered = TRY(context.ask("which", "Which colour?"));
+                              answered =
+                                  TRY(context.ask("which", "Which colour?", {{"blue", "Blue"}}));
                               return passes(context);
                           }}});
     QVERIFY(station->start(1, ""));
@@ -330,10 +331,10 @@ void TstEngine::prompt_waitsForTheAnswer()
 void TstEngine::prompt_withoutAnswer_isACheck()
 {
     auto station = with({{"asks", [](StepContext& context) -> Result<> {
-                              TRY(context.ask("which", "Which colour?"));
+                              TRY(context.ask("which", "Which colour?", {{"blue", "Blue"}}));
                               return {};
                           }}});
-    station->plan().steps[0].timeout = 100ms;
+    station->settings().operatorPatience = 100ms;
     const auto run = station->run(1, "");
     QCOMPARE(run.verdict, Verdict::Error);
     QCOMPARE(run.cause, std::string("C090"));
@@ -342,7 +343,7 @@ void TstEngine::prompt_withoutAnswer_isACheck()
 void TstEngine::busySlot_isRefused()
 {
     auto station = with({{"asks", [](StepContext& context) -> Result<> {
-                              TRY(context.ask("go", "Go on?"));
+                              TRY(context.ask("go", "Go on?", {{"yes", "Yes"}}));
                               return passes(context);
                           }}});
     QVERIFY(station->start(1, ""));

@@ -231,11 +231,11 @@ private Q_SLOTS:
         must(m_journal->finishRun(run, Verdict::Fail, "F110", "", 1));
         QCOMPARE(m_journal->recordAttempt(run, {.name = "x"}).error().code, Errc::InvalidArgument);
         QCOMPARE(m_journal->intend(run, "burn").error().code, Errc::InvalidArgument);
-        must(m_journal->note(run, "trace", "…"));
+        must(m_journal->note(run, "remark", "…"));
         QCOMPARE(m_journal->note(run, "settle", "burn").error().code, Errc::InvalidArgument);
         const auto rows = m_journal->journalOf(run).value();
         QCOMPARE(rows.front().kind, std::string("begin"));
-        QCOMPARE(rows.back().kind, std::string("trace"));
+        QCOMPARE(rows.back().kind, std::string("remark"));
     }
 
     void pass_needsAUnitAndSettledIntents()
@@ -516,6 +516,25 @@ private Q_SLOTS:
         QCOMPARE(typical[1], (std::pair<std::string, double>("Check", 2)));
         QVERIFY(m_journal->typicalSteps("photon-full", false).value().empty());
         QVERIFY(m_journal->typicalSteps("other").value().empty());
+    }
+
+    void trace_isOfAnOpenRunAndFinal()
+    {
+        const TraceRecord trace{.transfers = 2, .dropped = 7, .text = "provost-trace 1\nbegan x\n"};
+        const auto run = identified(kUnitA);
+        QVERIFY(!m_journal->traceOf(run).value());
+        must(m_journal->recordTrace(run, trace));
+        QVERIFY(!m_journal->recordTrace(run, trace)); // once
+        must(m_journal->finishRun(run, Verdict::Fail, "F101", "", 1));
+        const auto kept = m_journal->traceOf(run).value();
+        QCOMPARE(kept->transfers, std::int64_t{2});
+        QCOMPARE(kept->dropped, std::int64_t{7});
+        QCOMPARE(kept->text, trace.text);
+        const auto late = identified(kUnitA);
+        must(m_journal->finishRun(late, Verdict::Fail, "F101", "", 1));
+        QCOMPARE(m_journal->recordTrace(late, trace).error().code, Errc::InvalidArgument);
+        QVERIFY(!m_journal->traceOf(late).value());
+        QVERIFY(!verifyDatabase(m_journal->path()).value());
     }
 
     void slots_writeAtTheSameTime()

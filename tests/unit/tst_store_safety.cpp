@@ -363,6 +363,28 @@ private Q_SLOTS:
         QVERIFY(std::filesystem::exists(m_file + ".v1.bak"));
     }
 
+    void migration_ofTheFirstRelease_keepsItsRecords()
+    {
+        must(migrate(m_file, releasedMigrations().first(1)));
+        shell("INSERT INTO unit (device_id, label, simulated, first_seen_utc, last_seen_utc) "
+              "VALUES ('0123456789abcdef01234567', 'old', 0, 1, 2)");
+        shell("INSERT INTO run (unit_id, slot, label, plan_id, plan_revision, plan_digest, "
+              "station, simulated, started_utc) VALUES (1, 1, 'old', 'p', 1, '', 'A', 0, 1)");
+        shell("INSERT INTO journal (run_id, at_utc, kind, subject, payload) "
+              "VALUES (1, 1, 'begin', 'p', '')");
+        const auto journal = opened();
+        QVERIFY(journal);
+        // Recovery closes what its program did not; a trace of it there never was.
+        QCOMPARE(journal->run(RunId{1}).value().verdict, Verdict::Aborted);
+        QVERIFY(!journal->traceOf(RunId{1}).value());
+        QCOMPARE(journal->unit("old").value().deviceId, kUnit);
+        QVERIFY(QFile::exists(QString::fromStdString(m_file + ".v1.bak")));
+        const auto run = beginWith(*journal, kUnit).value();
+        must(journal->recordTrace(run, {.transfers = 1, .dropped = 0, .text = "provost-trace 1"}));
+        must(journal->finishRun(run, Verdict::Fail, "F101", "", 1));
+        QVERIFY(!verifyDatabase(m_file).value());
+    }
+
     void foreignDatabase_isLeftUntouched()
     {
         shell("CREATE TABLE theirs (x)");

@@ -1,0 +1,100 @@
+// The handshake is seen while it goes on, message by message, and recorded connection by
+// connection.
+#include "support/proven_unit.h"
+#include "support/station_fixture.h"
+#include "support/test_program.h"
+
+#include <QTest>
+
+#include <semaphore>
+
+namespace provost::test {
+
+class TstLiveHandshake : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void messages_areSeenWhileTheHandshakeGoesOn();
+    void messages_ofARefusedConnection_areReplacedByTheNext();
+    void messages_ofAUnitThatNeverNamedItself_areShownAtTheEnd();
+};
+
+void TstLiveHandshake::messages_areSeenWhileTheHandshakeGoesOn()
+{
+    auto station = Station::open();
+    std::binary_semaphore arrived{0};
+    std::binary_semaphore goOn{0};
+    std::atomic<bool> held = false;
+    std::atomic<std::thread::id> thread{};
+    station->sink().setHook([&](const StationEvent& event) {
+        const auto* seen = std::get_if<HandshakeSeen>(&event);
+        if (seen == nullptr || seen->arrow.position != 1 || held.exchange(true))
+            return;
+        thread = std::this_thread::get_id();
+        arrived.release();
+        goOn.acquire(); // the server cannot send its next message before this returns
+    });
+    const auto unit = station->insert();
+    QVERIFY(station->start(1, unit.label));
+    QVERIFY(arrived.try_acquire_for(kRunPatience));
+    // The unit has named itself; the server's answer is still to come.
+    auto& sink = station->sink();
+    QCOMPARE(sink.all<HandshakeSeen>().size(), std::size_t{2});
+    const auto ended = sink.all<StepFinished>();
+    QVERIFY(std::ranges::none_of(
+        ended, [](const StepFinished& event) { return event.attempt.step == "live-handshake"; }));
+    QVERIFY(thread.load() != std::this_thread::get_id());
+    goOn.release();
+    const auto finished = station->verdict(1);
+    QVERIFY2(finished && finished->verdict == Verdict::Pass, told(*finished).c_str());
+    const auto arrows = sink.all<HandshakeSeen>();
+    const auto record = station->record(finished->run).handshake;
+    QCOMPARE(arrows.size(), record.size());
+    QVERIFY(arrows.size() >= 5); // nonce, reply, credentials, hello both ways
+    for (std::size_t i = 0; i < arrows.size(); ++i) {
+        QCOMPARE(arrows[i].arrow.position, static_cast<int>(i));
+        QCOMPARE(arrows[i].arrow.what, record[i].what);
+        QCOMPARE(arrows[i].arrow.fromDevice, record[i].fromDevice);
+        QVERIFY(i == 0 || arrows[i].arrow.atMs >= arrows[i - 1].arrow.atMs);
+    }
+}
+
+void TstLiveHandshake::messages_ofARefusedConnection_areReplacedByTheNext()
+{
+    auto station = Station::open({.handshakeWithin = 30s});
+    station->cloud().failConnections(ConnectionFault::Drop, 1, HandshakeStage::Credentials);
+    const auto finished = station->runNext();
+    QVERIFY2(finished.verdict == Verdict::Pass, told(finished).c_str());
+    // Two connections: each begins with position 0, the later one is the one that is shown.
+    const auto arrows = station->sink().all<HandshakeSeen>();
+    QCOMPARE(std::ranges::count_if(arrows, [](const auto& e) { return e.arrow.position == 0; }),
+             std::ptrdiff_t{2});
+    QCOMPARE(station->query("SELECT count(DISTINCT session) FROM handshake_arrow"),
+             std::vector<std::string>{"2"});
+    const auto record = station->record(finished.run).handshake;
+    QVERIFY(std::ranges::none_of(record, &HandshakeArrow::failed));
+    QCOMPARE(record.front().position, 0);
+    QCOMPARE(record.back().what, arrows.back().arrow.what);
+}
+
+void TstLiveHandshake::messages_ofAUnitThatNeverNamedItself_areShownAtTheEnd()
+{
+    // It seals its reply to another server's key: the reply cannot be read.
+    auto station = Station::open({.handshakeWithin = 3s});
+    station->afterStep("give-credentials", [&](int slot) {
+        const Bytes other(40, std::byte{0x5B});
+        station->board(slot).pokeDct(2082 + 40, other); // in the modulus, particle-devices 3.2
+    });
+    const auto finished = station->runNext();
+    QCOMPARE(finished.verdict, Verdict::Fail);
+    const auto arrows = station->sink().all<HandshakeSeen>();
+    const auto record = station->record(finished.run).handshake;
+    QVERIFY2(!record.empty(), told(finished).c_str());
+    QCOMPARE(arrows.size(), record.size());
+    QVERIFY(record.back().failed);
+}
+
+} // namespace provost::test
+
+PROVOST_TEST("live_handshake", provost::test::TstLiveHandshake)
+#include "tst_live_handshake.moc"
