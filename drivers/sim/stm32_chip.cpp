@@ -50,6 +50,12 @@ void Stm32Chip::setUniqueId(ByteView twelveBytes)
               m_system.span().begin() + (m_profile.uniqueId - m_profile.systemBase));
 }
 
+void Stm32Chip::pokeFlash(std::uint32_t offset, ByteView bytes)
+{
+    std::copy(bytes.begin(), bytes.end(), m_flash->array().begin() + offset);
+    m_core->memoryChanged(FlashController::kBase + offset, bytes.size());
+}
+
 /// The option bytes lie among the pages of system memory.
 void Stm32Chip::takeOptions()
 {

@@ -42,6 +42,8 @@ public:
     /// Level 2 of read protection, or no supply: the port does not answer.
     bool debugPortAnswers() const { return powered() && !m_flash->debugDead(); }
     void setUniqueId(ByteView twelveBytes);
+    /// As delivered: bytes of main flash as they are to be.
+    void pokeFlash(std::uint32_t offset, ByteView bytes);
 
 private:
     static constexpr std::uint32_t kSram = 0x20000000;

@@ -245,7 +245,7 @@ void UnicornCore::writeRegister(unsigned number, std::uint32_t value)
 CoreRun UnicornCore::run(std::uint64_t most)
 {
     m_executed = 0;
-    m_budget = most;
+    m_budget = most == 1 ? UINT64_MAX : most; // a single step is counted by the emulator
     m_fault = m_interrupt = false;
     const std::uint32_t from = readRegister(15);
     const uc_err ended = uc_emu_start(m_uc, from | 1, 0xFFFFFFFF, 0, most == 1 ? 1 : 0);
