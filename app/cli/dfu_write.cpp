@@ -2,10 +2,13 @@
 
 #include "cli/device_address.h"
 #include "cli/output.h"
+#include "config/load_plan.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "crypto/secret_file.h"
 #include "device/dfu_target.h"
+#include "device/particle_unit.h"
+#include "host/host.h"
 #include "image/dfu_file.h"
 #include "image/module_info.h"
 
@@ -19,6 +22,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto kWriteBudget = 10min;
+constexpr auto kReturn = 10s; // protocol sheet 6.4
 constexpr std::size_t kLargestWrite = 4UL << 20;
 constexpr std::uint8_t kFlash = 0; // particle-devices 2.2
 
@@ -205,6 +209,23 @@ Result<ProgramOutcome> writeItems(DfuDevice& dfu, const std::vector<WriteItem>& 
     return total;
 }
 
+/// Starts the firmware; that the board shows up anew as such is the proof.
+Result<> leaveDfu(AddressedDevice& device, DfuDevice& dfu, std::uint32_t entry, const OpContext& op)
+{
+    const auto platform = TRY(loadPlatform(dataFolders().platforms / "photon.toml"));
+    ParticleUnit unit({.usb = *device.usb, .serial = *device.serial, .port = device.info.port},
+                      platform);
+    TRY(dfu.leave(entry, op));
+    TRY(unit.waitForNewIncarnation(device.info.incarnation, op));
+    const auto seen = TRY(device.usb->waitFor(device.info.port, {}, op.within(kReturn)));
+    if (seen.id != platform.firmware)
+        return fail(Errc::Unavailable, Blame::Unit,
+                    concat("start the firmware of ", toText(device.info.port), ": ",
+                           hex16(seen.id.vendor), ":", hex16(seen.id.product),
+                           " came back; the unit holds no firmware that starts, write one"));
+    return {};
+}
+
 void printWritten(const Arguments& arguments, const UsbDeviceInfo& device,
                   const std::vector<WriteItem>& items, const ProgramOutcome& outcome)
 {
@@ -272,7 +293,7 @@ Result<> writeMemory(const Arguments& arguments)
     TRY(checkPlaces(dfu, items));
     const auto outcome = TRY(writeItems(dfu, items, !arguments.has("no-verify"), op));
     if (arguments.has("leave"))
-        TRY(dfu.leave(items.front().address, op));
+        TRY(leaveDfu(device, dfu, items.front().address, op));
     bar.clear();
     printWritten(arguments, device.info, items, outcome);
     return {};

@@ -24,7 +24,8 @@ constexpr std::uint16_t kDfuSeVersion = 0x011A;
 constexpr std::uint16_t kMaxTransferSize = 4096;
 
 struct Found {
-    bool hasRunTime = false;
+    std::optional<std::uint8_t> runTime{};
+    std::optional<DfuAttributes> runTimeAttributes{};
     std::optional<std::uint8_t> number{};
     std::vector<std::pair<std::uint8_t, std::uint8_t>> alternates{}; ///< number, string index
     std::optional<DfuAttributes> attributes{};
@@ -45,32 +46,39 @@ std::optional<DfuAttributes> parseFunctional(ByteView bytes)
                          .version = bytes.size() >= 9 ? readLe16(bytes, 7) : std::uint16_t{0x0100}};
 }
 
-void noteInterface(ByteView bytes, Found& found, bool& isDfu)
+/// To which interface the descriptors that follow belong.
+enum class Owner : std::uint8_t { Other, RunTime, DfuMode };
+
+Owner noteInterface(ByteView bytes, Found& found)
 {
-    isDfu = false;
     if (bytes.size() < 9 || u8(bytes[5]) != kDfuClass || u8(bytes[6]) != kDfuSubClass)
-        return;
-    found.hasRunTime = found.hasRunTime || u8(bytes[7]) == kRunTime;
+        return Owner::Other;
+    if (u8(bytes[7]) == kRunTime) {
+        found.runTime = u8(bytes[2]);
+        return Owner::RunTime;
+    }
     if (u8(bytes[7]) != kDfuMode || (found.number && *found.number != u8(bytes[2])))
-        return;
-    isDfu = true;
+        return Owner::Other;
     found.number = u8(bytes[2]);
     found.alternates.emplace_back(u8(bytes[3]), u8(bytes[8]));
+    return Owner::DfuMode;
 }
 
 Found walk(ByteView configuration)
 {
     Found found;
-    bool isDfu = false;
+    Owner owner = Owner::Other;
     while (configuration.size() >= 2) {
         const std::size_t length = u8(configuration[0]);
         if (length < 2 || length > configuration.size())
             break;
         const ByteView item = configuration.first(length);
         if (u8(item[1]) == kInterface)
-            noteInterface(item, found, isDfu);
-        else if (u8(item[1]) == kFunctional && isDfu && !found.attributes)
+            owner = noteInterface(item, found);
+        else if (u8(item[1]) == kFunctional && owner == Owner::DfuMode && !found.attributes)
             found.attributes = parseFunctional(item);
+        else if (u8(item[1]) == kFunctional && owner == Owner::RunTime)
+            found.runTimeAttributes = parseFunctional(item);
         configuration = configuration.subspan(length);
     }
     return found;
@@ -125,10 +133,10 @@ Result<DfuInterface> readDfuInterface(UsbDevice& usb, const OpContext& op)
     const Bytes configuration = TRY(usb.descriptor(kConfiguration, 0));
     const Found found = walk(configuration);
     if (!found.number)
-        return fail(Errc::Unsupported, Blame::Unit,
-                    concat("open DFU at ", toText(usb.info().port), ": ",
-                           found.hasRunTime ? "the firmware runs, not the boot loader"
-                                            : "no DFU interface"));
+        return fail(
+            Errc::Unsupported, Blame::Unit,
+            concat("open DFU at ", toText(usb.info().port), ": ",
+                   found.runTime ? "the firmware runs, not the boot loader" : "no DFU interface"));
     DfuInterface result{.number = *found.number};
     result.attributes = TRY(usableAttributes(usb, found.attributes));
     result.announcedTransferSize = result.attributes.transferSize;
@@ -141,6 +149,17 @@ Result<DfuInterface> readDfuInterface(UsbDevice& usb, const OpContext& op)
         result.alternates.push_back(describe(number, readString(usb, name)));
     }
     return result;
+}
+
+Result<DfuRunTime> readDfuRunTime(UsbDevice& usb)
+{
+    const Bytes configuration = TRY(usb.descriptor(kConfiguration, 0));
+    const Found found = walk(configuration);
+    if (!found.runTime)
+        return fail(Errc::Unsupported, Blame::Unit,
+                    concat("detach ", toText(usb.info().port), ": no run-time DFU interface"));
+    return DfuRunTime{.number = *found.runTime,
+                      .attributes = found.runTimeAttributes.value_or(DfuAttributes{})};
 }
 
 } // namespace provost

@@ -18,4 +18,13 @@ struct DfuInterface {
 /// @returns Unsupported  no DFU-mode interface, not DfuSe, or a transfer size of 0
 Result<DfuInterface> readDfuInterface(UsbDevice& usb, const OpContext& op);
 
+/// The DFU interface of a board that runs its firmware.
+struct DfuRunTime {
+    std::uint8_t number = 0;
+    DfuAttributes attributes{};
+};
+
+/// @returns Unsupported  there is none
+Result<DfuRunTime> readDfuRunTime(UsbDevice& usb);
+
 } // namespace provost

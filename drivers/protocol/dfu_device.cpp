@@ -178,6 +178,22 @@ Result<DfuDevice> DfuDevice::open(std::unique_ptr<UsbDevice> usb, const OpContex
     return device;
 }
 
+Result<> DfuDevice::detach(std::unique_ptr<UsbDevice> usb, const OpContext& op)
+{
+    constexpr std::chrono::milliseconds kDetachWindow{1000}; // sheet 1.8
+    ENSURE(usb != nullptr);
+    const auto runTime = TRY(readDfuRunTime(*usb));
+    TRY(usb->claim(runTime.number));
+    TRY(DfuRequests(*usb, runTime.number).detach(kDetachWindow, op));
+    if (runTime.attributes.willDetach)
+        return {};
+    const auto reset = usb->reset();
+    // Behind the reset it is another device: that this one is gone is the wanted outcome.
+    if (!reset && reset.error().code != Errc::Disconnected && reset.error().code != Errc::NotFound)
+        return reset;
+    return {};
+}
+
 DfuDevice::DfuDevice(std::unique_ptr<Impl> impl) : m_impl(std::move(impl)) {}
 DfuDevice::DfuDevice(DfuDevice&&) noexcept = default;
 DfuDevice& DfuDevice::operator=(DfuDevice&&) noexcept = default;

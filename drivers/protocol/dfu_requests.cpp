@@ -20,7 +20,12 @@ constexpr auto kRequestLimit = 5s;
 constexpr auto kStatusLimit = 35s;
 constexpr auto kLeaveLimit = 2s;
 constexpr std::chrono::milliseconds kPollFloor{1};
+// Longer times are no times (sheet 1.8). What the work can take instead, at the slowest: a sector
+// of 128 KiB byte by byte, and 4 KiB of programming with room to spare (DS6329; sheet 3.5).
 constexpr std::chrono::milliseconds kPollCeiling{60000};
+constexpr std::chrono::milliseconds kLongestErase{4000};
+constexpr std::chrono::milliseconds kLongestWrite{1000};
+constexpr auto kBusyLimit = 120s; // of one command, whatever times it names (fwupd)
 constexpr int kIdleRounds = 5;
 constexpr int kZeroPolls = 100; // dfu-util's limit of answers "busy, ask at once"
 constexpr int kEarlyPollStalls = 3;
@@ -36,9 +41,23 @@ Unexpected framed(Error error, const std::string& what)
     return Unexpected(inFrame(std::move(error), what));
 }
 
-std::chrono::milliseconds pause(const DfuStatus& status)
+std::chrono::milliseconds pause(const DfuStatus& status, std::chrono::milliseconds longest)
 {
-    return std::clamp(status.poll, kPollFloor, kPollCeiling);
+    return status.poll > kPollCeiling ? longest : std::max(status.poll, kPollFloor);
+}
+
+/// What a bStatus of a DfuSe boot loader asks somebody to do (sheet 1.1).
+std::string_view adviceFor(std::uint8_t status)
+{
+    switch (status) {
+    case 0x01:
+    case 0x08:
+        return "; the address is not the unit's to erase or write";
+    case 0x0B:
+        return "; its flash is read-protected, and lifting that erases the chip";
+    default:
+        return "";
+    }
 }
 
 /// What bStatus means to a caller: refused memory is Protected, everything else is a fault.
@@ -49,7 +68,7 @@ Unexpected reported(const DfuStatus& status, const std::string& what)
         std::find(kRefusals.begin(), kRefusals.end(), status.status) != kRefusals.end();
     return fail(isRefusal ? Errc::Protected : Errc::Io, Blame::Unit,
                 concat(what, ": the unit reports ", dfuStatusName(status.status), " in state ",
-                       static_cast<unsigned>(status.state)),
+                       static_cast<unsigned>(status.state), adviceFor(status.status)),
                 status.status);
 }
 
@@ -72,8 +91,9 @@ DfuRequests::DfuRequests(UsbDevice& usb, std::uint8_t interface)
 Result<> DfuRequests::makeIdle(const OpContext& op)
 {
     int waits = 0;
+    const OpContext bounded = op.within(kBusyLimit);
     for (int round = 0; round < kIdleRounds;) {
-        auto status = getStatus(op);
+        auto status = getStatus(bounded);
         if (!status && !isStalled(status.error()))
             return framed(std::move(status).error(), "bring DFU to idle");
         // A stall here is left over from a failed block: the next request starts afresh.
@@ -86,7 +106,7 @@ Result<> DfuRequests::makeIdle(const OpContext& op)
         if (status->state == DfuState::DownloadBusy || status->state == DfuState::Manifest) {
             if (++waits > kZeroPolls)
                 return fail(Errc::Timeout, Blame::Unit, "bring DFU to idle: the unit stays busy");
-            TRY(op.sleepFor(pause(*status)));
+            TRY(bounded.sleepFor(pause(*status, kLongestErase)));
             continue;
         }
         ++round;
@@ -133,19 +153,28 @@ Result<> DfuRequests::command(std::byte code, std::uint32_t address, const std::
 {
     std::array<std::byte, 5> data{code};
     writeLe32(data, 1, address);
-    return write(0, data, what, op.withoutSecrets());
+    return transact(0, data, what, code == kErase ? kLongestErase : kLongestWrite,
+                    op.withoutSecrets());
 }
 
 Result<> DfuRequests::write(std::uint16_t block, ByteView data, const std::string& what,
                             const OpContext& op)
 {
-    TRY(op.checkpoint());
-    if (auto sent = out(Request::Download, block, data, op); !sent)
-        return refused(std::move(sent).error(), what, op);
-    return pollUntilDone(what, op);
+    return transact(block, data, what, kLongestWrite, op);
 }
 
-Result<> DfuRequests::pollUntilDone(const std::string& what, const OpContext& op)
+Result<> DfuRequests::transact(std::uint16_t block, ByteView data, const std::string& what,
+                               std::chrono::milliseconds longest, const OpContext& op)
+{
+    TRY(op.checkpoint());
+    const OpContext bounded = op.within(kBusyLimit);
+    if (auto sent = out(Request::Download, block, data, bounded); !sent)
+        return refused(std::move(sent).error(), what, bounded);
+    return pollUntilDone(what, longest, bounded);
+}
+
+Result<> DfuRequests::pollUntilDone(const std::string& what, std::chrono::milliseconds longest,
+                                    const OpContext& op)
 {
     std::chrono::milliseconds lastPoll{0};
     int zeroPolls = 0;
@@ -175,7 +204,7 @@ Result<> DfuRequests::pollUntilDone(const std::string& what, const OpContext& op
         if (zeroPolls > kZeroPolls)
             return fail(Errc::Timeout, Blame::Unit,
                         concat(what, ": the unit stays busy without naming a time"));
-        lastPoll = pause(*status);
+        lastPoll = pause(*status, longest);
         if (auto waited = op.sleepFor(lastPoll); !waited)
             return framed(std::move(waited).error(), concat(what, ", the unit is busy"));
     }
@@ -219,6 +248,15 @@ Result<> DfuRequests::leave(const OpContext& op)
     const DfuStatus status{.status = u8(raw[0]), .state = static_cast<DfuState>(u8(raw[4]))};
     if (*count == kStatusBytes && status.state == DfuState::Error)
         return reported(status, "leave DFU");
+    return {};
+}
+
+Result<> DfuRequests::detach(std::chrono::milliseconds window, const OpContext& op)
+{
+    auto sent = out(Request::Detach, static_cast<std::uint16_t>(window.count()), {}, op);
+    // One that detaches by itself may be gone before its answer arrives.
+    if (!sent && sent.error().code != Errc::Disconnected)
+        return framed(std::move(sent).error(), "detach the run-time interface");
     return {};
 }
 

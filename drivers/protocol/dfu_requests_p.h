@@ -48,9 +48,12 @@ public:
     Result<> read(std::uint16_t block, ByteSpan to, const std::string& what, const OpContext& op);
     /// Zero-length DNLOAD and the GETSTATUS that starts it.
     Result<> leave(const OpContext& op);
+    /// Of a run-time interface: the board is to come back in DFU mode within `window`.
+    Result<> detach(std::chrono::milliseconds window, const OpContext& op);
 
 private:
     enum class Request : std::uint8_t {
+        Detach = 0,
         Download = 1,
         Upload = 2,
         GetStatus = 3,
@@ -62,7 +65,10 @@ private:
     Result<> idleRound(const DfuStatus& status, const OpContext& op);
     Result<> command(std::byte code, std::uint32_t address, const std::string& what,
                      const OpContext& op);
-    Result<> pollUntilDone(const std::string& what, const OpContext& op);
+    Result<> transact(std::uint16_t block, ByteView data, const std::string& what,
+                      std::chrono::milliseconds longest, const OpContext& op);
+    Result<> pollUntilDone(const std::string& what, std::chrono::milliseconds longest,
+                           const OpContext& op);
     Unexpected refused(Error error, const std::string& what, const OpContext& op);
     Unexpected silent(Error error, const std::string& what, const OpContext& op);
 

@@ -174,10 +174,16 @@ Result<> ListeningConsole::startTransfer(const OpContext& op)
         const auto refusal = text.find("is not supported");
         return isReady ? "ready" : refusal != std::string_view::npos ? "unsupported" : "";
     };
-    if (TRY(ask('f', prompt, "a module transfer", op, kTransferPromptLimit)) == "unsupported")
+    auto said = ask('f', prompt, "a module transfer", op, kTransferPromptLimit);
+    if (said && *said == "unsupported")
         return fail(Errc::Denied, Blame::Unit,
                     "send a module: this firmware takes none in listening mode");
-    return {};
+    if (said)
+        return {};
+    // It may be waiting for the file all the same, and would take what follows for one.
+    if (said.error().code != Errc::Disconnected)
+        static_cast<void>(m_line.writeAll(viewOf("a"), op.shielded(kReplyLimit)));
+    return Unexpected(std::move(said).error());
 }
 
 Result<> ListeningConsole::transfer(std::string_view fileName, ByteView content, int blockSize,

@@ -300,11 +300,15 @@ Result<> YModemReceiver::Session::awaitData(YModemFile& file)
 
 Result<std::optional<YModemFile>> YModemReceiver::Session::receive()
 {
+    if (!receiver.m_inBatch) // nobody speaks before being asked: left over from another session
+        TRY(receiver.m_line.discardInput());
+    receiver.m_inBatch = true;
     const Bytes header = TRY(awaitHeader());
     faults = 0;
     // The first byte alone decides: lrzsz sets others in the header that ends a batch (sheet 4.4).
     if (header.front() == std::byte{0}) {
         TRY(say(ymodem::kAck));
+        receiver.m_inBatch = false;
         return std::optional<YModemFile>{};
     }
     YModemFile file = TRY(parseHeader(header));
@@ -331,6 +335,7 @@ Result<std::optional<YModemFile>> YModemReceiver::receive(const OpContext& op)
 Result<> YModemReceiver::cancel(const OpContext& op)
 {
     m_at = m_end; // what the sender said behind it is void
+    m_inBatch = false;
     return m_line.writeAll(ymodem::farewell(), op.shielded(ymodem::kGap));
 }
 

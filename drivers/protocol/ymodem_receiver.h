@@ -50,6 +50,7 @@ private:
     ByteStream& m_line;
     YModemReceiveOptions m_options;
     int m_retries = 0;
+    bool m_inBatch = false;
     std::array<std::byte, 2048> m_buffer{};
     std::size_t m_at = 0;
     std::size_t m_end = 0;

@@ -31,6 +31,7 @@ struct YModemSender::Session {
     YModemSender& sender;
     const OpContext& op;
     bool sawRequest = false; ///< a 'C' or 'G' came in front of the header's ACK
+    bool isCutOff = false;   ///< the last frame did not go out whole
 
     bool isUnit() const { return sender.m_options.flavour == YModemFlavour::Unit; }
     milliseconds replyLimit() const
@@ -49,6 +50,7 @@ struct YModemSender::Session {
     Result<> deliver(std::uint8_t number, ByteView data, std::size_t size, milliseconds limit,
                      const std::string& what, bool isRequestable);
     Result<> refuse(const std::string& what) const;
+    Result<> write(ByteView frame);
     Result<> sendHeader(std::string_view fileName, std::size_t size);
     Result<> sendData(ByteView content);
     Result<> sendStreamed(std::uint32_t number, ByteView data, std::size_t size,
@@ -107,7 +109,11 @@ Result<> YModemSender::Session::awaitStart()
     // The unit says nothing for 5 s, and takes the first block at any time (particle-devices 7.5).
     if (isUnit())
         return {};
-    switch (const Reply reply = TRY(await(sender.m_options.startLimit))) {
+    Reply reply = Reply::Ack;
+    // An ACK is left over from an earlier session.
+    for (int stray = 0; reply == Reply::Ack && stray < kStrayReplies; ++stray)
+        reply = TRY(await(sender.m_options.startLimit));
+    switch (reply) {
     case Reply::Silence:
         return fail(Errc::Timeout, Blame::Unit,
                     concat("start YModem: the receiver did not ask for data within ",
@@ -171,6 +177,14 @@ Result<> YModemSender::Session::refuse(const std::string& what) const
     return fail(Errc::Denied, Blame::Unit, concat(what, ": the receiver cancels"));
 }
 
+Result<> YModemSender::Session::write(ByteView frame)
+{
+    isCutOff = true;
+    TRY(sender.m_line.writeAll(frame, op));
+    isCutOff = false;
+    return {};
+}
+
 /// An answer to the last copy of a frame must not be taken for one to the next copy.
 Result<> YModemSender::Session::drain(const std::string& what)
 {
@@ -206,7 +220,7 @@ Result<> YModemSender::Session::deliver(std::uint8_t number, ByteView data, std:
     const Bytes frame =
         ymodem::frameOf(number, data, size, number == 0 ? std::byte{0} : ymodem::kSub);
     for (int refusals = 1;; ++refusals) {
-        TRY(sender.m_line.writeAll(frame, op));
+        TRY(write(frame));
         const Reply reply = TRY(awaitAnswer(limit, isRequestable && !isUnit()));
         if (reply == Reply::Ack)
             return {};
@@ -233,8 +247,7 @@ Result<> YModemSender::Session::sendHeader(std::string_view fileName, std::size_
     Bytes header;
     ByteWriter(header).text(plain).u8(0).text(concat(size, " 0 100644"));
     if (sender.m_streaming) // answered with the next 'G' only
-        TRY(sender.m_line.writeAll(ymodem::frameOf(0, header, ymodem::kSmallBlock, std::byte{0}),
-                                   op));
+        TRY(write(ymodem::frameOf(0, header, ymodem::kSmallBlock, std::byte{0})));
     else
         TRY(deliver(0, header, ymodem::kSmallBlock, sender.m_options.erasePause,
                     "send the YModem header", true));
@@ -269,7 +282,7 @@ Result<> YModemSender::Session::sendStreamed(std::uint32_t number, ByteView data
 {
     constexpr std::uint32_t kLookEvery = 8;
     const auto wrapped = static_cast<std::uint8_t>(number & 0xFF);
-    TRY(sender.m_line.writeAll(ymodem::frameOf(wrapped, data, size, ymodem::kSub), op));
+    TRY(write(ymodem::frameOf(wrapped, data, size, ymodem::kSub)));
     if (number % kLookEvery == 0 && TRY(await(kPeek)) == Reply::Cancel)
         return refuse(what);
     return {};
@@ -303,7 +316,7 @@ Result<> YModemSender::Session::sendNullHeader()
     if (!sender.m_streaming)
         return deliver(0, {}, ymodem::kSmallBlock, kValidateLimit, what, true);
     // Not acknowledged in YModem-G (sheet 4.2), but a receiver may still cancel.
-    TRY(sender.m_line.writeAll(ymodem::frameOf(0, {}, ymodem::kSmallBlock, std::byte{0}), op));
+    TRY(write(ymodem::frameOf(0, {}, ymodem::kSmallBlock, std::byte{0})));
     if (TRY(await(ymodem::kGap)) == Reply::Cancel)
         return refuse(what);
     return {};
@@ -317,7 +330,8 @@ Result<> YModemSender::Session::orCancel(Result<> result)
     sender.m_started = false;
     sender.m_midBatch = false;
     if (result.error().code != Errc::Disconnected && result.error().code != Errc::Denied)
-        static_cast<void>(sender.m_line.writeAll(ymodem::farewell(), op.shielded(ymodem::kGap)));
+        static_cast<void>(sender.m_line.writeAll(
+            isCutOff ? ymodem::longFarewell() : ymodem::farewell(), op.shielded(ymodem::kGap)));
     return result;
 }
 

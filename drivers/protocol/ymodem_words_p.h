@@ -33,6 +33,15 @@ inline Bytes farewell()
     return bytes;
 }
 
+/// Where a frame was cut off: fills it up first, or the receiver would take CAN for its data.
+inline Bytes longFarewell()
+{
+    Bytes bytes(kLargeBlock + 5, kCan);
+    const Bytes end = farewell();
+    bytes.insert(bytes.end(), end.begin(), end.end());
+    return bytes;
+}
+
 /// SOH or STX, number, complement, data filled with `padding`, CRC.
 /// @param size  kSmallBlock or kLargeBlock, at least data.size()
 inline Bytes frameOf(std::uint8_t number, ByteView data, std::size_t size, std::byte padding)

@@ -38,6 +38,9 @@ struct Behaviour {
     std::uint32_t memoryEnd = 0xFFFFFFFF; ///< UPLOAD ends there
     Fault leaveFault = Fault::None;
     std::uint8_t stateAfterLeave = 5;
+    std::uint8_t attributes = 0x0B;
+    UsbId id{0x2b04, 0xd006};
+    int stallsWhileBusy = 0; ///< GETSTATUS behind the first busy answer
 };
 
 /// What the test looks at afterwards; outlives the device.
@@ -74,6 +77,7 @@ public:
     ScriptedDfu(Behaviour behaviour, Log& log, const VirtualClock& clock)
         : m_is(std::move(behaviour)), m_log(log), m_clock(clock)
     {
+        m_info.id = m_is.id;
     }
     const UsbDeviceInfo& info() const override { return m_info; }
     Result<Bytes> descriptor(std::uint8_t type, std::uint8_t index) override;
@@ -121,7 +125,7 @@ private:
     Behaviour m_is;
     Log& m_log;
     const VirtualClock& m_clock;
-    UsbDeviceInfo m_info{.id = {0x2b04, 0xd006}};
+    UsbDeviceInfo m_info{};
     Clock::Steady m_notBefore{};
     std::uint16_t m_block = 0;
     Bytes m_pending{};
@@ -137,7 +141,7 @@ Result<Bytes> ScriptedDfu::descriptor(std::uint8_t type, std::uint8_t index)
     ByteWriter(functional)
         .u8(9)
         .u8(0x21)
-        .u8(0x0B)
+        .u8(m_is.attributes)
         .le16(255)
         .le16(m_is.transferSize)
         .le16(m_is.version);
@@ -213,6 +217,10 @@ Result<std::size_t> ScriptedDfu::status(ByteSpan to, const OpContext&)
         m_log.violations.emplace_back("GETSTATUS before the poll time");
     auto poll = 0ms;
     if (m_is.state == 3 && m_isWorkPending) {
+        if (m_busyLeft < m_is.busyAnswers && m_is.stallsWhileBusy > 0) {
+            --m_is.stallsWhileBusy;
+            return fail(Errc::Protocol, Blame::Unit, "stalled");
+        }
         if (m_is.stallsStatusOfWork) {
             m_isWorkPending = false;
             return fail(Errc::Protocol, Blame::Unit, "stalled");
@@ -280,11 +288,13 @@ Result<std::size_t> ScriptedDfu::upload(std::uint16_t block, ByteSpan to)
 Result<> ScriptedDfu::controlOut(ControlSetup setup, ByteView data, const OpContext& op)
 {
     TRY(enter(op));
-    constexpr std::string_view kKinds = "?D??C?A";
+    constexpr std::string_view kKinds = "XD??C?A";
     m_log.entries.push_back({.kind = kKinds.at(setup.request),
                              .value = setup.value,
                              .data = toBytes(data),
                              .sensitive = op.sensitive});
+    if (setup.request == 0)
+        return {};
     if (setup.request == 4) {
         // Only dfuERROR knows CLRSTATUS; elsewhere these boot loaders make an error of it.
         const bool wasError = m_is.state == 10;
@@ -392,6 +402,13 @@ private Q_SLOTS:
     void poll_givesUpOnEndlessZero();
     void poll_endsAtTheDeadline();
     void poll_capsAbsurdTimes();
+    void poll_endsAfterTwoMinutesWhateverTheUnitSays();
+    void detach_resetsABoardThatDoesNotDetachByItself_data();
+    void detach_resetsABoardThatDoesNotDetachByItself();
+    void detach_needsARunTimeInterface();
+    void refusals_sayWhatTheyMean();
+    void blocks_belowThePacketSizeAreSentByAddress();
+    void romStallsWhenPolledEarly_areWaitedOutThreeTimes();
     void poll_beyondTheDeadlineIsATimeout();
     void upload_readsExactlyWhatWasAsked();
     void upload_reportsAnEarlyEnd();
@@ -660,9 +677,97 @@ void TstDfuDevice::poll_capsAbsurdTimes()
 {
     Bench bench({.poll = 0xFFFFFFms, .busyAnswers = 1});
     VERIFY_OK(bench.opened);
-    const auto before = bench.clock.now();
+    auto before = bench.clock.now();
     VERIFY_OK(bench.dfu().erase(0x08020000, 1, bench.op()));
-    QVERIFY(bench.clock.now() - before <= 61s);
+    QCOMPARE((bench.clock.now() - before).count(), std::chrono::nanoseconds(4s).count());
+    // Set address and one block: as long as programming can take.
+    before = bench.clock.now();
+    VERIFY_OK(bench.dfu().download({.address = 0x08020000, .bytes = pattern(16)}, bench.op()));
+    QCOMPARE((bench.clock.now() - before).count(), std::chrono::nanoseconds(2s).count());
+}
+
+void TstDfuDevice::poll_endsAfterTwoMinutesWhateverTheUnitSays()
+{
+    for (const auto poll : {1000ms, 59'000ms}) {
+        Bench bench({.poll = poll, .busyAnswers = 1'000'000});
+        VERIFY_OK(bench.opened);
+        const auto before = bench.clock.now();
+        VERIFY_FAILS(bench.dfu().erase(0x08020000, 1, bench.op(3600s)), Errc::Timeout);
+        QVERIFY(bench.clock.now() - before <= 120s);
+    }
+    // Also where an earlier session left it busy.
+    Bench busy({.state = 7});
+    QVERIFY(!busy.opened);
+    QCOMPARE(busy.opened.error().code, Errc::Timeout);
+}
+
+void TstDfuDevice::detach_resetsABoardThatDoesNotDetachByItself_data()
+{
+    QTest::addColumn<int>("attributes");
+    QTest::addColumn<int>("resets");
+    QTest::newRow("WillDetach") << 0x0B << 0;
+    QTest::newRow("waits for the reset") << 0x03 << 1;
+}
+
+void TstDfuDevice::detach_resetsABoardThatDoesNotDetachByItself()
+{
+    QFETCH(const int, attributes);
+    QFETCH(const int, resets);
+    const VirtualClock clock;
+    Log log;
+    const Behaviour runs{.interfaceProtocol = 1,
+                         .attributes = static_cast<std::uint8_t>(attributes)};
+    const OpContext op{.clock = clock, .deadline = {clock.now() + 10s}};
+    VERIFY_OK(DfuDevice::detach(std::make_unique<ScriptedDfu>(runs, log, clock), op));
+    QCOMPARE(log.kinds(), std::string("X"));
+    QCOMPARE(log.entries[0].value, std::uint16_t{1000});
+    QCOMPARE(log.resets, resets);
+    // One that is gone before it answers has obeyed; one that refuses has not.
+    log.faultAt = log.transfers;
+    log.fault = Fault::Vanish;
+    VERIFY_OK(DfuDevice::detach(std::make_unique<ScriptedDfu>(runs, log, clock), op));
+    log.faultAt = log.transfers;
+    log.fault = Fault::Stall;
+    VERIFY_FAILS(DfuDevice::detach(std::make_unique<ScriptedDfu>(runs, log, clock), op),
+                 Errc::Protocol);
+}
+
+void TstDfuDevice::detach_needsARunTimeInterface()
+{
+    const VirtualClock clock;
+    Log log;
+    const OpContext op{.clock = clock, .deadline = {clock.now() + 10s}};
+    VERIFY_FAILS(DfuDevice::detach(std::make_unique<ScriptedDfu>(Behaviour{}, log, clock), op),
+                 Errc::Unsupported);
+    QCOMPARE(log.transfers, 0);
+}
+
+void TstDfuDevice::refusals_sayWhatTheyMean()
+{
+    Bench bench({.failWith = 0x0B});
+    const auto result = bench.dfu().erase(0x08020000, 1, bench.op());
+    VERIFY_FAILS(result, Errc::Protected);
+    QVERIFY(result.error().message.find("read-protected") != std::string::npos);
+}
+
+void TstDfuDevice::blocks_belowThePacketSizeAreSentByAddress()
+{
+    Bench bench({.transferSize = 32});
+    VERIFY_OK(bench.opened);
+    QCOMPARE(bench.dfu().attributes().transferSize, std::uint16_t{64});
+}
+
+void TstDfuDevice::romStallsWhenPolledEarly_areWaitedOutThreeTimes()
+{
+    // The ROM names a time and stalls while it works; Particle's boot loaders stall to refuse.
+    for (const auto& [id, stalls, works] : {std::tuple{UsbId{0x0483, 0xDF11}, 3, true},
+                                            {UsbId{0x0483, 0xDF11}, 4, false},
+                                            {UsbId{0x2B04, 0xD006}, 1, false}}) {
+        Bench bench({.poll = 10ms, .id = id, .stallsWhileBusy = stalls});
+        VERIFY_OK(bench.opened);
+        const auto result = bench.dfu().erase(0x08020000, 1, bench.op());
+        QCOMPARE(result.has_value(), works);
+    }
 }
 
 void TstDfuDevice::poll_beyondTheDeadlineIsATimeout()

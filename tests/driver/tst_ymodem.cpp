@@ -394,12 +394,12 @@ void TstYmodem::receiver_acknowledgesARepeatAndDropsIt()
     QVERIFY((*file)->content == wanted);
 }
 
-/// Lets the receiver hear all of `frames` at once, as far as it reads.
+/// Lets the receiver hear all of `frames` at once, behind its first request, as far as it reads.
 Result<std::optional<YModemFile>> receiveAt(Stage& stage, const std::vector<Bytes>& frames,
                                             YModemReceiveOptions options = {})
 {
     for (const Bytes& each : frames)
-        stage.line.say({each});
+        stage.line.say({each, 10ms});
     YModemReceiver receiver(stage.line, options);
     return receiver.receive(stage.op());
 }
