@@ -158,7 +158,7 @@ Result<> makeKey(const Arguments& arguments)
 Result<SecretBytes> openingPassphrase(const Arguments& arguments)
 {
     if (arguments.has("open-with"))
-        return readFirstLine(arguments.text("open-with"));
+        return readSecretLine(arguments.text("open-with"));
     return SecretBytes();
 }
 
