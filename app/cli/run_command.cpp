@@ -94,14 +94,14 @@ private:
         return std::accumulate(m_count.begin(), m_count.end(), std::size_t{0});
     }
 
-    void clearLine()
+    void clearLine() PROVOST_REQUIRES(m_mutex)
     {
         if (m_terminal && m_lineShown)
             std::cerr << "\r\033[K" << std::flush;
         m_lineShown = false;
     }
 
-    void show(const ProgressMoved& moved)
+    void show(const ProgressMoved& moved) PROVOST_REQUIRES(m_mutex)
     {
         if (!m_terminal)
             return;
@@ -132,13 +132,13 @@ private:
         return m_percent.size() == 1 ? concat(line, "  ", phase) : line;
     }
 
-    void print(const PromptRaised& asked)
+    void print(const PromptRaised& asked) PROVOST_REQUIRES(m_mutex)
     {
         clearLine();
         printNote(concat("slot ", asked.slot.value, " asks: ", asked.text));
     }
 
-    void print(const RunFinished& finished)
+    void print(const RunFinished& finished) PROVOST_REQUIRES(m_mutex)
     {
         clearLine();
         m_percent.erase(finished.slot);

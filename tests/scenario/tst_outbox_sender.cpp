@@ -251,8 +251,8 @@ void TstOutboxSender::supersededKey_isNeverSent()
     const auto running = sender(config);
     QTRY_VERIFY(m_journal->outbox().value().front().lastError.find("newer key") !=
                 std::string::npos);
-    const int looked = looks;
-    QTRY_VERIFY(looks >= looked + 3);
+    const int looksBefore = looks;
+    QTRY_VERIFY(looks >= looksBefore + 3);
     QCOMPARE(m_cloud->requests(), 0);
     QCOMPARE(m_journal->outbox().value().front().tries, 1);
     QVERIFY(m_journal->setKeyState(run, after.key.publicKey.fingerprint(), "proved").has_value());

@@ -174,7 +174,7 @@ void TstProvisioningClient::client_classifiesEveryAnswer()
     m_cloud->failRequests(fault, 1);
     const bool silent = fault == RequestFault::TimeOutBefore || fault == RequestFault::TimeOutAfter;
     const auto failed =
-        client({}, silent ? 1s : std::chrono::seconds(kHangGuard))
+        client({}, silent ? std::chrono::milliseconds(1s) : kHangGuard)
             .registerUnit(m_unit.identity(), m_unit.publicDer(), "run-1", within(kHangGuard));
     QVERIFY(!failed);
     QCOMPARE(failed.error().code, code);
