@@ -170,6 +170,23 @@ JsonObject toJson(const RunRecord& run, const std::optional<TraceRecord>& trace)
             {"trace", toJson(trace)}};
 }
 
+/// What was measured against a limit, but for the seconds, which stand in their column.
+std::string measuredText(const AttemptRecord& attempt)
+{
+    std::string text;
+    for (const auto& each : attempt.measurements) {
+        if ((!each.limit.min && !each.limit.max) || each.name == "seconds")
+            continue;
+        const auto* number = each.value ? std::get_if<double>(&*each.value) : nullptr;
+        text += concat("  ", each.name, " ",
+                       number != nullptr ? concat(fixed(*number, 1), " ", each.limit.unit)
+                                         : std::string("not measured"),
+                       each.limit.min ? concat(" ≥ ", fixed(*each.limit.min, 1)) : std::string{},
+                       each.limit.max ? concat(" ≤ ", fixed(*each.limit.max, 1)) : std::string{});
+    }
+    return text;
+}
+
 void print(const RunRecord& run, const std::optional<TraceRecord>& trace)
 {
     printText(concat("\nrun ", run.id.value, "  ", shownName(run.verdict), "  ",
@@ -186,7 +203,7 @@ void print(const RunRecord& run, const std::optional<TraceRecord>& trace)
         printText(concat("  ", leftIn(8, shownName(attempt.verdict)),
                          leftIn(32, attempt.name + count), rightIn(6, fixed(attempt.seconds, 1)),
                          " s", attempt.note.empty() ? "" : "  ", attempt.note,
-                         attempt.error.empty() ? "" : "  ", attempt.error));
+                         measuredText(attempt), attempt.error.empty() ? "" : "  ", attempt.error));
     }
     for (const auto& arrow : run.handshake)
         printText(concat("    ", arrow.fromDevice ? "unit → station  " : "station → unit  ",

@@ -112,13 +112,13 @@ struct Host::Impl {
     std::unique_ptr<LibusbBus> usb{};
     std::unique_ptr<LibserialportPorts> serial{};
     std::map<SlotId, UsbPortPath> ports{};
-    std::map<SlotId, std::string> off{}; ///< why
+    std::map<SlotId, std::string> off{};                   ///< why
+    std::map<SlotId, std::unique_ptr<SlotTrace>> traces{}; ///< one per port, made once
     std::unique_ptr<CloudService> cloud{};
     std::unique_ptr<HttpProvisioningClient> client{};
     std::unique_ptr<LocalHandshakeServer> handshakes{};
     std::unique_ptr<OutboxSender> outbox{};
     std::unique_ptr<StationEngine> engine{};
-    std::map<SlotId, std::unique_ptr<SlotTrace>> traces{}; ///< one per port, made once
     std::unique_ptr<SlotWatcher> watcher{};
 
     Result<> openRecords(const HostOptions& options);

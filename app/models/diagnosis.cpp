@@ -129,8 +129,10 @@ QStringList evidenceOf(const RunState& run)
             line += QStringLiteral(": ") + display::text(step->record.note);
         lines << line;
         for (const auto& measurement : step->record.measurements) {
+            // What may be missing is no evidence.
+            const bool missing = limited(measurement) && !measurement.value;
             if (measurement.verdict == Verdict::Fail ||
-                (limited(measurement) && !measurement.value))
+                (missing && step->record.verdict == Verdict::Fail && step->record.cause == "F501"))
                 lines << display::measurement(measurement);
         }
     }

@@ -133,9 +133,9 @@ QString limit(const Limit& limit)
     if (limit.min && limit.max)
         return QStringLiteral("%1 \u2026 %2").arg(number(*limit.min), number(*limit.max));
     if (limit.min)
-        return QStringLiteral("\u2265 %1").arg(number(*limit.min));
+        return QStringLiteral("\u2265\u00a0%1").arg(number(*limit.min));
     if (limit.max)
-        return QStringLiteral("\u2264 %1").arg(number(*limit.max));
+        return QStringLiteral("\u2264\u00a0%1").arg(number(*limit.max));
     return {};
 }
 

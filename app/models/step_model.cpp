@@ -14,17 +14,22 @@ bool limited(const Measurement& measurement)
     return measurement.limit.min || measurement.limit.max;
 }
 
-bool broken(const Measurement& measurement)
+/// A value that was not taken is a failure only where its step says so: some may be missing.
+bool broken(const Measurement& measurement, const AttemptRecord& attempt)
 {
-    return measurement.verdict == Verdict::Fail || (limited(measurement) && !measurement.value);
+    const bool missing = limited(measurement) && !measurement.value;
+    return measurement.verdict == Verdict::Fail || (missing && attempt.verdict == Verdict::Fail);
 }
 
 QStringList lines(const StepState& step, bool wantBroken)
 {
     QStringList lines;
     for (const auto& measurement : step.record.measurements) {
-        // What has no limit is in the record, and in the note where it helps people.
-        if (limited(measurement) && broken(measurement) == wantBroken)
+        // What has no limit is in the record, and in the note where it helps people. The seconds
+        // stand beside the name.
+        const bool isBroken = broken(measurement, step.record);
+        const bool isSaid = measurement.name == "seconds" && !isBroken;
+        if (limited(measurement) && !isSaid && isBroken == wantBroken)
             lines << display::measurement(measurement);
     }
     return lines;

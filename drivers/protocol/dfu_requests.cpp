@@ -121,7 +121,7 @@ Result<> DfuRequests::idleRound(const DfuStatus& status, const OpContext& op)
     switch (status.state) {
     case DfuState::Error:
         // Only here: in any other state it makes an error of its own (particle-devices 1.5).
-        return out(Request::ClearStatus, 0, {}, op);
+        return out(Request::ClearStatus, 0, {}, op.withoutSecrets());
     case DfuState::AppIdle:
     case DfuState::AppDetach:
         return fail(Errc::Unsupported, Blame::Unit,
@@ -135,7 +135,7 @@ Result<> DfuRequests::idleRound(const DfuStatus& status, const OpContext& op)
 
 Result<> DfuRequests::abort(const OpContext& op)
 {
-    return out(Request::Abort, 0, {}, op);
+    return out(Request::Abort, 0, {}, op.withoutSecrets());
 }
 
 Result<> DfuRequests::setAddress(std::uint32_t address, const OpContext& op)

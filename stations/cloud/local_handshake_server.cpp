@@ -42,6 +42,7 @@ struct Page {
     Mutex callMutex;
     HandshakeListener onMessage PROVOST_GUARDED_BY(callMutex);
     // The rest is guarded by the book.
+    std::map<std::uint64_t, std::ptrdiff_t> told{}; ///< messages, by connection
     std::optional<HandshakeReport> passed{};
     std::optional<HandshakeReport> failed{};   ///< the last one
     std::optional<HandshakeReport> nameless{}; ///< the last one of a unit that gave no readable id
@@ -103,28 +104,17 @@ public:
 
     void onMessage(const ConnectionInfo& connection, const HandshakeMessage& message) override
     {
-        std::vector<HandshakeMessage> due;
-        std::vector<PageRef> listeners;
         {
             const MutexLock lock(m_mutex);
-            // Until the unit has named itself, nobody knows whose messages these are.
-            auto& held = m_held[connection.number];
-            held.push_back(message);
-            if (connection.deviceId.empty())
-                return;
-            due.swap(held);
-            for (const PageRef& page : m_pages) {
-                if (page->deviceId == connection.deviceId)
-                    listeners.push_back(page);
-            }
+            m_held[connection.number].push_back(message);
         }
-        for (const PageRef& page : listeners)
-            page->tell(connection.number, due);
+        tellWhatIsDue(connection);
     }
 
     void onReport(const ConnectionInfo& connection, const HandshakeReport& report) override
     {
         const std::string onFile = fingerprintOnFile(connection.deviceId);
+        tellWhatIsDue(connection); // before wait() returns: the picture is whole by then
         const MutexLock lock(m_mutex);
         m_held.erase(connection.number);
         for (const PageRef& page : m_pages) {
@@ -135,6 +125,7 @@ public:
                 page->nameless = report;
             else if (page->deviceId == connection.deviceId)
                 keep(*page, judged(*page, report, onFile));
+            page->told.erase(connection.number);
         }
         m_changed.notify_all();
     }
@@ -156,6 +147,27 @@ public:
     }
 
 private:
+    /// Every page of the unit hears the whole connection, also what was said before the unit named
+    /// itself or before it was expected. Called from the connection's thread alone.
+    void tellWhatIsDue(const ConnectionInfo& connection)
+    {
+        std::vector<std::pair<PageRef, std::vector<HandshakeMessage>>> due;
+        {
+            const MutexLock lock(m_mutex);
+            const auto& held = m_held[connection.number];
+            for (const PageRef& page : m_pages) {
+                // Until the unit has named itself, nobody knows whose messages these are.
+                if (connection.deviceId.empty() || page->deviceId != connection.deviceId)
+                    continue;
+                auto& told = page->told[connection.number];
+                due.emplace_back(page, std::vector(held.begin() + told, held.end()));
+                told = std::ssize(held);
+            }
+        }
+        for (const auto& [page, messages] : due)
+            page->tell(connection.number, messages);
+    }
+
     std::string fingerprintOnFile(const std::string& deviceId) const
     {
         const auto key = m_registry.find(deviceId);

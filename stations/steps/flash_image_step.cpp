@@ -61,9 +61,7 @@ private:
         const auto kib = (total.written + total.skipped + 512) / 1024;
         std::string text = concat(image.version, " · ", kib, " KiB");
         if (total.written > 0 && seconds > 0) {
-            const double rate = total.written / 1024.0 / seconds;
-            context.measure("rate_kib_s", rate, "KiB/s");
-            text += concat(" · ", fixed(rate, 1), " KiB/s");
+            context.measure("rate_kib_s", total.written / 1024.0 / seconds, "KiB/s");
         } else {
             context.notMeasured("rate_kib_s");
         }

@@ -115,6 +115,7 @@ private Q_SLOTS:
     void key_leavesItsLengthOnly();
     void wifiPassword_leavesItsLengthOnly();
     void stream_leavesBytesRateAndClosing();
+    void secretUpload_leavesStatusesInTheClear();
     void replay_givesTheSameResults();
     void replay_repeatsFailures();
     void replay_givesZerosForSecrets();
@@ -206,6 +207,25 @@ void TstTracing::text_isReadBackAsItWas()
             again.entries[at].secret = trace.entries[at].secret;
     QVERIFY(again == trace);
     QCOMPARE(toText(again), toText(trace));
+}
+
+void TstTracing::secretUpload_leavesStatusesInTheClear()
+{
+    TracedRig traced;
+    auto dfu = traced.openDfu();
+    must(dfu.select(1, traced.rig.op()));
+    traced.ring->clear();
+    must(dfu.uploadSecret(kKeySlot, kKeyBytes, traced.rig.op()));
+    std::size_t secrets = 0;
+    std::size_t statuses = 0;
+    for (const TraceEntry& entry : traced.ring->snapshot().entries) {
+        const bool isUpload = entry.request.starts_with("control-in a1 02");
+        QCOMPARE(entry.secret, isUpload);
+        secrets += isUpload ? entry.received : 0;
+        statuses += entry.request.starts_with("control-in a1 03") && entry.in.size() == 6 ? 1 : 0;
+    }
+    QCOMPARE(secrets, static_cast<std::size_t>(kKeyBytes));
+    QVERIFY(statuses > 0);
 }
 
 void TstTracing::text_ofAnotherKindIsRefused_data()

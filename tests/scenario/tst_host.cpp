@@ -13,6 +13,8 @@
 #include <QTemporaryDir>
 #include <QTest>
 
+#include <numeric>
+
 using namespace provost;
 using namespace provost::test;
 using namespace std::chrono_literals;
@@ -52,6 +54,7 @@ private Q_SLOTS:
     void slotThatIsOff_takesNoUnit();
     void everySlotMayBeOff();
     void trace_isKeptWhereARunDoesNotPass();
+    void trace_ofTheWifiDialogue_hasNoPassword();
     void trace_ofARunThatPassed_isNotKept();
     void bench_isToldToNoCloudElsewhere();
     void benchOperator_holdsTheButtonWhereTheBenchCannot_data();
@@ -63,7 +66,7 @@ private:
     void writeBench(const std::string& unit, bool button = true) const;
     void writeStation(const std::string& slotTwo, const std::string& cloud = {}) const;
     std::unique_ptr<Host> open(bool station, bool operatorAnswers = false) const;
-    RunFinished run(Host& host, int slot) const;
+    RunFinished run(Host& host, int slot, RecordingSink::Hook hook = {}) const;
 
     std::unique_ptr<QTemporaryDir> m_folder{};
 };
@@ -110,9 +113,10 @@ std::unique_ptr<Host> TstHost::open(bool station, bool operatorAnswers) const
 }
 
 /// Puts a unit into the slot and waits for its verdict.
-RunFinished TstHost::run(Host& host, int slot) const
+RunFinished TstHost::run(Host& host, int slot, RecordingSink::Hook hook) const
 {
     RecordingSink sink;
+    sink.setHook(std::move(hook));
     host.events().add(sink);
     const auto unit = must(host.bench()->insertNext(slot));
     must(host.start(SlotId{slot}, unit->label));
@@ -161,20 +165,20 @@ void TstHost::everySlotMayBeOff()
 
 void TstHost::trace_isKeptWhereARunDoesNotPass()
 {
-    // HOLD comes last of all: keys burnt, credentials given, handshake seen.
+    // Refused behind the burn: the key has just been written and read back.
     const SystemClock clock;
     const auto cloud = must(VirtualCloud::start({}, clock));
-    cloud->failRequests(RequestFault::Answer503);
+    cloud->failRequests(RequestFault::Refuse);
     writeBench("stock = \"1.5.2\"\n");
     writeStation("", concat("[cloud]\nurl = \"", cloud->service().baseUrl(), "\"\n"));
     const auto host = open(true);
     const auto finished = run(*host, 1);
-    QVERIFY2(finished.verdict == Verdict::Hold, finished.error.c_str());
+    QVERIFY2(finished.verdict == Verdict::Fail, finished.error.c_str());
+    QCOMPARE(finished.cause, std::string("F220"));
     const auto kept = must(host->journal().traceOf(finished.run));
     QVERIFY(kept);
     const Trace trace = must(parseTrace(kept->text));
     QCOMPARE(trace.entries.size(), static_cast<std::size_t>(kept->transfers));
-    QVERIFY(kept->transfers > 50);
     // What was said in secret is there as a length; what DFU says about it in the clear.
     QVERIFY(std::ranges::any_of(trace.entries, [](const auto& e) { return e.secret; }));
     for (const auto& entry : trace.entries)
@@ -182,20 +186,39 @@ void TstHost::trace_isKeptWhereARunDoesNotPass()
                  entry.request.c_str());
     const auto* board = host->bench()->board(1);
     QVERIFY(board != nullptr);
-    for (const int copy : {0, 1}) {
-        const Bytes dct = board->physicalDct(copy);
-        constexpr std::size_t kPrivateKeyAt = 0x1D9E; // particle-devices 3.1, 3.2
-        QVERIFY(!leaks(kept->text, ByteView(dct).subspan(kPrivateKeyAt, 612)));
-    }
-    QVERIFY(!leaks(kept->text, viewOf(kPassword)));
-    // A second run of the slot begins a trace of its own.
-    cloud->failRequests(RequestFault::Refuse);
-    const auto second = run(*host, 1);
-    QCOMPARE(second.verdict, Verdict::Fail);
-    const auto other = must(host->journal().traceOf(second.run));
-    QVERIFY(other && other->transfers > 0);
-    QVERIFY(parseTrace(other->text)->began >= trace.began);
+    const Bytes dct = board->physicalDct(board->currentDct());
+    constexpr std::size_t kPrivateKeyAt = 0x1D9E; // particle-devices 3.2
+    QVERIFY(!leaks(kept->text, ByteView(dct).subspan(kPrivateKeyAt, 608)));
     QVERIFY(!must(verifyDatabase(path("test.db"))));
+}
+
+void TstHost::trace_ofTheWifiDialogue_hasNoPassword()
+{
+    writeBench("stock = \"1.5.2\"\n");
+    const auto host = open(false);
+    const auto finished = run(*host, 1, [&](const StationEvent& event) {
+        const auto* step = std::get_if<StepFinished>(&event);
+        if (step != nullptr && step->attempt.step == "give-credentials")
+            host->engine().abort(SlotId{1});
+    });
+    QCOMPARE(finished.verdict, Verdict::Aborted);
+    const auto kept = must(host->journal().traceOf(finished.run));
+    QVERIFY(kept);
+    QVERIFY(!leaks(kept->text, viewOf(kPassword)));
+    const Trace trace = must(parseTrace(kept->text));
+    const auto secretBytes = std::accumulate(
+        trace.entries.begin(), trace.entries.end(), std::size_t{0},
+        [](std::size_t sum, const auto& e) { return sum + (e.secret ? e.sent : 0); });
+    QVERIFY(secretBytes > kPassword.size());
+    // The next run of the slot begins a trace of its own.
+    const auto second = run(*host, 1, [&](const StationEvent& event) {
+        if (std::holds_alternative<UnitIdentified>(event))
+            host->engine().abort(SlotId{1});
+    });
+    QCOMPARE(second.verdict, Verdict::Aborted);
+    const auto other = must(host->journal().traceOf(second.run));
+    QVERIFY(other && other->transfers > 0 && other->dropped == 0);
+    QVERIFY(parseTrace(other->text)->began > trace.began);
 }
 
 void TstHost::trace_ofARunThatPassed_isNotKept()

@@ -10,6 +10,28 @@
 
 namespace provost::test {
 
+namespace {
+
+/// Lets a held thread go, at the end of a test that failed too.
+class Release {
+public:
+    explicit Release(std::binary_semaphore& held) : m_held(held) {}
+    ~Release() { now(); }
+    Release(const Release&) = delete;
+    Release& operator=(const Release&) = delete;
+    void now() const
+    {
+        if (!std::exchange(m_done, true))
+            m_held.release();
+    }
+
+private:
+    std::binary_semaphore& m_held;
+    mutable bool m_done = false;
+};
+
+} // namespace
+
 class TstLiveHandshake : public QObject {
     Q_OBJECT
 
@@ -36,6 +58,7 @@ void TstLiveHandshake::messages_areSeenWhileTheHandshakeGoesOn()
     });
     const auto unit = station->insert();
     QVERIFY(station->start(1, unit.label));
+    const Release release(goOn);
     QVERIFY(arrived.try_acquire_for(kRunPatience));
     // The unit has named itself; the server's answer is still to come.
     auto& sink = station->sink();
@@ -44,10 +67,15 @@ void TstLiveHandshake::messages_areSeenWhileTheHandshakeGoesOn()
     QVERIFY(std::ranges::none_of(
         ended, [](const StepFinished& event) { return event.attempt.step == "live-handshake"; }));
     QVERIFY(thread.load() != std::this_thread::get_id());
-    goOn.release();
+    release.now();
     const auto finished = station->verdict(1);
     QVERIFY2(finished && finished->verdict == Verdict::Pass, told(*finished).c_str());
-    const auto arrows = sink.all<HandshakeSeen>();
+    // The unit may have dialled before it was restarted: the last connection is the recorded one.
+    auto arrows = sink.all<HandshakeSeen>();
+    const auto begins = std::ranges::find_if(arrows.rbegin(), arrows.rend(),
+                                             [](const auto& e) { return e.arrow.position == 0; });
+    QVERIFY(begins != arrows.rend());
+    arrows.erase(arrows.begin(), begins.base() - 1);
     const auto record = station->record(finished->run).handshake;
     QCOMPARE(arrows.size(), record.size());
     QVERIFY(arrows.size() >= 5); // nonce, reply, credentials, hello both ways
@@ -62,15 +90,22 @@ void TstLiveHandshake::messages_areSeenWhileTheHandshakeGoesOn()
 void TstLiveHandshake::messages_ofARefusedConnection_areReplacedByTheNext()
 {
     auto station = Station::open({.handshakeWithin = 30s});
-    station->cloud().failConnections(ConnectionFault::Drop, 1, HandshakeStage::Credentials);
+    // Hung up on behind message 3, until one such connection was seen.
+    station->cloud().failConnections(ConnectionFault::Drop, VirtualCloud::kUntilCleared,
+                                     HandshakeStage::Credentials);
+    station->sink().setHook([&](const StationEvent& event) {
+        if (std::holds_alternative<HandshakeSeen>(event))
+            station->cloud().clearFaults();
+    });
     const auto finished = station->runNext();
     QVERIFY2(finished.verdict == Verdict::Pass, told(finished).c_str());
     // Two connections: each begins with position 0, the later one is the one that is shown.
     const auto arrows = station->sink().all<HandshakeSeen>();
-    QCOMPARE(std::ranges::count_if(arrows, [](const auto& e) { return e.arrow.position == 0; }),
-             std::ptrdiff_t{2});
+    const auto beginnings =
+        std::ranges::count_if(arrows, [](const auto& e) { return e.arrow.position == 0; });
+    QVERIFY(beginnings >= 2);
     QCOMPARE(station->query("SELECT count(DISTINCT session) FROM handshake_arrow"),
-             std::vector<std::string>{"2"});
+             std::vector<std::string>{std::to_string(beginnings)});
     const auto record = station->record(finished.run).handshake;
     QVERIFY(std::ranges::none_of(record, &HandshakeArrow::failed));
     QCOMPARE(record.front().position, 0);
@@ -81,7 +116,7 @@ void TstLiveHandshake::messages_ofAUnitThatNeverNamedItself_areShownAtTheEnd()
 {
     // It seals its reply to another server's key: the reply cannot be read.
     auto station = Station::open({.handshakeWithin = 3s});
-    station->afterStep("give-credentials", [&](int slot) {
+    station->afterStep("register", [&](int slot) {
         const Bytes other(40, std::byte{0x5B});
         station->board(slot).pokeDct(2082 + 40, other); // in the modulus, particle-devices 3.2
     });

@@ -63,14 +63,25 @@ void TstStockStates::stock152_becomesAProvenUnit()
                             "WHERE k.kind = 'key' AND i.subject = 'burn-device-key'"),
              std::vector<std::string>{"1"});
     const auto limits = station->query(
-        "SELECT name || ' ' || unit || ' ' || ifnull(maximum, '') || ' ' || verdict FROM "
-        "measurement WHERE maximum IS NOT NULL ORDER BY name");
-    QCOMPARE(limits,
-             (std::vector<std::string>{"handshake_ms ms 5000.0 pass", "join_s s 60.0 pass"}));
+        "SELECT name || ' ' || unit || ' ' || coalesce(minimum, maximum) || ' ' || verdict || "
+        "' ' || count(*) FROM measurement WHERE name <> 'seconds' AND "
+        "(minimum IS NOT NULL OR maximum IS NOT NULL) GROUP BY name, minimum ORDER BY name, "
+        "minimum");
     // Not measured is not 0.
+    QCOMPARE(limits,
+             (std::vector<std::string>{"handshake_ms ms 5000.0 pass 1", "join_s s 60.0 pass 1",
+                                       "rate_kib_s KiB/s 0.1 pass 1", "rate_kib_s KiB/s 5.0 pass 3",
+                                       "rssi_dbm dBm -75.0 not-run 1"}));
     QCOMPARE(station->query("SELECT count(*) FROM measurement WHERE name = 'rssi_dbm' AND "
-                            "number IS NULL AND verdict = 'not-run'"),
+                            "number IS NULL"),
              std::vector<std::string>{"1"});
+    // Every step of the plan has its limit in seconds; the teardown has none.
+    QCOMPARE(station->query("SELECT count(*) FROM measurement WHERE name = 'seconds' AND "
+                            "verdict = 'pass' AND number <= maximum"),
+             std::vector<std::string>{"15"});
+    QCOMPARE(station->query("SELECT count(*) FROM measurement WHERE name IN ('join_s', "
+                            "'handshake_ms') AND number > 0"),
+             std::vector<std::string>{"2"});
     QCOMPARE(station->query("SELECT count(*) FROM measurement WHERE name = 'seconds' AND "
                             "number IS NOT NULL AND unit = 's'"),
              std::vector<std::string>{"17"});
