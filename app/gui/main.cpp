@@ -49,10 +49,13 @@ HostOptions optionsFrom(const QCoreApplication& application)
     const auto plan = valued("plan", "Plan by id or path.", "plan");
     const auto speed = valued("speed", "Of the bench: instant, demo or timed.", "speed");
     const auto database = valued("db", "Database, else the state folder.", "file");
-    parser.addOptions({simulate, station, plan, speed, database});
+    const QCommandLineOption training("training",
+                                      "Run although this computer cannot protect keys.");
+    parser.addOptions({simulate, station, plan, speed, database, training});
     parser.process(application);
     HostOptions options;
     options.bench = parser.value(simulate).toStdString();
+    options.training = parser.isSet(training);
     if (parser.isSet(station))
         options.station = parser.value(station).toStdString();
     if (parser.isSet(plan))
@@ -119,6 +122,8 @@ int main(int argc, char** argv)
         return host.error().code == Errc::InvalidArgument ? 64 : 2;
     }
     std::cerr << "database: " << (*host)->database().string() << std::endl;
+    for (const auto& each : (*host)->overridden())
+        std::cerr << "TRAINING, keys are not protected: " << each << std::endl;
     EngineBridge bridge;
     (*host)->events().add(bridge);
     int result = 0;

@@ -19,6 +19,9 @@ struct HostOptions {
     std::string bench{};                            ///< id or path; empty: real hardware
     std::optional<sim::Speed> speed{};
     std::filesystem::path database{}; ///< empty: the user's state folder
+    /// Keys are for practice: what the computer lacks to protect them is told, not refused. A
+    /// virtual bench is practice always.
+    bool training = false;
 };
 
 /// Plans, benches, images: beside the program where installed, else in the source tree.
@@ -42,6 +45,10 @@ public:
     std::filesystem::path database() const;
     std::vector<SlotId> slots() const;
     Result<> start(SlotId slot, const std::string& label);
+    /// What this computer lacks to protect keys, overridden for training; empty: nothing.
+    const std::vector<std::string>& overridden() const;
+    /// Destroys the keys that were made ahead: the screen was locked, the operator went.
+    void wipeKeys();
     /// From here on says which slots are off and when a unit leaves its nest; for screens.
     void watchSlots();
 

@@ -28,6 +28,8 @@ constexpr std::array kCauses{
     Cause{"C042", Error, "Plan does not fit this station", "Call the engineer: plan"},
     Cause{"C050", Error, "Record cannot be written", "Free disk space, run the unit again"},
     Cause{"C051", Error, "Another program holds the database", "Close the other program"},
+    Cause{"C052", Error, "Keys are not protected here", "Call the engineer: memory, swap"},
+    Cause{"C053", Error, "Escrow key lies on this station", "Call the engineer: take it off"},
     Cause{"C060", Error, "Old credentials cannot be cleared here",
           "Hold SETUP 10 s until blue flickers"},
     Cause{"C061", Error, "Unit without firmware holds credentials", "Put in the rework tray"},

@@ -15,11 +15,18 @@
 
 namespace provost {
 
+/// A private key between its birth and its destruction.
+struct HeldKey {
+    std::string fingerprint{};
+    SecretBytes privateDer{}; ///< empty: none is held
+};
+
 /// What the steps of one run learn about its unit and hand on to each other.
 struct UnitFacts {
     UnitIdentification id{};
     std::string label{};
     std::string keyFingerprint{}; ///< of the key that the run kept or burnt
+    HeldKey held{};               ///< of a key that was made in this run, until its proof
     std::string keySlotDigest{};  ///< hex SHA-256 of the whole private slot then
     Bytes serverSlot{};           ///< as it was written for the test endpoint
     Bytes publicKeyDer{};         ///< derived from what is ON the unit

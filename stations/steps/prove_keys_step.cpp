@@ -52,6 +52,7 @@ public:
                                         "F214"));
         TRY(proveServerSlot(context, *device, op));
         TRY(context.journal().setKeyState(context.run(), fingerprint, "proved"));
+        TRY(settleCustody(context, fingerprint));
         context.measure("key_fingerprint", fingerprint);
         context.note(
             concat("unit, record and public slot agree · ", shortFingerprint(fingerprint)));
