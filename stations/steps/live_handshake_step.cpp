@@ -75,6 +75,7 @@ public:
         context.measure("join_s", std::max(0.0, secondsSince(booted, op) - report.totalMs / 1000),
                         "s");
         facts.handshakeSeen = true;
+        context.measure("key_proof", proofWords(context));
         context.measure("handshake_ms", report.totalMs, "ms");
         context.notMeasured("rssi_dbm"); // this firmware does not report it
         context.note(
@@ -83,6 +84,23 @@ public:
     }
 
 private:
+    /// What the record may say of the three-way proof, no more than was seen.
+    static std::string proofWords(StepContext& context)
+    {
+        const auto& server = context.handshakes();
+        switch (context.facts().cloudProof) {
+        case CloudProof::Equal:
+            return "unit, record and cloud are equal";
+        case CloudProof::Accepted:
+            return concat("2xx for this fingerprint, then a handshake finished at ", server.host(),
+                          ":", server.port());
+        case CloudProof::None:
+            break;
+        }
+        return concat("not registered; a handshake finished at ", server.host(), ":",
+                      server.port());
+    }
+
     static double secondsSince(Clock::Steady when, const OpContext& op)
     {
         return std::chrono::duration<double>(op.clock.now() - when).count();

@@ -3,6 +3,7 @@
 
 #include "crypto/key_pool.h"
 #include "engine/step.h"
+#include "steps/key_proof.h"
 
 namespace provost {
 
@@ -52,6 +53,9 @@ Result<> beginCustody(StepContext& context, BurnKey key);
 Result<> settleCustody(StepContext& context, const std::string& fingerprint);
 /// Destroys what is held, if anything is, and records it.
 Result<> endCustody(StepContext& context, std::string_view why);
+
+/// Success where there is no finding; else the first cause, with every difference named.
+Result<> refuse(const std::vector<ProofFinding>& findings);
 
 Error unitError(Errc code, std::string message, std::string_view cause);
 

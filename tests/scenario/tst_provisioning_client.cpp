@@ -110,7 +110,7 @@ void TstProvisioningClient::client_registersAndReadsBack()
     QVERIFY2(done.has_value(), done ? "" : describe(done.error()).c_str());
     QCOMPARE(done->httpStatus, 200);
     const auto onFile = cloud.registeredKey(m_unit.identity(), within(5s));
-    QCOMPARE(onFile.value()->fingerprint(), m_unit.key.publicKey.fingerprint());
+    QCOMPARE(onFile.value()->fingerprint, m_unit.key.publicKey.fingerprint());
     QVERIFY(cloud.probe(within(5s)).has_value());
 }
 
@@ -245,7 +245,7 @@ void TstProvisioningClient::client_timeOutAfterSuccessIsHealedByASecondCall()
     m_cloud->failRequests(RequestFault::TimeOutAfter, 1);
     auto cloud = client();
     QVERIFY(!cloud.registerUnit(m_unit.identity(), m_unit.publicDer(), "k", within(5s)));
-    QCOMPARE(cloud.registeredKey(m_unit.identity(), within(5s)).value()->fingerprint(),
+    QCOMPARE(cloud.registeredKey(m_unit.identity(), within(5s)).value()->fingerprint,
              m_unit.key.publicKey.fingerprint());
     m_cloud->failRequests(RequestFault::Duplicate, 1);
     QVERIFY(cloud.registerUnit(m_unit.identity(), m_unit.publicDer(), "k", within(5s)).has_value());

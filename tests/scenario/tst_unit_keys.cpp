@@ -72,6 +72,7 @@ private Q_SLOTS:
     void custody_wrapsTheKeyToTheEscrowCertificate();
     void custody_endsToo_whereTheProofIsNeverReached();
     void keyPool_feedsTheLine();
+    void proof_isCalledEqualOnlyWhereTheCloudReturnedTheKey();
     void withoutEscrowCertificate_onlyFingerprintsAreKept();
     void backups_areSealedToTheEscrowCertificate();
 };
@@ -246,6 +247,33 @@ void TstUnitKeys::keyPool_feedsTheLine()
         QVERIFY(key != first);
         first = key;
     }
+}
+
+void TstUnitKeys::proof_isCalledEqualOnlyWhereTheCloudReturnedTheKey()
+{
+    auto station = Station::open(one({.count = 2}));
+    const auto said = [&](RunId run) {
+        std::vector<std::string> words;
+        for (const auto& attempt : station->record(run).attempts)
+            for (const auto& measured : attempt.measurements)
+                if (measured.name == "cloud_key" || measured.name == "key_proof")
+                    words.push_back(std::get<std::string>(*measured.value));
+        return words;
+    };
+    const auto first = station->runNext();
+    QVERIFY2(first.verdict == Verdict::Pass, told(first).c_str());
+    QCOMPARE(said(first.run),
+             (std::vector<std::string>{"equal", "unit, record and cloud are equal"}));
+    station->cloud().failRequests(RequestFault::NoKeyBack);
+    const auto second = station->runNext();
+    QVERIFY2(second.verdict == Verdict::Pass, told(second).c_str());
+    const auto words = said(second.run);
+    QCOMPARE(words.size(), std::size_t{2});
+    for (const auto& each : words)
+        QVERIFY2(each.starts_with("2xx for this fingerprint") &&
+                     each.find("equal") == std::string::npos,
+                 each.c_str());
+    QVERIFY(words[1].find("then a handshake finished at 127.0.0.1") != std::string::npos);
 }
 
 void TstUnitKeys::withoutEscrowCertificate_onlyFingerprintsAreKept()
