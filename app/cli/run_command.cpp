@@ -189,6 +189,7 @@ Result<HostOptions> hostOptions(const Arguments& arguments)
     options.plan = arguments.text("plan", options.plan);
     options.bench = arguments.text("simulate");
     options.database = arguments.text("db");
+    options.training = arguments.has("training");
     if (arguments.has("station"))
         options.station = arguments.text("station");
     const auto speed = arguments.text("speed");
@@ -293,6 +294,8 @@ Exit run(const Arguments& arguments)
     if (!order)
         return report(order.error(), arguments);
     printNote("database: " + (*host)->database().string());
+    for (const auto& each : (*host)->overridden())
+        printNote("TRAINING, keys are not protected: " + each);
     return runOrder(**host, *order, arguments);
 }
 
@@ -317,6 +320,8 @@ std::vector<Command> runCommands()
               {.name = "label",
                .value = "TEXT",
                .help = "the label as scanned, instead of the bench's"},
+              {.name = "training",
+               .help = "run although this computer cannot protect keys; it says what it lacks"},
               {.name = "db",
                .value = "FILE",
                .help = "database, else provost.db in the user's state folder"}},

@@ -25,6 +25,7 @@ const QString kStation = QStringLiteral("station");
 const QString kPlan = QStringLiteral("plan");
 const QString kSpeed = QStringLiteral("speed");
 const QString kDatabase = QStringLiteral("db");
+const QString kTraining = QStringLiteral("training");
 
 /// SIGINT and SIGTERM as a readable descriptor; both are blocked for every thread from here on.
 int stopSignals()
@@ -43,6 +44,7 @@ Result<HostOptions> optionsFrom(const QCommandLineParser& parser)
 {
     HostOptions options;
     options.operatorAnswers = true;
+    options.training = parser.isSet(kTraining);
     options.bench = parser.value(kSimulate).toStdString();
     if (parser.isSet(kStation))
         options.station = parser.value(kStation).toStdString();
@@ -89,7 +91,8 @@ Result<HostOptions> readCommandLine()
                        {kStation, "The station's file.", "station.toml"},
                        {kPlan, "Plan by id or path.", "plan"},
                        {kSpeed, "Of the bench: instant, demo or timed.", "speed"},
-                       {kDatabase, "Database, else the state folder.", "file"}});
+                       {kDatabase, "Database, else the state folder.", "file"},
+                       {kTraining, "Run although this computer cannot protect keys."}});
     if (!parser.parse(QCoreApplication::arguments()))
         return fail(Errc::InvalidArgument, Blame::Operator, parser.errorText().toStdString());
     if (parser.isSet(version))
@@ -164,6 +167,8 @@ int main(int argc, char** argv)
     if (!host)
         return refused(host.error());
     std::cerr << "database: " << (*host)->database().string() << std::endl;
+    for (const auto& each : (*host)->overridden())
+        std::cerr << "TRAINING, keys are not protected: " << each << std::endl;
     EngineBridge bridge;
     (*host)->events().add(bridge);
     int result = 0;

@@ -5,6 +5,7 @@
 #include "cloud/outbox_sender.h"
 #include "config/load_station.h"
 #include "core/text.h"
+#include "crypto/key_protection.h"
 #include "device/particle_unit.h"
 #include "host/slot_watcher.h"
 #include "steps/register_all_steps.h"
@@ -104,6 +105,8 @@ struct Host::Impl {
     EventHub events{};
     std::filesystem::path database{};
     StationConfig station{};
+    std::vector<std::string> overridden{};
+    std::shared_ptr<KeyPool> pool{};
     StepRegistry registry{};
     std::unique_ptr<Journal> journal{};
     std::unique_ptr<ImageCatalog> images{};
@@ -121,6 +124,9 @@ struct Host::Impl {
     std::unique_ptr<StationEngine> engine{};
     std::unique_ptr<SlotWatcher> watcher{};
 
+    Result<> protectKeys(const HostOptions& options);
+    Result<> refuseOwnEscrow(const HostOptions& options) const;
+    Result<> fillPool(const HostOptions& options);
     Result<> openRecords(const HostOptions& options);
     Result<> openBench(const HostOptions& options, const DataFolders& folders);
     Result<> openHardware();
@@ -132,6 +138,64 @@ struct Host::Impl {
     std::unique_ptr<UnitUnderTest> unitIn(SlotId slot);
     std::optional<TraceRecord> traceOf(SlotId slot) const;
 };
+
+Result<> Host::Impl::protectKeys(const HostOptions& options)
+{
+    auto missing = missingProtection(protectMemory());
+    if (missing.empty())
+        return {};
+    if (options.training || !options.bench.empty()) {
+        overridden = std::move(missing);
+        return {};
+    }
+    constexpr std::string_view kAttempt = "protect the keys of units";
+    std::string text(kAttempt);
+    for (const auto& each : missing)
+        text += concat(text == kAttempt ? ": " : "; ", each);
+    return Unexpected(Error{.code = Errc::Denied,
+                            .blame = Blame::Station,
+                            .message = concat(text, " (for training: --training)"),
+                            .frames = {},
+                            .native = {},
+                            .cause = "C055"});
+}
+
+/// Escrow is for whoever is not at this station: what it seals it must not be able to open.
+Result<> Host::Impl::refuseOwnEscrow(const HostOptions& options) const
+{
+    const Bytes& certificate = station.settings.escrowCertificate;
+    if (certificate.empty())
+        return {};
+    std::vector<std::filesystem::path> folders{database.parent_path(),
+                                               station.settings.backupFolder, station.escrowFolder};
+    if (options.station)
+        folders.push_back(options.station->parent_path());
+    for (auto& folder : folders)
+        if (folder.empty())
+            folder = ".";
+    const auto own = TRY(keyThatOpens(certificate, folders));
+    if (own.empty())
+        return {};
+    return Unexpected(Error{.code = Errc::Denied,
+                            .blame = Blame::Station,
+                            .message = concat("start the station: ", own.string(),
+                                              " is the private key of its own escrow certificate; "
+                                              "take it off this computer"),
+                            .frames = {},
+                            .native = {},
+                            .cause = "C053"});
+}
+
+Result<> Host::Impl::fillPool(const HostOptions& options)
+{
+    constexpr std::uint16_t kFirstPlatform = 6; // the pool's keys are those of every TCP platform
+    constexpr std::size_t kKeysPerSlot = 2;
+    const auto rules = TRY(keyRulesOf(kFirstPlatform));
+    const std::size_t slots = options.bench.empty() ? station.slots.size() : 1;
+    pool = std::make_shared<KeyPool>(
+        KeyPoolConfig{.rules = rules, .size = kKeysPerSlot * slots, .onChange = {}});
+    return {};
+}
 
 Result<> Host::Impl::openRecords(const HostOptions& options)
 {
@@ -269,17 +333,17 @@ Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
         return fail(Errc::InvalidArgument, Blame::Operator,
                     "start a station: name its file with --station or a virtual bench with "
                     "--simulate");
-    const auto heap = setUpSecureHeap();
-    if (!heap)
-        return Unexpected(heap.error());
     auto impl = std::make_unique<Impl>();
     const auto folders = dataFolders();
     if (options.station)
         impl->station = TRY(loadStation(*options.station));
     impl->station.settings.operatorAnswers = options.operatorAnswers;
+    TRY(impl->protectKeys(options));
     TRY(impl->openRecords(options));
+    TRY(impl->refuseOwnEscrow(options));
     impl->images = TRY(openCatalog(folders.manifests, folders.images));
-    registerAllSteps(impl->registry);
+    TRY(impl->fillPool(options));
+    registerAllSteps(impl->registry, impl->pool);
     impl->plan = TRY(loadPlan(options.plan, folders, impl->registry, *impl->images));
     if (!options.bench.empty())
         TRY(impl->openBench(options, folders));
@@ -349,6 +413,16 @@ Result<> Host::start(SlotId slot, const std::string& label)
         return fail(Errc::Denied, Blame::Operator,
                     concat("start slot ", slot.value, ": it is off: ", m_impl->off[slot]));
     return m_impl->engine->start(slot, label, m_impl->plan);
+}
+
+const std::vector<std::string>& Host::overridden() const
+{
+    return m_impl->overridden;
+}
+
+void Host::wipeKeys()
+{
+    m_impl->pool->wipe();
 }
 
 void Host::watchSlots()

@@ -20,6 +20,9 @@ struct HostOptions {
     std::optional<sim::Speed> speed{};
     std::filesystem::path database{}; ///< empty: the user's state folder
     bool operatorAnswers = false;     ///< somebody is there to do by hand what is asked
+    /// Keys are for practice: what the computer lacks to protect them is told, not refused. A
+    /// virtual bench is practice always.
+    bool training = false;
 };
 
 /// @returns InvalidArgument  not instant, demo or timed
@@ -48,6 +51,10 @@ public:
     /// Without those that are switched off.
     std::vector<SlotId> slotsInUse() const;
     Result<> start(SlotId slot, const std::string& label);
+    /// What this computer lacks to protect keys, overridden for training; empty: nothing.
+    const std::vector<std::string>& overridden() const;
+    /// Destroys the keys that were made ahead: the screen was locked, the operator went.
+    void wipeKeys();
     /// From here on says which slots are off and when a unit leaves its nest; for screens.
     void watchSlots();
 

@@ -112,9 +112,26 @@ Result<> Journal::Impl::recover()
                            {kStoppedCause, kStoppedText, now(), run.value}));
             TRY(append(db, run, "finish", kStoppedCause, name(Verdict::Aborted)));
         }
+        TRY(closeCustody(db));
         return db.execute("UPDATE unit SET state = 'inspect' WHERE unit_id IN "
                           "(SELECT unit_id FROM unsettled_intent)");
     });
+}
+
+// Keys wait for their proof in memory only, and that process is gone.
+Result<> Journal::Impl::closeCustody(Connection& db) const
+{
+    std::vector<std::pair<std::string, RunId>> open;
+    auto rows = TRY(db.query(
+        "SELECT c.fingerprint, c.run_id FROM key_custody AS c WHERE c.event = 'birth' AND NOT "
+        "EXISTS (SELECT 1 FROM key_custody AS d WHERE d.fingerprint = c.fingerprint "
+        "AND d.event = 'destruction') ORDER BY c.key_custody_id"));
+    while (TRY(rows.step()))
+        open.emplace_back(rows.text(0), RunId{rows.integer(1)});
+    for (const auto& [fingerprint, run] : open)
+        TRY(appendCustody(db, run, fingerprint, CustodyEvent::Destruction,
+                          "the process that held it ended"));
+    return {};
 }
 
 namespace detail {

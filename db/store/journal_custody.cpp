@@ -5,6 +5,15 @@ namespace provost {
 
 using sqlite::Connection;
 
+Result<> Journal::Impl::appendCustody(Connection& db, RunId run, const std::string& fingerprint,
+                                      CustodyEvent event, std::string_view detail) const
+{
+    const auto seq = TRY(append(db, run, concat("key-", name(event)), fingerprint, detail));
+    return db.execute("INSERT INTO key_custody (fingerprint, event, detail, run_id, "
+                      "journal_seq) VALUES (?, ?, ?, ?, ?)",
+                      {fingerprint, name(event), detail, run.value, seq});
+}
+
 Result<> Journal::recordCustody(RunId run, const std::string& fingerprint, CustodyEvent event,
                                 std::string_view detail)
 {
@@ -12,11 +21,7 @@ Result<> Journal::recordCustody(RunId run, const std::string& fingerprint, Custo
         concat("record ", name(event), " of key ", fingerprint, " in run ", run.value),
         [&](Connection& db) -> Result<> {
             TRY(detail::findRun(db, run));
-            const auto seq =
-                TRY(m_impl->append(db, run, concat("key-", name(event)), fingerprint, detail));
-            return db.execute("INSERT INTO key_custody (fingerprint, event, detail, run_id, "
-                              "journal_seq) VALUES (?, ?, ?, ?, ?)",
-                              {fingerprint, name(event), detail, run.value, seq});
+            return m_impl->appendCustody(db, run, fingerprint, event, detail);
         });
 }
 

@@ -30,6 +30,10 @@ struct Journal::Impl {
     Result<std::int64_t> append(sqlite::Connection& db, RunId run, std::string_view kind,
                                 std::string_view subject, std::string_view payload) const;
 
+    Result<> closeCustody(sqlite::Connection& db) const;
+    Result<> appendCustody(sqlite::Connection& db, RunId run, const std::string& fingerprint,
+                           CustodyEvent event, std::string_view detail) const;
+
     const std::filesystem::path file;
     const Clock& clock;
     const std::optional<FileLock> lock;

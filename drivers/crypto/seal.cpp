@@ -39,17 +39,22 @@ Result<Bytes> sealToCertificate(ByteView certificatePem, ByteView plain)
     const CertificateStack recipients(sk_X509_new_null());
     if (!recipients || sk_X509_push(recipients.get(), certificate.get()) < 1)
         return opensslFailure(Errc::Internal, Blame::Station, "name the recipient of an envelope");
-    const Bio in = readingFrom(plain);
+    // Written straight into the chain of the envelope: CMS_encrypt() given a source would copy the
+    // plain text through buffers that it does not wipe.
     const Envelope envelope(
-        in ? CMS_encrypt(recipients.get(), in.get(), EVP_aes_256_cbc(), CMS_BINARY) : nullptr);
+        CMS_encrypt(recipients.get(), nullptr, EVP_aes_256_cbc(), CMS_BINARY | CMS_PARTIAL));
+    const Bio chain(envelope ? CMS_dataInit(envelope.get(), nullptr) : nullptr);
     const Bio out(BIO_new(BIO_s_mem()));
-    if (!envelope || !out || i2d_CMS_bio(out.get(), envelope.get()) != 1)
+    const int size = static_cast<int>(plain.size());
+    if (!chain || !out || BIO_write(chain.get(), plain.data(), size) != size ||
+        BIO_flush(chain.get()) != 1 || CMS_dataFinal(envelope.get(), chain.get()) != 1 ||
+        i2d_CMS_bio(out.get(), envelope.get()) != 1)
         return opensslFailure(Errc::InvalidData, Blame::Operator,
                               concat("seal ", plain.size(), " bytes to a certificate"));
     char* memory = nullptr;
-    const long size = BIO_get_mem_data(out.get(), &memory);
+    const long length = BIO_get_mem_data(out.get(), &memory);
     const auto* first = reinterpret_cast<const std::byte*>(memory);
-    return Bytes(first, first + size);
+    return Bytes(first, first + length);
 }
 
 } // namespace provost

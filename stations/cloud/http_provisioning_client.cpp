@@ -3,6 +3,7 @@
 #include "cloud/registry.h"
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "crypto/ec_key.h"
 
 #include <QEventLoop>
 #include <QJsonDocument>
@@ -44,6 +45,16 @@ bool isLoopbackHost(const QString& host)
 {
     return host == QLatin1String("localhost") || host == QLatin1String("::1") ||
            host.startsWith(QLatin1String("127."));
+}
+
+/// Empty where the text is no public key.
+Bytes publicDerOf(const std::string& text)
+{
+    if (const auto rsa = RsaPublicKey::fromText(viewOf(text)))
+        return rsa->toDer();
+    if (const auto ec = EcPublicKey::fromText(viewOf(text)))
+        return ec->toDer();
+    return {};
 }
 
 bool isPage(const QByteArray& body)
@@ -272,8 +283,8 @@ Result<Registration> HttpProvisioningClient::registerUnit(const UnitIdentity& un
     return Registration{.cloudId = id, .httpStatus = answer.status};
 }
 
-Result<std::optional<RsaPublicKey>> HttpProvisioningClient::registeredKey(const UnitIdentity& unit,
-                                                                          const OpContext& op)
+Result<std::optional<RegisteredKey>> HttpProvisioningClient::registeredKey(const UnitIdentity& unit,
+                                                                           const OpContext& op)
 {
     const std::string id = TRY(checkedDeviceId(unit.deviceId));
     const std::string attempt = concat("read the key of ", id, " at ", m_config.baseUrl);
@@ -282,18 +293,25 @@ Result<std::optional<RsaPublicKey>> HttpProvisioningClient::registeredKey(const 
     // The public cloud has no such call: whatever it says instead, it cannot say the key.
     if (answer.status == 400 || answer.status == 404 || answer.status == 405 ||
         answer.status == 501)
-        return std::optional<RsaPublicKey>{};
+        return std::optional<RegisteredKey>{};
     if (answer.status != 200)
         return refusal(attempt, answer.status, answer.body);
-    const auto text =
-        QJsonDocument::fromJson(answer.body).object().value(QLatin1String("publicKey")).toString();
-    if (text.isEmpty())
-        return std::optional<RsaPublicKey>{};
-    auto key = RsaPublicKey::fromText(viewOf(text.toStdString()));
-    if (!key)
+    const auto object = QJsonDocument::fromJson(answer.body).object();
+    const auto textOf = [&](const char* member) {
+        return object.value(QLatin1String(member)).toString().toStdString();
+    };
+    const std::string text = textOf("publicKey");
+    if (text.empty())
+        return std::optional<RegisteredKey>{};
+    Bytes der = publicDerOf(text);
+    if (der.empty())
         return fail(Errc::InvalidData, Blame::Cloud,
-                    concat(attempt, ": the answer holds no RSA public key"), answer.status);
-    return std::optional<RsaPublicKey>(*std::move(key));
+                    concat(attempt, ": the answer holds no RSA or P-256 public key"),
+                    answer.status);
+    return std::optional(RegisteredKey{.deviceId = textOf("deviceID"),
+                                       .algorithm = textOf("algorithm"),
+                                       .fingerprint = textOf("fingerprint"),
+                                       .publicDer = std::move(der)});
 }
 
 Result<std::chrono::milliseconds> HttpProvisioningClient::probe(const OpContext& op)

@@ -30,8 +30,8 @@ public:
     Result<Registration> registerUnit(const UnitIdentity& unit, ByteView publicKeyDer,
                                       std::string_view idempotencyKey,
                                       const OpContext& op) override;
-    Result<std::optional<RsaPublicKey>> registeredKey(const UnitIdentity& unit,
-                                                      const OpContext& op) override;
+    Result<std::optional<RegisteredKey>> registeredKey(const UnitIdentity& unit,
+                                                       const OpContext& op) override;
     /// How long the cloud takes to answer anything at all.
     /// @returns Unavailable, Denied, Cancelled as above
     Result<std::chrono::milliseconds> probe(const OpContext& op);

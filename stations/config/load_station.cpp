@@ -58,9 +58,11 @@ Result<StationConfig> loadStation(const std::filesystem::path& file)
     StationConfig config;
     const auto station = TRY(document.table("station"));
     config.settings.name = TRY(station.text("name"));
-    if (station.has("escrow_certificate"))
-        config.settings.escrowCertificate =
-            TRY(readFile(folder / TRY(station.text("escrow_certificate"))));
+    if (station.has("escrow_certificate")) {
+        const auto certificate = folder / TRY(station.text("escrow_certificate"));
+        config.settings.escrowCertificate = TRY(readFile(certificate));
+        config.escrowFolder = certificate.parent_path();
+    }
     config.settings.backupFolder = TRY(station.textOr("backup_folder", ""));
     TRY(station.finish());
     TRY(readSlots(document, config));

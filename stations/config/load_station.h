@@ -17,6 +17,7 @@ struct StationSlot {
 
 struct StationConfig {
     StationSettings settings{};
+    std::filesystem::path escrowFolder{}; ///< where the escrow certificate lies; empty: none
     std::vector<StationSlot> slots{};
     std::string cloudUrl{};
     SecretBytes cloudToken{};

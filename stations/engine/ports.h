@@ -22,6 +22,14 @@ struct Registration {
     int httpStatus = 0;
 };
 
+/// What a cloud says that it holds for a unit. Texts are empty where it does not say them.
+struct RegisteredKey {
+    std::string deviceId{};
+    std::string algorithm{};   ///< rsa, ecc
+    std::string fingerprint{}; ///< hex SHA-256 of the key, by the cloud's own reckoning
+    Bytes publicDer{};         ///< SubjectPublicKeyInfo
+};
+
 /// Thread-safe.
 class ProvisioningClient {
 public:
@@ -35,8 +43,9 @@ public:
                                               std::string_view idempotencyKey,
                                               const OpContext& op) = 0;
     /// The key that the cloud holds for the unit; nullopt where it holds none or cannot say.
-    virtual Result<std::optional<RsaPublicKey>> registeredKey(const UnitIdentity& unit,
-                                                              const OpContext& op) = 0;
+    /// @returns InvalidData  the answer holds no public key
+    virtual Result<std::optional<RegisteredKey>> registeredKey(const UnitIdentity& unit,
+                                                               const OpContext& op) = 0;
 };
 
 /// A message of one of the unit's connections, which count up.

@@ -16,16 +16,31 @@
 
 namespace provost {
 
+/// A private key between its birth and its destruction.
+struct HeldKey {
+    std::string fingerprint{};
+    SecretBytes privateDer{}; ///< empty: none is held
+};
+
+/// What is known of the key that the cloud holds.
+enum class CloudProof : std::uint8_t {
+    None,
+    Accepted, ///< 2xx for this fingerprint; this cloud cannot return keys
+    Equal,    ///< it returned the key, and it is the unit's
+};
+
 /// What the steps of one run learn about its unit and hand on to each other.
 struct UnitFacts {
     UnitIdentification id{};
     std::string label{};
     std::string keyFingerprint{}; ///< of the key that the run kept or burnt
+    HeldKey held{};               ///< of a key that was made in this run, until its proof
     std::string keySlotDigest{};  ///< hex SHA-256 of the whole private slot then
     Bytes serverSlot{};           ///< as it was written for the test endpoint
     Bytes publicKeyDer{};         ///< derived from what is ON the unit
-    bool registered = false;      ///< 2xx seen in this run
-    bool handshakeSeen = false;   ///< passed, with the key that was read back
+    CloudProof cloudProof = CloudProof::None;
+    bool registered = false;    ///< 2xx seen in this run
+    bool handshakeSeen = false; ///< passed, with the key that was read back
     bool shippingStateProved = false;
     bool credentialsGiven = false;     ///< test credentials may be on the unit
     std::vector<OutboxEntry> outbox{}; ///< inserted with a HOLD verdict

@@ -208,6 +208,12 @@ HttpAnswer VirtualCloud::Impl::aroundRequest(const CloudHooks::Serve& serve,
     case RequestFault::Duplicate:
         serve();
         return serve();
+    case RequestFault::NoKeyBack: {
+        HttpAnswer answer = serve();
+        if (answer.body.find("\"publicKey\"") != std::string::npos)
+            return plain(405, R"({"error":"method_not_allowed"})");
+        return answer;
+    }
     case RequestFault::Page:
         return {.status = 200,
                 .body = "<html><body>Sign in to the network</body></html>",

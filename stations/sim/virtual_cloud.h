@@ -20,6 +20,7 @@ enum class RequestFault : std::uint8_t {
     TimeOutBefore, ///< nothing is done, nothing is answered
     TimeOutAfter,  ///< it is done, nothing is answered
     Duplicate,     ///< it is done twice, as when something on the way repeats it
+    NoKeyBack,     ///< keys cannot be read back: 405 for GET /v1/provisioning/:id, else served
     Page,          ///< 200 with a web page, as a captive portal gives; nothing is done
 };
 

@@ -27,6 +27,16 @@ Error unitError(Errc code, std::string message, std::string_view cause)
                  .cause = std::string(cause)};
 }
 
+Result<> refuse(const std::vector<ProofFinding>& findings)
+{
+    if (findings.empty())
+        return {};
+    std::string reasons;
+    for (const auto& finding : findings)
+        reasons += (reasons.empty() ? "" : "; ") + finding.reason;
+    return Unexpected(unitError(Errc::Mismatch, std::move(reasons), findings.front().cause));
+}
+
 std::string shortFingerprint(std::string_view fingerprint)
 {
     if (fingerprint.size() < 6)

@@ -2,7 +2,7 @@
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "crypto/digest.h"
-#include "crypto/unit_key.h"
+#include "crypto/key_rules.h"
 #include "steps/steps_p.h"
 
 #include <algorithm>
@@ -17,6 +17,8 @@ constexpr auto kBurnBudget = 30s;
 
 class DeviceKeyStep final : public Step {
 public:
+    explicit DeviceKeyStep(std::shared_ptr<KeyPool> pool) : m_pool(std::move(pool)) {}
+
     Result<> run(StepContext& context) override
     {
         const auto& layout = context.plan().platform.dct;
@@ -24,7 +26,8 @@ public:
         auto* device = TRY(openDct(context, op));
         const auto slot =
             TRY(device->uploadSecret(layout.privateKey.offset, layout.privateKey.size, op));
-        const auto reading = readAsUnit(slot.reveal());
+        const auto rules = TRY(keyRulesOf(context.plan().platform.id, KeyTransport::Tcp));
+        const auto reading = readAsUnit(slot.reveal(), rules);
         const auto standing =
             reading.readable ? TRY(standingOf(context, *reading.publicKey)) : Standing::Unreadable;
         if (standing == Standing::Ours) {
@@ -35,8 +38,9 @@ public:
             return completePublicSlot(context, *device, *reading.publicKey);
         }
         if (standing == Standing::OnAnotherUnit)
-            return burn(context, *device, "the key of another unit of ours");
-        return burn(context, *device, reading.readable ? "not ours by record" : reading.reason);
+            return burn(context, *device, rules, "the key of another unit of ours");
+        return burn(context, *device, rules,
+                    reading.readable ? "not ours by record" : reading.reason);
     }
 
 private:
@@ -74,23 +78,38 @@ private:
                          context.op());
     }
 
-    static Result<> burn(StepContext& context, DfuDevice& device, const std::string& why)
+    /// The gate in front of every burn: the bytes as they will lie in the slot, read and tried with
+    /// the unit's own reader.
+    static Result<> tryFirst(const SecretBytes& slots, const std::string& fingerprint,
+                             const KeyRules& rules)
+    {
+        const auto reading = readAsUnit(slots.reveal(), rules);
+        if (reading.readable && reading.fingerprint() == fingerprint)
+            return {};
+        return fail(Errc::Internal, Blame::Station,
+                    concat("try a new key before it is burnt: the unit could not use it: ",
+                           reading.readable ? "it is another one" : reading.reason));
+    }
+
+    Result<> burn(StepContext& context, DfuDevice& device, const KeyRules& rules,
+                  const std::string& why)
     {
         const auto& layout = context.plan().platform.dct;
-        const auto key = TRY(generateUnitKey()); // read through the unit's own reader already
-        const Bytes publicDer = key.publicKey.toDer();
-        const std::string fingerprint = key.publicKey.fingerprint();
+        auto key = TRY(m_pool ? m_pool->take(rules) : generateKeyFor(rules));
+        const std::string fingerprint = key.fingerprint;
+        const auto slots = TRY(buildKeySlots(layout, key.privateDer, key.publicDer));
+        TRY(tryFirst(slots, fingerprint, rules));
         auto journalled =
             context.journal().journalKey(context.run(), {.fingerprint = fingerprint,
                                                          .deviceId = context.facts().id.deviceId,
-                                                         .publicDer = publicDer,
+                                                         .publicDer = key.publicDer,
                                                          .state = "journalled",
                                                          .origin = "generated",
                                                          .run = context.run()});
         if (!journalled && journalled.error().code == Errc::Mismatch)
             return Unexpected(madeTwice(std::move(journalled).error()));
         TRY(std::move(journalled));
-        const auto slots = TRY(buildKeySlots(layout, key.privateDer, publicDer));
+        TRY(beginCustody(context, std::move(key)));
 
         TRY(context.op().checkpoint());
         TRY(context.intend(kKeyEffect, fingerprint));
@@ -103,6 +122,9 @@ private:
         context.facts().keyFingerprint = fingerprint;
         context.facts().keySlotDigest = sha256Hex(slots.reveal().first(layout.privateKey.size));
         TRY(context.journal().setKeyState(context.run(), fingerprint, "burnt"));
+        TRY(context.journal().recordCustody(context.run(), fingerprint, CustodyEvent::Burn,
+                                            concat(slots.size(), " bytes at DCT offset ",
+                                                   layout.privateKey.offset, ", read back equal")));
         context.note(concat("new key ", shortFingerprint(fingerprint), " burnt · before: ", why));
         return {};
     }
@@ -129,13 +151,15 @@ private:
                           "F214"));
         return {};
     }
+
+    std::shared_ptr<KeyPool> m_pool;
 };
 
 } // namespace
 
-MadeStep makeDeviceKeyStep(const StepSpec&)
+MadeStep makeDeviceKeyStep(std::shared_ptr<KeyPool> pool)
 {
-    return std::make_unique<DeviceKeyStep>();
+    return std::make_unique<DeviceKeyStep>(std::move(pool));
 }
 
 } // namespace provost

@@ -11,6 +11,7 @@ class LeaveUnitSafeStep final : public Step {
 public:
     Result<> run(StepContext& context) override
     {
+        TRY(endCustody(context, "the run ended before its proof"));
         if (!context.facts().credentialsGiven) {
             context.note("nothing to clean up");
             return {};

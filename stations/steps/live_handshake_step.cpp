@@ -81,6 +81,7 @@ public:
         context.measure("join_s", std::max(0.0, secondsSince(began, op) - report.totalMs / 1000),
                         "s");
         facts.handshakeSeen = true;
+        context.measure("key_proof", proofWords(context));
         context.measure("handshake_ms", report.totalMs, "ms");
         // No request of a joined unit names it: INFO exists on Serial1 only (particle-devices 7.6),
         // and what `d` prints (7.1, 12.7) is of listening mode, where no network is joined.
@@ -91,6 +92,23 @@ public:
     }
 
 private:
+    /// What the record may say of the three-way proof, no more than was seen.
+    static std::string proofWords(StepContext& context)
+    {
+        const auto& server = context.handshakes();
+        switch (context.facts().cloudProof) {
+        case CloudProof::Equal:
+            return "unit, record and cloud are equal";
+        case CloudProof::Accepted:
+            return concat("2xx for this fingerprint, then a handshake finished at ", server.host(),
+                          ":", server.port());
+        case CloudProof::None:
+            break;
+        }
+        return concat("not registered; a handshake finished at ", server.host(), ":",
+                      server.port());
+    }
+
     static double secondsSince(Clock::Steady when, const OpContext& op)
     {
         return std::chrono::duration<double>(op.clock.now() - when).count();

@@ -1,9 +1,7 @@
 // Derives the public key from what is ON the unit, in a read of its own, and compares it with the
 // record and with the public slot.
-#include "core/byte_io.h"
 #include "core/text.h"
-#include "crypto/digest.h"
-#include "crypto/unit_key.h"
+#include "steps/key_proof.h"
 #include "steps/steps_p.h"
 
 namespace provost {
@@ -14,44 +12,27 @@ class ProveKeysStep final : public Step {
 public:
     Result<> run(StepContext& context) override
     {
-        const auto& layout = context.plan().platform.dct;
         const auto op = context.op().withSecrets();
+        const auto& layout = context.plan().platform.dct;
         auto& facts = context.facts();
         auto* device = TRY(openDct(context, op));
         const auto slot =
             TRY(device->uploadSecret(layout.privateKey.offset, layout.privateKey.size, op));
-        const auto reading = readAsUnit(slot.reveal());
-        if (!reading.readable)
-            return Unexpected(unitError(
-                Errc::InvalidData,
-                concat("read the device key as the unit reads it: ", reading.reason), "F201"));
-        if (!facts.keySlotDigest.empty() && sha256Hex(slot.reveal()) != facts.keySlotDigest)
-            return Unexpected(unitError(Errc::Mismatch,
-                                        "read the private key slot again: it does not hold what "
-                                        "was proved there before",
-                                        "F214"));
-        const std::string fingerprint = reading.publicKey->fingerprint();
-        const auto record = TRY(context.journal().keyOf(facts.id.deviceId));
-        const std::string expected = !facts.keyFingerprint.empty() ? facts.keyFingerprint
-                                     : record                      ? record->fingerprint
-                                                                   : std::string{};
-        if (fingerprint != expected)
-            return Unexpected(
-                unitError(Errc::Mismatch,
-                          concat("compare the key on the unit (", shortFingerprint(fingerprint),
-                                 ") with our record (",
-                                 expected.empty() ? "none" : shortFingerprint(expected), ")"),
-                          "F214"));
-        facts.publicKeyDer = reading.publicKey->toDer();
         const Bytes publicSlot =
             TRY(device->upload(layout.publicKey.offset, layout.publicKey.size, op));
-        if (!equalBytes(ByteView(publicSlot).first(facts.publicKeyDer.size()), facts.publicKeyDer))
-            return Unexpected(unitError(Errc::Mismatch,
-                                        "compare the public key slot with the private one: they "
-                                        "are no pair",
-                                        "F214"));
-        TRY(proveServerSlot(context, *device, op));
+        const Bytes serverSlot =
+            facts.serverSlot.empty()
+                ? Bytes()
+                : TRY(device->upload(layout.serverKey.offset, layout.serverKey.size, op));
+        const auto expected = TRY(expectedKeys(context));
+        TRY(refuse(compareUnitWithRecord(
+            {.privateSlot = slot.reveal(), .publicSlot = publicSlot, .serverSlot = serverSlot},
+            expected)));
+        const auto reading = readAsUnit(slot.reveal(), expected.rules);
+        facts.publicKeyDer = reading.publicKey->toDer();
+        const std::string fingerprint = reading.publicKey->fingerprint();
         TRY(context.journal().setKeyState(context.run(), fingerprint, "proved"));
+        TRY(settleCustody(context, fingerprint));
         context.measure("key_fingerprint", fingerprint);
         context.note(
             concat("unit, record and public slot agree · ", shortFingerprint(fingerprint)));
@@ -59,19 +40,25 @@ public:
     }
 
 private:
-    static Result<> proveServerSlot(StepContext& context, DfuDevice& device, const OpContext& op)
+    /// The key that this run kept or burnt, else the one that is on record for the unit.
+    static Result<ExpectedKeys> expectedKeys(StepContext& context)
     {
+        const auto& facts = context.facts();
         const auto& layout = context.plan().platform.dct;
-        const Bytes& wanted = context.facts().serverSlot;
-        if (wanted.empty())
-            return {};
-        const Bytes found = TRY(device.upload(layout.serverKey.offset, layout.serverKey.size, op));
-        if (found == wanted)
-            return {};
-        return Unexpected(unitError(Errc::Mismatch,
-                                    "read the server key slot again: it does not hold what was "
-                                    "written there",
-                                    "F215"));
+        const auto record = TRY(context.journal().keyOf(facts.id.deviceId));
+        if (!record ||
+            (!facts.keyFingerprint.empty() && record->fingerprint != facts.keyFingerprint))
+            return Unexpected(
+                unitError(Errc::Mismatch,
+                          concat("look up our record of the key of ", facts.id.deviceId,
+                                 record ? ": it is of another key" : ": there is none"),
+                          record ? "C054" : "F214"));
+        return ExpectedKeys{.rules = TRY(keyRulesOf(context.plan().platform.id, KeyTransport::Tcp)),
+                            .deviceId = facts.id.deviceId,
+                            .record = *record,
+                            .privateDigest = facts.keySlotDigest,
+                            .serverSlot = facts.serverSlot,
+                            .addressRecord = layout.addressRecord};
     }
 };
 

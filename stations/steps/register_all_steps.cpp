@@ -4,7 +4,7 @@
 
 namespace provost {
 
-void registerAllSteps(StepRegistry& registry)
+void registerAllSteps(StepRegistry& registry, std::shared_ptr<KeyPool> pool)
 {
     registry.add("identify", makeIdentifyStep, {.parameters = {"label"}, .measurements = {}});
     registry.add("inspect", makeInspectStep);
@@ -15,7 +15,8 @@ void registerAllSteps(StepRegistry& registry)
     registry.add("restart", makeRestartStep);
     registry.add("update-bootloader", makeUpdateBootloaderStep,
                  {.parameters = {"role", "version"}, .measurements = {"rate_kib_s"}});
-    registry.add("device-key", makeDeviceKeyStep);
+    registry.add("device-key",
+                 [pool = std::move(pool)](const StepSpec&) { return makeDeviceKeyStep(pool); });
     registry.add("server-key", makeServerKeyStep);
     registry.add("prove-keys", makeProveKeysStep);
     registry.add("register", makeRegisterStep);

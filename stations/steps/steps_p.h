@@ -1,7 +1,9 @@
 // The factories behind registerAllSteps(), and what several steps do alike.
 #pragma once
 
+#include "crypto/key_pool.h"
 #include "engine/step.h"
+#include "steps/key_proof.h"
 
 namespace provost {
 
@@ -14,7 +16,8 @@ MadeStep makeBackupDctStep(const StepSpec& spec);
 MadeStep makeFlashImageStep(const StepSpec& spec);
 MadeStep makeRestartStep(const StepSpec& spec);
 MadeStep makeUpdateBootloaderStep(const StepSpec& spec);
-MadeStep makeDeviceKeyStep(const StepSpec& spec);
+/// @param pool  null: each key is made when it is needed
+MadeStep makeDeviceKeyStep(std::shared_ptr<KeyPool> pool);
 MadeStep makeServerKeyStep(const StepSpec& spec);
 MadeStep makeProveKeysStep(const StepSpec& spec);
 MadeStep makeRegisterStep(const StepSpec& spec);
@@ -60,6 +63,17 @@ Result<> settleIfKnown(StepContext& context, std::string_view effect, const Resu
 /// Clears stored Wi-Fi credentials of the running unit by the route that its firmware has.
 /// @returns the route ("USB request", "MODE button"); Unsupported (C060)  it has none here
 Result<std::string> clearCredentials(StepContext& context, const OpContext& op);
+
+/// Takes over a key that was just made (record: birth); what was held before is destroyed.
+Result<> beginCustody(StepContext& context, BurnKey key);
+/// The unit proved `fingerprint`: records it; a key that is held is wrapped to the escrow key where
+/// there is one, then destroyed.
+Result<> settleCustody(StepContext& context, const std::string& fingerprint);
+/// Destroys what is held, if anything is, and records it.
+Result<> endCustody(StepContext& context, std::string_view why);
+
+/// Success where there is no finding; else the first cause, with every difference named.
+Result<> refuse(const std::vector<ProofFinding>& findings);
 
 Error unitError(Errc code, std::string message, std::string_view cause);
 

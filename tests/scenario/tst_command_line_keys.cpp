@@ -57,6 +57,9 @@ private Q_SLOTS:
     void check_knowsServerFiles();
     void check_knowsFirmwareRanges();
     void audit_findsWhatIsPlantedInARegistry();
+    void audit_readsTheDatabaseOfALine();
+    void station_besideItsOwnEscrowKeyIsRefused();
+    void station_withoutLockedMemoryIsRefused();
 };
 
 void TstCommandLineKeys::newKey_isForItsOwnerAndReadByOpenssl()
@@ -398,6 +401,57 @@ void TstCommandLineKeys::audit_findsWhatIsPlantedInARegistry()
     QCOMPARE(lines[3]["duplicate_keys"].toInt(), 1);
     QCOMPARE(lines[3]["shared_primes"].toInt(), 0);
     QCOMPARE(folder.json({"keys", "audit", "nowhere.db"}).exitCode, 2);
+}
+
+void TstCommandLineKeys::audit_readsTheDatabaseOfALine()
+{
+    const CommandFolder folder;
+    const auto ran = folder.json({"run", "--simulate", "photon-quick", "--units", "2", "--speed",
+                                  "instant", "--db", "line.db"});
+    QVERIFY2(ran.exitCode == 0, ran.err);
+    const auto audited = folder.json({"keys", "audit", "line.db", "line-cloud"});
+    QVERIFY2(audited.exitCode == 0, audited.out + audited.err);
+    QCOMPARE(audited.last()["units"].toInt(), 2);
+    QCOMPARE(audited.last()["keys"].toInt(), 4); // on record and in the cloud's registry
+    QCOMPARE(audited.last()["open_custody"].toInt(), 0);
+}
+
+/// A real line at a port where nothing is plugged in.
+bool writeStation(const CommandFolder& folder)
+{
+    return folder.write("station.toml", "[station]\nname = \"A\"\n"
+                                        "escrow_certificate = \"escrow.pem\"\n"
+                                        "[[slot]]\nnumber = 1\nusb = \"250-9\"\n"
+                                        "[network]\nssid = \"n\"\n"
+                                        "[handshake]\nhost = \"127.0.0.1\"\nport = 0\n") &&
+           folder.run("openssl",
+                      {"req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "escrow.key",
+                       "-out", "escrow.pem", "-days", "2", "-subj", "/CN=escrow", "-batch"})
+                   .exitCode == 0;
+}
+
+void TstCommandLineKeys::station_besideItsOwnEscrowKeyIsRefused()
+{
+    const CommandFolder folder;
+    QVERIFY(writeStation(folder));
+    const auto ran = folder.json({"run", "--station", "station.toml", "--db", "x.db"});
+    QCOMPARE(ran.exitCode, 4);
+    QVERIFY2(ran.err.contains("escrow.key") && ran.err.contains("C053"), ran.err);
+    QVERIFY(!ran.says("PRIVATE KEY"));
+}
+
+void TstCommandLineKeys::station_withoutLockedMemoryIsRefused()
+{
+    const CommandFolder folder;
+    QVERIFY(writeStation(folder));
+    const auto ran = folder.run(
+        "bash", {"-c", "ulimit -l 0; exec setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock "
+                       "provost run --station station.toml --db x.db"});
+    if (ran.err.contains("setpriv"))
+        QSKIP("this user cannot give up capabilities");
+    QCOMPARE(ran.exitCode, 4);
+    QVERIFY2(ran.err.contains("ulimit -l") && ran.err.contains("C055"), ran.err);
+    QVERIFY(ran.err.contains("--training"));
 }
 
 } // namespace

@@ -235,7 +235,7 @@ void TstFaults::changedByte_isFound()
         Change{"server-key", kPrivateKey + 1100, "F214"}, // filler behind the key
         Change{"server-key", kPublicKey + 60, "F214"},
         Change{"server-key", kServerKey + 100, "F215"},
-        Change{"server-key", kServerAddress + 5, "F215"},
+        Change{"server-key", kServerAddress + 5, "F216"},
         // Behind the proof only the live handshake sees it,
         Change{"prove-keys", kPrivateKey + 300, "F405"}, // a prime
         Change{"prove-keys", kServerAddress + 5, "F404"},

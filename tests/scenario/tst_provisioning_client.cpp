@@ -112,7 +112,7 @@ void TstProvisioningClient::client_registersAndReadsBack()
     QVERIFY2(done.has_value(), done ? "" : describe(done.error()).c_str());
     QCOMPARE(done->httpStatus, 200);
     const auto onFile = cloud.registeredKey(m_unit.identity(), within(kHangGuard));
-    QCOMPARE(onFile.value()->fingerprint(), m_unit.key.publicKey.fingerprint());
+    QCOMPARE(onFile.value()->fingerprint, m_unit.key.publicKey.fingerprint());
     QVERIFY(cloud.probe(within(kHangGuard)).has_value());
 }
 
@@ -253,7 +253,7 @@ void TstProvisioningClient::client_timeOutAfterSuccessIsHealedByASecondCall()
     auto hasty = client({}, 1s);
     auto cloud = client();
     QVERIFY(!hasty.registerUnit(m_unit.identity(), m_unit.publicDer(), "k", within(kHangGuard)));
-    QCOMPARE(cloud.registeredKey(m_unit.identity(), within(kHangGuard)).value()->fingerprint(),
+    QCOMPARE(cloud.registeredKey(m_unit.identity(), within(kHangGuard)).value()->fingerprint,
              m_unit.key.publicKey.fingerprint());
     m_cloud->failRequests(RequestFault::Duplicate, 1);
     QVERIFY(cloud.registerUnit(m_unit.identity(), m_unit.publicDer(), "k", within(kHangGuard))

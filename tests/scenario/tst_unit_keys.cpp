@@ -1,6 +1,7 @@
 // Keys that units bring along, the key they keep or get, and what is kept of their old memory.
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "steps/register_all_steps.h"
 #include "support/proven_unit.h"
 #include "support/test_program.h"
 
@@ -16,6 +17,36 @@ namespace {
 int openssl(const QStringList& arguments)
 {
     return QProcess::execute("openssl", arguments);
+}
+
+} // namespace
+
+namespace {
+
+/// A self-signed certificate for escrow; its key lies beside it.
+Bytes escrowCertificateIn(const QString& folder)
+{
+    if (openssl({"req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", folder + "/escrow.key",
+                 "-out", folder + "/escrow.pem", "-days", "2", "-subj", "/CN=escrow", "-batch"}) !=
+        0)
+        return {};
+    QFile certificate(folder + "/escrow.pem");
+    return certificate.open(QIODevice::ReadOnly) ? toBytes(certificate.readAll().toStdString())
+                                                 : Bytes();
+}
+
+std::string eventsOf(Station& station, const std::string& fingerprint)
+{
+    std::string events;
+    const auto custody = station.journal().custodyOf(fingerprint).value();
+    for (const auto& row : custody)
+        events += (events.empty() ? "" : " ") + row.event;
+    return events;
+}
+
+std::string onlyKeyOnRecord(Station& station)
+{
+    return station.journal().keysOf(station.board().deviceId()).value().front().fingerprint;
 }
 
 } // namespace
@@ -37,6 +68,11 @@ private Q_SLOTS:
     void ownKey_isNotKept_whereTheRecordDoesNotKnowIt();
     void keyOfAnotherUnit_isNeverKept();
     void sameKeyUnderAnotherId_putsBothUnitsOnHold();
+    void custody_endsWithDestructionAfterTheProof();
+    void custody_wrapsTheKeyToTheEscrowCertificate();
+    void custody_endsToo_whereTheProofIsNeverReached();
+    void keyPool_feedsTheLine();
+    void proof_isCalledEqualOnlyWhereTheCloudReturnedTheKey();
     void withoutEscrowCertificate_onlyFingerprintsAreKept();
     void backups_areSealedToTheEscrowCertificate();
 };
@@ -146,6 +182,101 @@ void TstUnitKeys::sameKeyUnderAnotherId_putsBothUnitsOnHold()
     QVERIFY2(note.find("another unit") != std::string::npos, note.c_str());
 }
 
+void TstUnitKeys::custody_endsWithDestructionAfterTheProof()
+{
+    auto station = Station::open(one({}));
+    QCOMPARE(station->runNext().verdict, Verdict::Pass);
+    const auto key = onlyKeyOnRecord(*station);
+    QCOMPARE(eventsOf(*station, key), std::string("birth burn proof destruction"));
+    // The next run keeps the key and proves it again: nothing is born, nothing destroyed.
+    QCOMPARE(station->run().verdict, Verdict::Pass);
+    QCOMPARE(eventsOf(*station, key), std::string("birth burn proof destruction proof"));
+    QVERIFY(station->journal().keysWithOpenCustody().value().empty());
+    QVERIFY(!verifyDatabase(station->database()).value());
+}
+
+void TstUnitKeys::custody_wrapsTheKeyToTheEscrowCertificate()
+{
+    const auto folder = QString::fromStdString(newFolder().string());
+    auto setup = one({});
+    setup.escrowCertificate = escrowCertificateIn(folder);
+    QVERIFY(!setup.escrowCertificate.empty());
+    auto station = Station::open(std::move(setup));
+    const auto run = station->runNext();
+    QVERIFY2(run.verdict == Verdict::Pass, told(run).c_str());
+    QCOMPARE(eventsOf(*station, onlyKeyOnRecord(*station)),
+             std::string("birth burn proof escrow destruction"));
+    const QDir escrow(QString::fromStdString(station->folder().string()));
+    const auto files = escrow.entryInfoList({"*-key.cms"}, QDir::Files);
+    QCOMPARE(files.size(), 1);
+    QCOMPARE(files[0].permissions() & (QFile::ReadGroup | QFile::ReadOther), QFile::Permissions{});
+    QCOMPARE(openssl({"cms", "-decrypt", "-inform", "DER", "-binary", "-in", files[0].filePath(),
+                      "-inkey", folder + "/escrow.key", "-out", folder + "/key.der"}),
+             0);
+    QFile opened(folder + "/key.der");
+    QVERIFY(opened.open(QIODevice::ReadOnly));
+    // What the escrow holds is what the unit holds, byte for byte.
+    const auto slot = station->board().readFlash(inCurrentDct(station->board(), 34), 611);
+    QCOMPARE(toBytes(opened.readAll().toStdString()), slot);
+}
+
+void TstUnitKeys::custody_endsToo_whereTheProofIsNeverReached()
+{
+    auto station = Station::open(one({}));
+    station->insert();
+    station->afterStep("device-key", [&](int) {
+        station->board().pokeDct(34 + 400, Bytes(8, std::byte{0x11})); // ruins a prime
+    });
+    const auto run = station->run();
+    QVERIFY2(run.verdict == Verdict::Fail, told(run).c_str());
+    QCOMPARE(eventsOf(*station, onlyKeyOnRecord(*station)), std::string("birth burn destruction"));
+    const auto rows = station->query("SELECT detail FROM key_custody WHERE event = 'destruction'");
+    QVERIFY2(rows[0].find("before its proof") != std::string::npos, rows[0].c_str());
+}
+
+void TstUnitKeys::keyPool_feedsTheLine()
+{
+    auto station = Station::open(one({.count = 2}));
+    auto pool = std::make_shared<KeyPool>(KeyPoolConfig{.rules = keyRulesOf(6).value()});
+    station->steps() = StepRegistry();
+    registerAllSteps(station->steps(), pool);
+    std::string first;
+    for (int i = 0; i < 2; ++i) {
+        const auto run = station->runNext();
+        QVERIFY2(run.verdict == Verdict::Pass, told(run).c_str());
+        const auto key = onlyKeyOnRecord(*station);
+        QVERIFY(key != first);
+        first = key;
+    }
+}
+
+void TstUnitKeys::proof_isCalledEqualOnlyWhereTheCloudReturnedTheKey()
+{
+    auto station = Station::open(one({.count = 2}));
+    const auto said = [&](RunId run) {
+        std::vector<std::string> words;
+        for (const auto& attempt : station->record(run).attempts)
+            for (const auto& measured : attempt.measurements)
+                if (measured.name == "cloud_key" || measured.name == "key_proof")
+                    words.push_back(std::get<std::string>(*measured.value));
+        return words;
+    };
+    const auto first = station->runNext();
+    QVERIFY2(first.verdict == Verdict::Pass, told(first).c_str());
+    QCOMPARE(said(first.run),
+             (std::vector<std::string>{"equal", "unit, record and cloud are equal"}));
+    station->cloud().failRequests(RequestFault::NoKeyBack);
+    const auto second = station->runNext();
+    QVERIFY2(second.verdict == Verdict::Pass, told(second).c_str());
+    const auto words = said(second.run);
+    QCOMPARE(words.size(), std::size_t{2});
+    for (const auto& each : words)
+        QVERIFY2(each.starts_with("2xx for this fingerprint") &&
+                     each.find("equal") == std::string::npos,
+                 each.c_str());
+    QVERIFY(words[1].find("then a handshake finished at 127.0.0.1") != std::string::npos);
+}
+
 void TstUnitKeys::withoutEscrowCertificate_onlyFingerprintsAreKept()
 {
     auto station = Station::open(one({.key = "burnt"}));
@@ -161,14 +292,9 @@ void TstUnitKeys::withoutEscrowCertificate_onlyFingerprintsAreKept()
 void TstUnitKeys::backups_areSealedToTheEscrowCertificate()
 {
     const auto folder = QString::fromStdString(newFolder().string());
-    QCOMPARE(
-        openssl({"req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", folder + "/escrow.key",
-                 "-out", folder + "/escrow.pem", "-days", "2", "-subj", "/CN=escrow", "-batch"}),
-        0);
-    QFile certificate(folder + "/escrow.pem");
-    QVERIFY(certificate.open(QIODevice::ReadOnly));
     auto setup = one({.key = "burnt"});
-    setup.escrowCertificate = toBytes(certificate.readAll().toStdString());
+    setup.escrowCertificate = escrowCertificateIn(folder);
+    QVERIFY(!setup.escrowCertificate.empty());
     auto station = Station::open(std::move(setup));
     station->insert();
     Bytes before;
@@ -178,7 +304,7 @@ void TstUnitKeys::backups_areSealedToTheEscrowCertificate()
     QVERIFY2(run.verdict == Verdict::Pass, told(run).c_str());
 
     const QDir backups(QString::fromStdString(station->folder().string()));
-    const auto files = backups.entryInfoList({"*.cms"}, QDir::Files);
+    const auto files = backups.entryInfoList({"*-dct.cms"}, QDir::Files);
     QCOMPARE(files.size(), 1);
     QCOMPARE(files[0].permissions() & (QFile::ReadGroup | QFile::ReadOther), QFile::Permissions{});
     QCOMPARE(openssl({"cms", "-decrypt", "-inform", "DER", "-binary", "-in", files[0].filePath(),

@@ -370,6 +370,20 @@ private Q_SLOTS:
         QVERIFY(!m_journal->note(run, "key-birth", "not by hand"));
     }
 
+    void custody_ofAProcessThatEnded_isClosedAtTheNextStart()
+    {
+        const auto run = identified(kUnitA);
+        must(m_journal->recordCustody(run, kPrintA, CustodyEvent::Birth, "in memory"));
+        const auto file = m_journal->path();
+        m_journal.reset();
+        m_journal = must(Journal::open(file, m_clock));
+        QVERIFY(m_journal->keysWithOpenCustody().value().empty());
+        const auto custody = m_journal->custodyOf(kPrintA).value();
+        QCOMPARE(custody.size(), 2U);
+        QVERIFY(custody[1].event == "destruction" && custody[1].run == run);
+        QVERIFY(!verifyDatabase(file).value());
+    }
+
     void sameNumber_isFoundOnEveryUnit()
     {
         auto key = aKey(kPrintA);
