@@ -5,6 +5,7 @@
 #include "protocol/stm32_flash.h"
 #include "support/test_program.h"
 
+#include <QElapsedTimer>
 #include <QFile>
 #include <QProcess>
 #include <QTemporaryDir>
@@ -340,6 +341,46 @@ private Q_SLOTS:
         taken(bench.flash.leave(bench.rig.op()));
         QCOMPARE(bench.rig.withChip([](sim::Stm32Chip& chip) { return chip.debug().state(); }),
                  sim::CortexDebug::State::Running);
+    }
+
+    /// Prints what a timed target takes beside what physics asks for; judges the bytes only.
+    void timedWrite_printsItsCost_data()
+    {
+        QTest::addColumn<QString>("chip");
+        QTest::addColumn<unsigned>("size");
+        QTest::addColumn<double>("erase");   // s, DS5319, DS6329
+        QTest::addColumn<double>("program"); // s
+        QTest::newRow("F103") << "f103" << 32U * 1024 << 32 * 0.020 << 16384 * 52e-6;
+        QTest::newRow("F205") << "f205" << 128U * 1024 << 1.0 << 32768 * 16e-6;
+    }
+    void timedWrite_printsItsCost()
+    {
+        QFETCH(QString, chip);
+        QFETCH(unsigned, size);
+        QFETCH(double, erase);
+        QFETCH(double, program);
+        const bool isF1 = chip == "f103";
+        ProbeRig rig(isF1 ? "v2-1" : "v3", chip.toStdString(), "", "timed");
+        const std::uint32_t offset = isF1 ? 0 : 0x20000;
+        const Bytes image = pseudoNoise(size);
+        StLinkProbe probe = rig.open();
+        QElapsedTimer timer;
+        timer.start();
+        taken(probe.connect({.kilohertz = isF1 ? 4000U : 24000U}, rig.op()));
+        Stm32Flash flash = taken(Stm32Flash::attach(probe, rig.op()));
+        const double connect = static_cast<double>(timer.nsecsElapsed()) / 1e9;
+        const MemoryBlock block{.address = kBase + offset, .bytes = image};
+        taken(flash.writeVerified(block, false, rig.op()));
+        const double whole = static_cast<double>(timer.nsecsElapsed()) / 1e9;
+        QVERIFY(part(flashOf(rig), kBase + offset, size) == image);
+        timer.restart();
+        taken(flash.crcs(kBase + offset, size, 1, rig.op()));
+        const double sum = static_cast<double>(timer.nsecsElapsed()) / 1e9;
+        const double wire = size / 4 * 46.0 / (isF1 ? 4000e3 : 24000e3);
+        const double model = erase + std::max(program, wire) + connect;
+        qInfo("%u KiB: %.2f s, erase + max(program, SWD) + connect %.2f s, ratio %.2f; one sum on "
+              "the target %.3f s (emulated)",
+              size / 1024, whole, model, whole / model, sum);
     }
 
     void anyTransfer_mayFailAndTheNextWriteWorks_data() { chips(); }
