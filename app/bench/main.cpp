@@ -202,6 +202,18 @@ Result<> serve(const Options& options)
     return {};
 }
 
+/// As `provost` reports: people's words on stderr, with --json an object on stdout, too.
+int report(const Error& error, bool json)
+{
+    const std::string what = describe(error);
+    std::fprintf(stderr, "provost-bench: %s\n", what.c_str());
+    if (json)
+        say(concat(R"({"event":"error","error":)", jsonText(what), R"(,"code":)",
+                   jsonText(name(error.code)), R"(,"blame":)", jsonText(name(error.blame)),
+                   R"(,"cause":null,"advice":null})"));
+    return error.code == Errc::InvalidArgument ? kUsage : kError;
+}
+
 } // namespace
 
 int main(int argc, char** argv)
@@ -209,9 +221,8 @@ int main(int argc, char** argv)
     const auto options =
         optionsOf(std::span(argv, static_cast<std::size_t>(argc)).subspan(argc > 0 ? 1 : 0));
     if (!options) {
-        std::fprintf(stderr, "provost-bench: %s\n%s", describe(options.error()).c_str(),
-                     std::string(kHelp).c_str());
-        return kUsage;
+        std::fputs(std::string(kHelp).c_str(), stderr);
+        return report(options.error(), false);
     }
     if (options->help) {
         std::fputs(std::string(kHelp).c_str(), stdout);
@@ -223,9 +234,6 @@ int main(int argc, char** argv)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-    if (const auto served = serve(*options); !served) {
-        std::fprintf(stderr, "provost-bench: %s\n", describe(served.error()).c_str());
-        return kError;
-    }
-    return 0;
+    const auto served = serve(*options);
+    return served ? 0 : report(served.error(), options->json);
 }

@@ -1,69 +1,54 @@
-// `provost bench serve`: the virtual bench, served to anything.
+// `provost bench serve`: starts provost-bench, which serves the virtual bench to anything.
 #include "cli/commands.h"
 #include "cli/device_address.h"
 #include "cli/output.h"
 #include "core/text.h"
 #include "host/host.h"
-#include "sim/bench.h"
-#include "sim/pty_server.h"
-#include "sim/usbip_server.h"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <unistd.h>
 
 namespace provost::cli {
 
-using namespace std::chrono_literals;
-
 namespace {
 
-void print(const Arguments& arguments, int slot, const sim::InsertedUnit& unit,
-           const std::string& busId, const std::string& tty)
+/// Beside this program, where the build and the package put it.
+Result<std::filesystem::path> benchProgram()
 {
-    if (arguments.has("json"))
-        printJson({{"event", "unit"},
-                   {"slot", slot},
-                   {"platform", "photon"},
-                   {"device_id", unit.deviceId},
-                   {"busid", busId},
-                   {"tty", tty},
-                   {"label", textOrNull(unit.label)},
-                   {"stock", unit.stock}});
-    else
-        printText(concat("slot ", slot, "  photon ", unit.deviceId, "  ", leftIn(6, unit.stock),
-                         " usbip ", leftIn(5, busId), " ", tty));
+    std::error_code error;
+    const auto own = std::filesystem::read_symlink("/proc/self/exe", error);
+    const auto program = own.parent_path() / "provost-bench";
+    if (error || !std::filesystem::exists(program, error))
+        return fail(Errc::NotFound, Blame::Station,
+                    concat("start ", program.string(),
+                           ": it is not there; build or install provost-bench"));
+    return program;
 }
 
+/// This process becomes the bench: nothing of the station stays behind it.
 Result<> serveBench(const Arguments& arguments)
 {
-    const auto bench =
-        TRY(sim::Bench::load(fileOf(arguments.positionals()[0], dataFolders().benches)));
-    const auto at = TRY(parseHostPort(arguments.text("usbip", "127.0.0.1:0")));
-    const auto usbip =
-        TRY(sim::UsbIpServer::start(bench->ports(), {.speed = bench->speed()}, {at.host, at.port}));
-    const std::filesystem::path folder(
-        arguments.text("dir", (std::filesystem::temp_directory_path() / "provost-bench").string()));
-    const auto slots = bench->slots();
-    std::vector<sim::PtySlot> lines;
-    for (const auto& slot : slots)
-        lines.push_back(
-            {.number = slot.number, .port = concat("sim:", bench->name(), "#", slot.number)});
-    const auto terminals =
-        TRY(sim::PtyServer::start(bench->serial(), std::move(lines), folder.string()));
-    const SystemClock clock;
-    const StopSignal stop;
-    for (std::size_t i = 0; i < slots.size(); ++i) {
-        const auto unit = TRY(bench->insertNext(slots[i].number));
-        if (unit)
-            print(arguments, slots[i].number, *unit, sim::UsbIpServer::busId(i),
-                  sim::PtyServer::linkOf(folder.string(), slots[i].number));
+    const auto program = TRY(benchProgram());
+    const auto file = fileOf(arguments.positionals()[0], dataFolders().benches);
+    std::vector<std::string> words{program.string(), file.string()};
+    if (arguments.has("usbip")) {
+        TRY(parseHostPort(arguments.text("usbip")));
+        words.insert(words.end(), {"--usbip", arguments.text("usbip")});
     }
+    if (arguments.has("dir"))
+        words.insert(words.end(), {"--dir", arguments.text("dir")});
     if (arguments.has("json"))
-        printJson({{"event", "listening"}, {"host", at.host}, {"port", usbip->port()}});
-    else
-        printText(concat("USB/IP at ", at.host, ":", usbip->port(), "; stop with Ctrl-C"));
-    while (clock.sleepUntil(clock.now() + 1h, stop.token())) {
-    }
-    if (arguments.has("json"))
-        printJson({{"event", "stopped"}});
-    return {};
+        words.emplace_back("--json");
+    std::vector<char*> pointers;
+    for (std::string& word : words)
+        pointers.push_back(word.data());
+    pointers.push_back(nullptr);
+    ::execv(pointers[0], pointers.data());
+    const int code = errno;
+    return fail(Errc::Io, Blame::Station,
+                concat("start ", program.string(), ": ", std::strerror(code)), code);
 }
 
 } // namespace
@@ -82,7 +67,8 @@ std::vector<Command> benchCommands()
                      {.name = "dir", .value = "DIR", .help = "for the pseudo-terminals slot1, …"}},
          .example = "provost bench serve photon-quick --usbip 127.0.0.1:3240 --dir bench",
          .run = [](const Arguments& a) { return reportIfFailed(serveBench(a), a); },
-         .notes = "BENCH is a path or the id of a bench of this installation."}};
+         .notes = "BENCH is a path or the id of a bench of this installation: boards in slots, "
+                  "debug probes, or both."}};
 }
 
 } // namespace provost::cli

@@ -95,10 +95,14 @@ Result<ProbeSupply> readProbe(const toml::table& table, std::string_view origin)
 Result<ProbeFile> readProbes(const toml::table& root, std::string_view origin)
 {
     ProbeFile file;
-    file.name = root["bench"]["name"].value_or(std::string{});
-    if (file.name.empty())
-        return fail(Errc::InvalidData, Blame::Operator,
-                    concat(origin, ":1:1: [bench] name: a text is needed"));
+    file.name = root["bench"]["name"].value_exact<std::string>().value_or("");
+    if (file.name.empty()) {
+        const toml::node* name = root["bench"]["name"].node();
+        const auto& at = (name != nullptr ? name->source() : root.source()).begin;
+        return fail(
+            Errc::InvalidData, Blame::Operator,
+            concat(origin, ':', at.line, ':', at.column, ": [bench] name: a text is needed"));
+    }
     const auto speed = speedNamed(root["bench"]["speed"].value_or(std::string("demo")));
     if (!speed)
         return wrongProbe(*root["bench"]["speed"].node(), origin,

@@ -33,7 +33,7 @@ public:
     std::uint32_t readRegister(unsigned number) const override;
     void writeRegister(unsigned number, std::uint32_t value) override;
     CoreRun run(std::uint64_t most) override;
-    void yield() override { uc_emu_stop(m_uc); }
+    void yield() override { m_leave = true; }
     void memoryChanged(std::uint32_t address, std::size_t size) override;
 
 private:
@@ -68,7 +68,7 @@ private:
     void fault()
     {
         m_fault = true;
-        uc_emu_stop(m_uc);
+        m_leave = true;
     }
     bool isBreakpoint(std::uint32_t address) const;
     void settleAtBreakpoint();
@@ -112,7 +112,9 @@ private:
         UnicornCore& core = self(user);
         core.restore();
         core.m_executed += size / 2;
-        if (core.m_executed >= core.m_budget)
+        // Stopped anywhere else than at the start of a block, the emulator forgets how far it was
+        // in it and executes its first instructions twice.
+        if (core.m_executed >= core.m_budget || core.m_leave)
             uc_emu_stop(uc);
     }
     static void onInterrupt(uc_engine* uc, std::uint32_t, void* user)
@@ -129,6 +131,7 @@ private:
     std::uint64_t m_budget = 0;
     bool m_fault = false;
     bool m_interrupt = false;
+    bool m_leave = false; ///< at the next block
 };
 
 UnicornCore::UnicornCore(std::span<const CoreMemory> memories, CoreBus& bus) : m_bus(bus)
@@ -246,7 +249,7 @@ CoreRun UnicornCore::run(std::uint64_t most)
 {
     m_executed = 0;
     m_budget = most == 1 ? UINT64_MAX : most; // a single step is counted by the emulator
-    m_fault = m_interrupt = false;
+    m_fault = m_interrupt = m_leave = false;
     const std::uint32_t from = readRegister(15);
     const uc_err ended = uc_emu_start(m_uc, from | 1, 0xFFFFFFFF, 0, most == 1 ? 1 : 0);
     restore();

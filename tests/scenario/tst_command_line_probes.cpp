@@ -1,0 +1,191 @@
+// `stlink …` used from outside: over USB/IP, and behind the bridge by libusb on the same probes
+// that st-flash uses.
+#include "support/command_line.h"
+#include "support/test_program.h"
+
+#include <QRandomGenerator>
+
+using namespace provost::test;
+
+namespace {
+
+/// `bench serve probes`: 1-1 V2 with F103, 1-2 V2-1 with F103, 1-3 V3 with F205.
+class ProbesCommand {
+public:
+    explicit ProbesCommand(const CommandFolder& folder)
+        : m_folder(folder),
+          m_serving(folder, {"bench", "serve", "probes", "--usbip", "127.0.0.1:0", "--json"}),
+          m_probe(m_serving.waitForEvent("probe")),
+          m_port(m_serving.waitForEvent("listening")["port"].toInt())
+    {
+    }
+    QJsonObject probe() const { return m_probe; }
+    QString server() const { return QString("127.0.0.1:%1").arg(m_port); }
+    QString device(const QString& busId) const { return "usbip:" + server() + "/" + busId; }
+    CommandEnd stop() { return m_serving.interrupt(); }
+    /// Where the probe is plugged into /sys and /dev.
+    CommandEnd atProbe(const QString& busId, const QStringList& command) const
+    {
+        return m_folder.run("umockdev-wrapper",
+                            QStringList{PROVOST_UMOCK_BRIDGE, server(), busId, "--"} + command);
+    }
+
+private:
+    const CommandFolder& m_folder;
+    RunningCommand m_serving;
+    QJsonObject m_probe;
+    int m_port;
+};
+
+QByteArray noise(qsizetype size)
+{
+    QByteArray bytes(size, '\0');
+    for (char& each : bytes)
+        each = static_cast<char>(QRandomGenerator::global()->bounded(256));
+    return bytes;
+}
+
+class TstCommandLineProbes : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void list_showsEveryProbe()
+    {
+        const CommandFolder folder;
+        ProbesCommand bench(folder);
+        QCOMPARE(bench.probe()["model"], QJsonValue("v2"));
+        const auto listed = folder.json({"stlink", "list", "usbip:" + bench.server()});
+        QVERIFY2(listed.exitCode == 0, listed.err);
+        QCOMPARE(listed.last()["count"], QJsonValue(3));
+        QCOMPARE(listed.lines()[0]["version"], QJsonValue("V2J37S7"));
+        QCOMPARE(listed.lines()[2]["serial"], QJsonValue("002F00233438511834313939"));
+        const auto none = folder.json({"stlink", "list"});
+        QCOMPARE(none.exitCode, 0);
+        QCOMPARE(bench.stop().exitCode, 0);
+    }
+
+    void info_namesTheTarget()
+    {
+        const CommandFolder folder;
+        const ProbesCommand bench(folder);
+        const auto info = folder.json({"stlink", "info", bench.device("1-3"), "--khz", "2000"});
+        QVERIFY2(info.exitCode == 0, info.err);
+        QCOMPARE(info.last()["dpidr"], QJsonValue("0x2ba01477"));
+        QCOMPARE(info.last()["idcode"], QJsonValue("0x20036411"));
+        QCOMPARE(info.last()["volts"], QJsonValue(3.3));
+        QCOMPARE(info.last()["khz"], QJsonValue(1000));
+    }
+
+    void whatWeWrite_isWhatStFlashReads_data() { routes(); }
+    void whatWeWrite_isWhatStFlashReads()
+    {
+        QFETCH(QString, busId);
+        QFETCH(QString, address);
+        QFETCH(int, size);
+        const CommandFolder folder;
+        const ProbesCommand bench(folder);
+        const QByteArray image = noise(size);
+        QVERIFY(folder.write("image.bin", image));
+        // By libusb, as a device of this computer; st-flash next to it.
+        const auto write =
+            bench.atProbe(busId, {provostProgram(), "stlink", "write", "usb:1-" + busId.last(1),
+                                  "--address", address, "image.bin", "--json"});
+        QVERIFY2(write.exitCode == 0, write.err);
+        QCOMPARE(write.last()["verified"], QJsonValue(true));
+        QCOMPARE(write.last()["skipped"], QJsonValue(0));
+        const auto theirs = bench.atProbe(
+            busId, {"st-flash", "read", folder.path("theirs.bin"), address, QString::number(size)});
+        QVERIFY2(theirs.exitCode == 0, theirs.out + theirs.err);
+        QVERIFY(folder.read("theirs.bin").left(size) == image);
+        // Once more over USB/IP: nothing to do.
+        const auto again = folder.json(
+            {"stlink", "write", bench.device(busId), "--address", address, "image.bin"});
+        QVERIFY2(again.exitCode == 0, again.err);
+        QCOMPARE(again.last()["skipped"], QJsonValue(size));
+    }
+
+    void whatStFlashWrites_isWhatWeRead_data() { routes(); }
+    void whatStFlashWrites_isWhatWeRead()
+    {
+        QFETCH(QString, busId);
+        QFETCH(QString, address);
+        QFETCH(int, size);
+        const CommandFolder folder;
+        const ProbesCommand bench(folder);
+        const QByteArray image = noise(size);
+        QVERIFY(folder.write("image.bin", image));
+        const auto theirs =
+            bench.atProbe(busId, {"st-flash", "write", folder.path("image.bin"), address});
+        QVERIFY2(theirs.exitCode == 0, theirs.out + theirs.err);
+        const auto ours = folder.json({"stlink", "read", bench.device(busId), "--address", address,
+                                       "--length", QString::number(size), "-o", "ours.bin"});
+        QVERIFY2(ours.exitCode == 0, ours.err);
+        QVERIFY(folder.read("ours.bin") == image);
+        QCOMPARE(folder.permissions("ours.bin") & QFile::ReadOther, QFile::Permissions());
+        const auto erased = folder.json({"stlink", "erase", bench.device(busId), "--address",
+                                         address, "--length", QString::number(size)});
+        QVERIFY2(erased.exitCode == 0, erased.err);
+        const auto blank = folder.json({"stlink", "read", bench.device(busId), "--address", address,
+                                        "--length", QString::number(size), "-o", "blank.bin"});
+        QVERIFY2(blank.exitCode == 0, blank.err);
+        QVERIFY(folder.read("blank.bin") == QByteArray(size, '\xFF'));
+        QCOMPARE(folder.json({"stlink", "reset", bench.device(busId)}).exitCode, 0);
+    }
+
+    void whatDoesNotBelong_isRefusedBeforeTheFirstWrite()
+    {
+        const CommandFolder folder;
+        const ProbesCommand bench(folder);
+        const QString core = bench.device("1-2");
+        const auto code = [&](const QStringList& words) { return folder.json(words).exitCode; };
+        const QString module = demoImage("photon-2.3.1-user-demo.bin");
+        const auto wrongChip =
+            folder.json({"stlink", "write", core, "--address", "0x080a0000", module});
+        QCOMPARE(wrongChip.exitCode, 4);
+        QVERIFY2(wrongChip.err.contains("platform 6"), wrongChip.err);
+        QCOMPARE(code({"stlink", "write", bench.device("1-3"), "--address", "0x08080000", module}),
+                 4);
+        QVERIFY(folder.write("big.bin", noise(128 * 1024 + 1)));
+        QCOMPARE(code({"stlink", "write", core, "--address", "0x08000000", "big.bin"}), 64);
+        QVERIFY(folder.write("small.bin", "x"));
+        QCOMPARE(code({"stlink", "write", core, "--address", "0x20000000", "small.bin"}), 64);
+        QCOMPARE(code({"stlink", "read", core, "--address", "0x30000000", "--length", "4", "-o",
+                       "none.bin"}),
+                 4);
+        QVERIFY(!folder.exists("none.bin"));
+        QCOMPARE(code({"stlink", "read", core, "--address", "0x08000000", "--length", "4", "-o",
+                       "small.bin"}),
+                 4);
+        QCOMPARE(code({"stlink", "erase", core}), 64);
+        QCOMPARE(code({"stlink", "info", bench.device("1-9")}), 2);
+        const auto blank = folder.json({"stlink", "read", core, "--address", "0x08000000",
+                                        "--length", "131072", "-o", "all.bin"});
+        QCOMPARE(blank.exitCode, 0);
+        QVERIFY(folder.read("all.bin") == QByteArray(131072, '\xFF'));
+    }
+
+    void aBoard_isNotTakenForAProbe()
+    {
+        const CommandFolder folder;
+        BenchCommand bench(folder);
+        const auto refused = folder.json({"stlink", "info", bench.device()});
+        QCOMPARE(refused.exitCode, 4);
+        QVERIFY2(refused.err.contains("is no ST-Link"), refused.err);
+    }
+
+private:
+    static void routes()
+    {
+        QTest::addColumn<QString>("busId");
+        QTest::addColumn<QString>("address");
+        QTest::addColumn<int>("size");
+        QTest::newRow("V2, F103") << "1-1" << "0x08002000" << 5000;
+        QTest::newRow("V2-1, F103") << "1-2" << "0x08000000" << 4096;
+        QTest::newRow("V3, F205") << "1-3" << "0x08020000" << 100000;
+    }
+};
+
+} // namespace
+
+PROVOST_TEST("command_line_probes", TstCommandLineProbes)
+#include "tst_command_line_probes.moc"
