@@ -1,0 +1,278 @@
+// 512 KiB by DFU: `provost dfu write`, which verifies, beside dfu-util's download and upload, both
+// through the bridge; and how close a timed board gets to what it is made of.
+#include "bench/ratios.h"
+#include "device/dfu_target.h"
+#include "support/served_bench.h"
+
+#include "core/byte_io.h"
+#include "core/text.h"
+
+#include <QFile>
+#include <benchmark/benchmark.h>
+
+#include <random>
+#include <stdexcept>
+
+using namespace provost;
+using namespace provost::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr std::uint32_t kAddress = 0x08020000; // both system parts: four sectors of 128 KiB
+constexpr std::size_t kBytes = 512 * 1024;
+constexpr double kBlocks = kBytes / 4096.0;
+
+constexpr auto kBenchFile = R"(
+[bench]
+name = "speed"
+speed = "%1"
+[network]
+ssid = "plant"
+password = "line-four"
+security = 3
+[[slot]]
+number = 1
+[[slot.unit]]
+stock = "1.5.2"
+count = "endless"
+)";
+
+template <class T>
+T must(Result<T> result)
+{
+    if (!result)
+        throw std::runtime_error(describe(result.error()));
+    if constexpr (!std::is_void_v<T>)
+        return std::move(*result);
+}
+
+Bytes freshNoise()
+{
+    static std::mt19937 random(20261121);
+    Bytes bytes(kBytes);
+    for (auto& byte : bytes)
+        byte = static_cast<std::byte>(random() & 0xFF);
+    return bytes;
+}
+
+/// The unit's own view of what a host sends: when the first DFU request came and the last one was
+/// answered. Starting a program and enumerating do not count.
+class CountedFunction final : public sim::VirtualUsbFunction {
+public:
+    explicit CountedFunction(std::shared_ptr<VirtualUsbFunction> inner) : m_inner(std::move(inner))
+    {
+    }
+    Bytes deviceDescriptor() const override { return m_inner->deviceDescriptor(); }
+    Bytes configurationDescriptor() const override { return m_inner->configurationDescriptor(); }
+    Bytes stringDescriptor(std::uint8_t index) const override
+    {
+        return m_inner->stringDescriptor(index);
+    }
+    sim::UsbReply control(const sim::UsbSetup& setup, ByteView data) override
+    {
+        const bool isDfu = (setup.requestType & 0x60) == 0x20;
+        const auto began = SteadyClock::now();
+        auto reply = m_inner->control(setup, data);
+        if (isDfu && reply.kind != sim::UsbReply::Kind::Nak) {
+            const MutexLock lock(m_mutex);
+            if (m_transfers++ == 0)
+                m_first = began;
+            m_last = SteadyClock::now();
+        }
+        return reply;
+    }
+    sim::UsbReply bulkOut(std::uint8_t endpoint, ByteView data) override
+    {
+        return m_inner->bulkOut(endpoint, data);
+    }
+    sim::UsbReply bulkIn(std::uint8_t endpoint, std::size_t most) override
+    {
+        return m_inner->bulkIn(endpoint, most);
+    }
+    void busReset() override { m_inner->busReset(); }
+
+    /// Since the last call.
+    std::pair<int, double> take()
+    {
+        const MutexLock lock(m_mutex);
+        const std::chrono::duration<double> span = m_last - m_first;
+        return {std::exchange(m_transfers, 0), span.count()};
+    }
+
+private:
+    const std::shared_ptr<VirtualUsbFunction> m_inner;
+    Mutex m_mutex;
+    int m_transfers = 0;
+    SteadyClock::time_point m_first{};
+    SteadyClock::time_point m_last{};
+};
+
+/// One unit in DFU mode behind the bridge.
+class DfuBench {
+public:
+    DfuBench() : m_served(QString(kBenchFile).arg("instant").toStdString())
+    {
+        m_served.insertUnit(1, kPhotonFirmware);
+        m_served.bringToDfu(1);
+        const auto& port = m_served.bench().ports().front();
+        m_counted = std::make_shared<CountedFunction>(port->current().function);
+        port->attach(m_counted);
+    }
+    QString file(const QString& name) const { return m_folder.filePath(name); }
+    QString newContent()
+    {
+        const std::string text = toText(freshNoise());
+        QFile out(file("content.bin"));
+        if (!out.open(QIODevice::WriteOnly) ||
+            out.write(text.data(), static_cast<qint64>(text.size())) != qint64(kBytes))
+            throw std::runtime_error("no content");
+        return file("content.bin");
+    }
+    std::pair<int, double> run(const QString& program, const QStringList& arguments)
+    {
+        m_counted->take();
+        const auto ended = m_served.runAtBench({.program = program, .arguments = arguments});
+        if (ended.exitCode != 0)
+            throw std::runtime_error(ended.output.toStdString());
+        return m_counted->take();
+    }
+
+private:
+    QTemporaryDir m_folder{};
+    ServedBench m_served;
+    std::shared_ptr<CountedFunction> m_counted{};
+};
+
+void dfuUtil(benchmark::State& state)
+{
+    DfuBench bench;
+    double perBlock = 0;
+    for (auto _ : state) {
+        const auto [sent, writing] =
+            bench.run("dfu-util", {"-a", "0", "-s", "0x08020000", "-D", bench.newContent()});
+        QFile::remove(bench.file("back.bin"));
+        const auto [read, reading] = bench.run(
+            "dfu-util", {"-a", "0", "-s", "0x08020000:524288", "-U", bench.file("back.bin")});
+        state.SetIterationTime(writing + reading);
+        note("dfu-util", writing + reading);
+        perBlock = (sent + read) / kBlocks;
+    }
+    state.counters["transfers/block"] = perBlock;
+}
+
+void provostDfu(benchmark::State& state)
+{
+    DfuBench bench;
+    double perBlock = 0;
+    for (auto _ : state) {
+        const auto [sent, span] = bench.run(PROVOST_BUILD_DIR "/bin/provost",
+                                            {"dfu", "write", "usb:2b04:d006", bench.newContent(),
+                                             "--alt", "0", "--address", "08020000"});
+        state.SetIterationTime(span);
+        note("provost dfu", span);
+        perBlock = sent / kBlocks;
+    }
+    state.counters["transfers/block"] = perBlock;
+}
+
+/// What the bus takes at full speed, as the virtual bench charges it.
+class ChargedDevice final : public UsbDevice {
+public:
+    ChargedDevice(std::unique_ptr<UsbDevice> inner, std::chrono::microseconds& charged)
+        : m_inner(std::move(inner)), m_charged(charged)
+    {
+    }
+    const UsbDeviceInfo& info() const override { return m_inner->info(); }
+    Result<Bytes> descriptor(std::uint8_t type, std::uint8_t index) override
+    {
+        return m_inner->descriptor(type, index);
+    }
+    Result<> claim(std::uint8_t number) override { return m_inner->claim(number); }
+    Result<> selectAlternate(std::uint8_t number, std::uint8_t alternate) override
+    {
+        return m_inner->selectAlternate(number, alternate);
+    }
+    Result<std::size_t> controlIn(ControlSetup setup, ByteSpan to, const OpContext& op) override
+    {
+        m_charged += std::chrono::microseconds(300 + to.size());
+        return m_inner->controlIn(setup, to, op);
+    }
+    Result<> controlOut(ControlSetup setup, ByteView data, const OpContext& op) override
+    {
+        m_charged += std::chrono::microseconds(300 + data.size());
+        return m_inner->controlOut(setup, data, op);
+    }
+    Result<std::size_t> bulkIn(std::uint8_t endpoint, ByteSpan to, const OpContext& op) override
+    {
+        return m_inner->bulkIn(endpoint, to, op);
+    }
+    Result<> bulkOut(std::uint8_t endpoint, ByteView data, const OpContext& op) override
+    {
+        return m_inner->bulkOut(endpoint, data, op);
+    }
+    Result<> reset() override { return m_inner->reset(); }
+
+private:
+    std::unique_ptr<UsbDevice> m_inner;
+    std::chrono::microseconds& m_charged;
+};
+
+void timedBoard(benchmark::State& state)
+{
+    // DS6329, typical, x32 (sheet 3.5): erase of 128 KiB, a word of programming.
+    const std::chrono::duration<double> flash = 4 * 1000ms + kBytes / 4 * 16us;
+    auto bench = must(sim::Bench::parse(QString(kBenchFile).arg("timed").toStdString(), "timed"));
+    static_cast<void>(must(bench->insertNext(1)));
+    const SystemClock clock;
+    const OpContext op{.clock = clock, .deadline = {clock.now() + 120s}};
+    const auto port = bench->slots().front().port;
+    const auto waitFor = [&](UsbId id) {
+        return must(bench->usb().waitFor(port, std::span(&id, 1), op));
+    };
+    waitFor(kPhotonFirmware);
+    {
+        const auto serial = must(bench->serial().open(toText(port)));
+        static_cast<void>(serial->setBaud(14400));
+    }
+    const auto info = waitFor(kPhotonDfu);
+    std::chrono::microseconds charged{0};
+    for (auto _ : state) {
+        auto dfu = must(DfuDevice::open(
+            std::make_unique<ChargedDevice>(must(bench->usb().open(info)), charged), op));
+        DfuTarget target(dfu);
+        const MemoryBlock block{.address = kAddress, .bytes = freshNoise()};
+        charged = {};
+        const auto began = SteadyClock::now();
+        must(programAndVerify(target, block, op));
+        const std::chrono::duration<double> span = SteadyClock::now() - began;
+        state.SetIterationTime(span.count());
+        note("timed board", span.count());
+        note("flash and bus", flash.count() + std::chrono::duration<double>(charged).count());
+    }
+}
+
+void registerDfu()
+{
+    const auto few = [](benchmark::internal::Benchmark* each, int times) {
+        each->UseManualTime()->Iterations(times)->Unit(benchmark::kMillisecond);
+    };
+    few(benchmark::RegisterBenchmark("dfu-util, 512 KiB down and up", dfuUtil), 3);
+    few(benchmark::RegisterBenchmark("provost dfu write, 512 KiB verified", provostDfu), 3);
+    few(benchmark::RegisterBenchmark("timed board, 512 KiB verified", timedBoard), 1);
+    compare({.text = "DFU write+verify: dfu-util's time over ours",
+             .over = "dfu-util",
+             .under = "provost dfu",
+             .aim = 1.5});
+    compare({.text = "DFU on a timed board: time over flash, bus and read-back",
+             .over = "timed board",
+             .under = "flash and bus",
+             .aim = 1.05,
+             .atMost = true});
+}
+
+const bool kRegistered = (registerDfu(), true);
+
+} // namespace
