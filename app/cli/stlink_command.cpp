@@ -6,6 +6,7 @@
 #include "core/file_io.h"
 #include "core/text.h"
 #include "crypto/digest.h"
+#include "crypto/secret_file.h"
 #include "host/host.h"
 #include "image/module_info.h"
 #include "protocol/stm32_flash.h"
