@@ -175,6 +175,12 @@ int main(int argc, char** argv)
     {
         gui::HostCommands commands(**host);
         gui::MainWindow window(commands, bridge);
+        // A locked screen, another user's session: nobody is at the line, no key waits.
+        QObject::connect(&application, &QApplication::applicationStateChanged, &window,
+                         [&host](Qt::ApplicationState state) {
+                             if (state != Qt::ApplicationActive)
+                                 (*host)->wipeKeys();
+                         });
         const QSocketNotifier stopped(signals, QSocketNotifier::Read);
         QObject::connect(&stopped, &QSocketNotifier::activated, &window,
                          [] { QApplication::quit(); });

@@ -106,6 +106,29 @@ Result<SecretBytes> openPemPkcs8(ByteView file, const SecretBytes& passphrase)
     return openPkcs8(der, passphrase);
 }
 
+/// The generator of firmware 0.4.0 to 0.4.7 left out leading zeros behind full-width headers, so
+/// that everything behind a short number stands early (particle-devices 4.1). Modulus and primes
+/// are never short; whoever finds them where D was `early` bytes short has the whole key. The same
+/// cures a key whose other numbers were damaged.
+Result<RsaPrivateKey> fromItsPrimes(ByteView der)
+{
+    constexpr std::size_t kModulusAt = 11;
+    constexpr std::size_t kPrimePAt = 279;
+    constexpr std::size_t kPrimeQAt = 346;
+    constexpr std::size_t kModulusSize = 128;
+    constexpr std::size_t kPrimeSize = 64;
+    constexpr std::size_t kMostEarly = 4; // one key in 2^40 has more
+    if (structureOf(der) == KeyStructure::Pkcs1Private && der.size() >= kPrimeQAt + kPrimeSize)
+        for (std::size_t early = 0; early <= kMostEarly; ++early) {
+            auto key = RsaPrivateKey::fromPrimes(der.subspan(kModulusAt, kModulusSize),
+                                                 der.subspan(kPrimePAt - early, kPrimeSize),
+                                                 der.subspan(kPrimeQAt - early, kPrimeSize));
+            if (key)
+                return key;
+        }
+    return fail(Errc::InvalidData, Blame::Operator, "read an RSA private key: no primes found");
+}
+
 /// What a public key's file is, and where it belongs.
 std::string publicFileReason(ByteView der, const KeyRules& rules)
 {
@@ -170,7 +193,13 @@ Result<BurnKey> reencodeForUnit(ByteView file, const KeyRules& rules, const Secr
     const SecretBytes der = TRY(unwrapKeyFile(file, passphrase));
     BurnKey key;
     if (rules.kind == KeyKind::Rsa1024) {
-        const auto rsa = TRY(RsaPrivateKey::fromBytes(der.reveal()));
+        auto read = RsaPrivateKey::fromBytes(der.reveal());
+        if (!read) {
+            auto recovered = fromItsPrimes(der.reveal());
+            if (recovered)
+                read = std::move(recovered);
+        }
+        const auto rsa = TRY(std::move(read));
         if (rsa.publicKey().bits() != kUnitKeyFileBits)
             return fail(Errc::InvalidData, Blame::Operator,
                         concat("re-encode a key for a unit: it has ", rsa.publicKey().bits(),

@@ -2,9 +2,11 @@
 
 #include "core/mutex.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <thread>
+#include <vector>
 
 namespace provost {
 
@@ -13,7 +15,10 @@ struct KeyPool::Impl {
 
     using Steady = std::chrono::steady_clock;
 
-    bool wantsOne() const PROVOST_REQUIRES(mutex) { return !asleep && keys.size() < config.size; }
+    bool wantsOne() const PROVOST_REQUIRES(mutex)
+    {
+        return !asleep && keys.size() + making < config.size;
+    }
 
     void work(const std::stop_token& stop)
     {
@@ -33,6 +38,7 @@ struct KeyPool::Impl {
                 began = wiped;
                 if (!idle && !wantsOne())
                     continue;
+                making += idle ? 0 : 1;
             }
             if (!idle)
                 addOne(began);
@@ -45,6 +51,7 @@ struct KeyPool::Impl {
     {
         auto key = generateKeyFor(config.rules);
         const MutexLock lock(mutex);
+        --making;
         if (!key)
             asleep = true; // whoever takes the next one makes it himself and learns why
         else if (wiped == began && keys.size() < config.size)
@@ -76,19 +83,22 @@ struct KeyPool::Impl {
     bool asleep PROVOST_GUARDED_BY(mutex) = false;
     std::uint64_t wiped PROVOST_GUARDED_BY(mutex) = 0; ///< a key begun before is not kept
     Steady::time_point lastTaken PROVOST_GUARDED_BY(mutex) = Steady::now();
-    std::jthread thread{};
+    std::size_t making PROVOST_GUARDED_BY(mutex) = 0;
+    std::vector<std::jthread> threads{};
 };
 
 KeyPool::KeyPool(KeyPoolConfig config) : m_impl(std::make_unique<Impl>(std::move(config)))
 {
-    m_impl->thread =
-        std::jthread([impl = m_impl.get()](const std::stop_token& stop) { impl->work(stop); });
+    for (std::size_t i = 0; i < std::max<std::size_t>(1, m_impl->config.threads); ++i)
+        m_impl->threads.emplace_back(
+            [impl = m_impl.get()](const std::stop_token& stop) { impl->work(stop); });
 }
 
 KeyPool::~KeyPool()
 {
-    m_impl->thread.request_stop();
-    m_impl->thread.join();
+    for (auto& thread : m_impl->threads)
+        thread.request_stop();
+    m_impl->threads.clear(); // waits for them, then the keys go
 }
 
 Result<BurnKey> KeyPool::take(const KeyRules& rules)

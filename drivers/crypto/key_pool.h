@@ -11,10 +11,12 @@ namespace provost {
 
 struct KeyPoolConfig {
     KeyRules rules{};
-    std::size_t size = 2; ///< two per slot are enough: making one takes a fraction of a run
+    std::size_t size = 2;    ///< two per slot are enough: making one takes a fraction of a run
+    std::size_t threads = 1; ///< that make keys; more leave less for the line
     /// Nobody took a key for this long: all are wiped, the next take() fills the pool again.
     std::chrono::milliseconds idle{std::chrono::minutes(10)};
-    /// Called from the pool's own thread after each change, with the number of keys that wait.
+    /// Called from the pool's own threads after each key and each idle wipe, with the number of
+    /// keys that wait.
     std::function<void(std::size_t)> onChange{};
 };
 

@@ -25,6 +25,7 @@ constexpr std::size_t kServerRsaBytes = 294;
 constexpr std::size_t kServerEcBytes = 91;
 constexpr std::size_t kServerSlotBytes = 768;
 constexpr int kServerBits = 2048;
+constexpr int kUnitBits = 1024;
 constexpr int kOldDecryptionError = 1; // 5.8: up to 0.4.8
 constexpr std::array<std::byte, 3> kFixedExponent{std::byte{1}, std::byte{0}, std::byte{1}};
 
@@ -311,9 +312,9 @@ Result<BurnKey> generateKeyFor(const KeyRules& rules)
 {
     BurnKey made;
     if (rules.kind == KeyKind::Rsa1024) {
-        auto key = TRY(generateUnitKey());
-        made.publicDer = key.publicKey.toDer();
-        made.privateDer = std::move(key.privateDer);
+        const auto key = TRY(RsaPrivateKey::generate(kUnitBits));
+        made.publicDer = key.publicKey().toDer();
+        made.privateDer = key.toFullWidthDer();
     } else {
         const auto key = TRY(EcPrivateKey::generate());
         made.publicDer = key.publicKey().toDer();

@@ -271,6 +271,14 @@ Result<RsaPrivateKey> RsaPrivateKey::fromBytes(ByteView file)
         std::make_unique<Impl>(Impl{.key = std::move(key), .numbers = std::move(numbers)}));
 }
 
+Result<RsaPrivateKey> RsaPrivateKey::fromPrimes(ByteView modulus, ByteView p, ByteView q)
+{
+    RsaNumbers numbers = TRY(numbersOfPrimes(modulus, p, q));
+    EvpKey key = TRY(toEvpKey(numbers));
+    return RsaPrivateKey(
+        std::make_unique<Impl>(Impl{.key = std::move(key), .numbers = std::move(numbers)}));
+}
+
 RsaPublicKey RsaPrivateKey::publicKey() const
 {
     const RsaNumbers& numbers = m_impl->numbers;

@@ -54,6 +54,10 @@ public:
     /// PKCS#1 or PKCS#8, DER or unencrypted PEM, by content; trailing bytes behind DER are ignored.
     static Result<RsaPrivateKey> fromBytes(ByteView file);
 
+    /// The key of two primes with e = 65537.
+    /// @returns InvalidData  their product is not `modulus`
+    static Result<RsaPrivateKey> fromPrimes(ByteView modulus, ByteView p, ByteView q);
+
     RsaPublicKey publicKey() const;
     /// PKCS#1 RSAPrivateKey, shortest DER.
     SecretBytes toPkcs1Der() const;

@@ -61,6 +61,37 @@ bool belongTogether(const RsaNumbers& key)
            leaves(product.get(), key.p.get(), BN_value_one(), context.get());
 }
 
+Number numberOf(ByteView digits)
+{
+    Number number = secretNumber();
+    if (number &&
+        BN_bin2bn(opensslBytes(digits), static_cast<int>(digits.size()), number.get()) == nullptr)
+        number.reset();
+    return number;
+}
+
+/// D, dP, dQ and qInv of n, e, p and q.
+bool completeFromPrimes(RsaNumbers& key)
+{
+    const BnContext context(BN_CTX_secure_new());
+    const Number p = secretNumber();
+    const Number q = secretNumber();
+    const Number common = secretNumber();
+    const Number order = secretNumber();
+    if (!context || !p || !q || !common || !order)
+        return false;
+    BN_CTX* const c = context.get();
+    return BN_sub(p.get(), key.p.get(), BN_value_one()) == 1 &&
+           BN_sub(q.get(), key.q.get(), BN_value_one()) == 1 &&
+           BN_gcd(common.get(), p.get(), q.get(), c) == 1 &&
+           BN_mul(order.get(), p.get(), q.get(), c) == 1 &&
+           BN_div(order.get(), nullptr, order.get(), common.get(), c) == 1 &&
+           BN_mod_inverse(key.d.get(), key.e.get(), order.get(), c) != nullptr &&
+           BN_nnmod(key.dP.get(), key.d.get(), p.get(), c) == 1 &&
+           BN_nnmod(key.dQ.get(), key.d.get(), q.get(), c) == 1 &&
+           BN_mod_inverse(key.qInv.get(), key.q.get(), key.p.get(), c) != nullptr;
+}
+
 /// Some generators write D larger than the modulus; every reduced one works as well.
 bool reduceExponent(RsaNumbers& key)
 {
@@ -120,6 +151,33 @@ Result<RsaNumbers> readPkcs1(ByteView der)
     }
     if (!belongTogether(key) || !reduceExponent(key))
         return damaged("its numbers are not those of one key");
+    return key;
+}
+
+Result<RsaNumbers> numbersOfPrimes(ByteView modulus, ByteView p, ByteView q)
+{
+    constexpr unsigned long kExponent = 65537;
+    RsaNumbers key{.n = numberOf(modulus),
+                   .e = Number(BN_new()),
+                   .d = secretNumber(),
+                   .p = numberOf(p),
+                   .q = numberOf(q),
+                   .dP = secretNumber(),
+                   .dQ = secretNumber(),
+                   .qInv = secretNumber()};
+    const BnContext context(BN_CTX_secure_new());
+    const Number product = secretNumber();
+    if (!key.n || !key.e || !key.d || !key.p || !key.q || !key.dP || !key.dQ || !key.qInv ||
+        !context || !product || BN_set_word(key.e.get(), kExponent) != 1)
+        return opensslFailure(Errc::Internal, Blame::Station, "complete an RSA key");
+    const bool primes = BN_is_odd(key.p.get()) && BN_is_odd(key.q.get()) &&
+                        !BN_is_one(key.p.get()) && !BN_is_one(key.q.get());
+    if (!primes || BN_mul(product.get(), key.p.get(), key.q.get(), context.get()) != 1 ||
+        BN_cmp(product.get(), key.n.get()) != 0 || !completeFromPrimes(key) ||
+        !belongTogether(key)) {
+        ERR_clear_error();
+        return damaged("its primes are not those of its modulus");
+    }
     return key;
 }
 

@@ -26,6 +26,9 @@ enum class IntegerForm : std::uint8_t {
 
 /// @returns InvalidData  damaged, multi-prime, or the numbers are not those of one key
 Result<RsaNumbers> readPkcs1(ByteView der);
+/// The whole key of two primes, with e = 65537 and D modulo lcm(P-1, Q-1).
+/// @returns InvalidData  their product is not `modulus`, or there is no such key
+Result<RsaNumbers> numbersOfPrimes(ByteView modulus, ByteView p, ByteView q);
 /// The numbers inside a key of OpenSSL.
 Result<RsaNumbers> numbersOf(const EVP_PKEY& key);
 /// Empty where there is no full-width form: a prime is wider than half the modulus.

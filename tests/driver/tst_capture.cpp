@@ -309,10 +309,10 @@ private Q_SLOTS:
         QVERIFY(result.report.hello.has_value());
         QCOMPARE(result.report.hello->messageId, std::uint16_t{65032});
         QCOMPARE(result.report.idOrder, std::optional(MessageIdOrder::BigEndian));
-        QStringList whats;
+        QStringList words;
         for (const auto& message : result.report.messages)
-            whats << text(message.what);
-        QCOMPARE(whats,
+            words << text(message.what);
+        QCOMPARE(words,
                  QStringList({"nonce", "nonce, device ID and public key, sealed to the server key",
                               "session credentials and signature", "hello", "hello answer", "ping",
                               "acknowledgement"}));

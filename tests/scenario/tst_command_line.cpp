@@ -201,7 +201,7 @@ void TstCommandLine::completion_isMadeForEveryShell()
     QVERIFY(fish.size() > 20);
     for (const auto& row : fish)
         QVERIFY2(row.isEmpty() || row.startsWith("complete -c provost -n "), row);
-    QVERIFY(folder.typed("completion fish").out.contains("-a 'dial serve'"));
+    QVERIFY(folder.typed("completion fish").out.contains("-a 'dial explain serve'"));
 }
 
 void TstCommandLine::inspect_saysWhatTheContractNames()

@@ -22,6 +22,7 @@ constexpr int kKeys = 3;
 constexpr int kKeyBytes = 611;
 constexpr std::size_t kRun = 16;
 constexpr int kPatienceMs = 60'000;
+constexpr std::size_t kLargestRegion = std::size_t{1} << 30; // beyond: shadow of a sanitizer
 
 struct Number {
     const char* name;
@@ -92,6 +93,8 @@ std::vector<std::string> residueIn(qint64 process, const Wanted& wanted, std::si
         const auto ends = words[0].split('-');
         const auto from = ends[0].toULongLong(nullptr, 16);
         const auto size = ends[1].toULongLong(nullptr, 16) - from;
+        if (size > kLargestRegion)
+            continue;
         Bytes region(size);
         const auto got = ::pread(memory, region.data(), size, static_cast<off_t>(from));
         if (got <= 0) // guard pages
