@@ -91,7 +91,11 @@ std::uint8_t StLinkFunction::link() const
         return kNoDevice;
     if (!m_chip->powered())
         return kPowerUpFailed;
-    if (!m_chip->debugPortAnswers() || (m_wiring.pinsReused && !m_chip->inReset()))
+    // Firmware that has not run since reset has not taken the pins yet.
+    const auto state = m_chip->debug().state();
+    const bool firmwareRan =
+        state == CortexDebug::State::Running || state == CortexDebug::State::Lockup;
+    if (!m_chip->debugPortAnswers() || (m_wiring.pinsReused && firmwareRan))
         return kNoIdcode;
     return 0;
 }

@@ -88,6 +88,31 @@ private Q_SLOTS:
         QVERIFY(readBack(busId, address, size) == image);
     }
 
+    /// Where flash takes its time, loaders wait for BSY and are looked at while they do.
+    void tools_workAgainstTheClock_data()
+    {
+        QTest::addColumn<QString>("busId");
+        QTest::addColumn<int>("size");
+        QTest::newRow("F103") << "1-2" << 3000;
+        QTest::newRow("F205") << "1-3" << 70 * 1024;
+    }
+    void tools_workAgainstTheClock()
+    {
+        QFETCH(QString, busId);
+        QFETCH(int, size);
+        m_bench = std::make_unique<BenchProcess>(QByteArray(kProbes).replace("instant", "timed"));
+        const QByteArray image = noise(size);
+        const QString file = fileWith("image.bin", image);
+        const QString address = "0x08000000";
+        const ProgramEnd theirs = stFlash(busId, {"write", file, address});
+        QVERIFY2(theirs.exitCode == 0, qPrintable(theirs.output));
+        const ProgramEnd other =
+            openocd(busId, "program " + file + " " + address + " verify reset");
+        QVERIFY2(other.exitCode == 0, qPrintable(other.output));
+        QVERIFY(readBack(busId, address, size) == image);
+        m_bench = std::make_unique<BenchProcess>(kProbes);
+    }
+
     void openocd_seesWhatDoesNotMatch()
     {
         const QString file = fileWith("image.bin", noise(2048));

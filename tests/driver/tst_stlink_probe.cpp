@@ -151,10 +151,14 @@ private Q_SLOTS:
         QVERIFY(!refused);
         QCOMPARE(refused.error().native, std::optional<int>(0x09));
         QVERIFY(refused.error().message.find("under reset") != std::string::npos);
-        // Under reset the id can be read; behind it the firmware has not run yet.
-        rig.virtualProbe().setWiring({});
         taken(probe.connect({.underReset = true}, rig.op()));
         QVERIFY(taken(probe.coreStatus(rig.op())).halted);
+        QVERIFY(probe.read(kSram, 4, rig.op()).has_value());
+        // Without the NRST wire nothing helps.
+        ProbeRig unwired;
+        unwired.virtualProbe().setWiring({.resetWired = false, .pinsReused = true});
+        StLinkProbe other = unwired.open();
+        QVERIFY(!other.connect({.underReset = true}, unwired.op()));
     }
 
     void connect_leavesNobodyInResetWhenItFails()

@@ -1,5 +1,6 @@
 // Our loaders and flash routines against virtual chips that keep the rules of PM0075 and PM0059.
 #include "core/crc.h"
+#include "device/probe_target.h"
 #include "probe_rig.h"
 #include "protocol/loaders/loader_words_p.h"
 #include "protocol/stm32_flash.h"
@@ -231,6 +232,20 @@ private Q_SLOTS:
         QCOMPARE(two.written, 2U * 1024);
         QCOMPARE(bench.counters().erases, 2U);
         QVERIFY(part(flashOf(bench.rig), kBase, image.size()) == image);
+    }
+
+    void probeTarget_isMemoryLikeAnyOther()
+    {
+        Workbench bench("v2-1", "f205");
+        fillFlash(bench.rig, pseudoNoise(1024 * 1024, 3));
+        ProbeTarget target(bench.flash);
+        const Bytes image = pseudoNoise(20000);
+        const MemoryBlock block{.address = kBase + 0x4000, .bytes = image};
+        const auto first = taken(programAndVerify(target, block, bench.rig.op()));
+        QCOMPARE(first.sectors, 2);
+        QVERIFY(part(flashOf(bench.rig), kBase + 0x4000, image.size()) == image);
+        const auto again = taken(programAndVerify(target, block, bench.rig.op()));
+        QCOMPARE(again.skipped, 20000U);
     }
 
     void writeVerified_ofTheWholeDeviceErasesItAtOnce()

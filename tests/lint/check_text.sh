@@ -8,7 +8,7 @@ case $2 in
         clang-format-19 --dry-run -Werror "${sources[@]}"
         echo "${#sources[@]} files are formatted" ;;
     spelling)
-        codespell --ignore-words-list=nnumber,iif,inflight,unter,ue,statics,inout,fo,te,nd,hart,sav,ser \
+        codespell --ignore-words-list=nnumber,iif,inflight,unter,ue,statics,inout,fo,te,nd,hart,sav,ser,clos \
             --skip='*.json,*.pem,*.png,./build' README.md app stations drivers firmware-images db \
             tests installer
         echo "no spelling mistakes found" ;;

@@ -132,6 +132,44 @@ private Q_SLOTS:
         QCOMPARE(folder.json({"stlink", "reset", bench.device(busId)}).exitCode, 0);
     }
 
+    void writeProtectionOfOthers_isLiftedOnRequestAndPutBack_data()
+    {
+        QTest::addColumn<QString>("busId");
+        QTest::addColumn<QString>("target");
+        QTest::newRow("F103") << "1-2" << "target/stm32f1x.cfg";
+        QTest::newRow("F205") << "1-3" << "target/stm32f2x.cfg";
+    }
+    void writeProtectionOfOthers_isLiftedOnRequestAndPutBack()
+    {
+        QFETCH(QString, busId);
+        QFETCH(QString, target);
+        const CommandFolder folder;
+        const ProbesCommand bench(folder);
+        const QByteArray image = noise(3000);
+        QVERIFY(folder.write("image.bin", image));
+        const auto closed = bench.atProbe(
+            busId, {"openocd", "-c", "gdb_port disabled; tcl_port disabled; telnet_port disabled",
+                    "-f", "interface/stlink.cfg", "-f", target, "-c",
+                    "init; reset halt; flash protect 0 0 0 on; reset halt; exit"});
+        QVERIFY2(closed.exitCode == 0, closed.out + closed.err);
+        const QStringList write{"stlink",    "write",      bench.device(busId),
+                                "--address", "0x08000000", "image.bin"};
+        const auto refused = folder.json(write);
+        QCOMPARE(refused.exitCode, 4);
+        QVERIFY2(refused.err.contains("write protection"), refused.err);
+        const auto lifted = folder.json(write + QStringList{"--lift-protection"});
+        QVERIFY2(lifted.exitCode == 0, lifted.err);
+        QCOMPARE(lifted.last()["protection_lifted"], QJsonValue(true));
+        const auto theirs = bench.atProbe(
+            busId, {"st-flash", "read", folder.path("theirs.bin"), "0x08000000", "3000"});
+        QVERIFY2(theirs.exitCode == 0, theirs.out + theirs.err);
+        QVERIFY(folder.read("theirs.bin").left(image.size()) == image);
+        // It is back: st-flash, which cannot lift it, runs into it.
+        QVERIFY(folder.write("other.bin", noise(1024)));
+        QVERIFY(bench.atProbe(busId, {"st-flash", "write", folder.path("other.bin"), "0x08000000"})
+                    .exitCode != 0);
+    }
+
     void whatDoesNotBelong_isRefusedBeforeTheFirstWrite()
     {
         const CommandFolder folder;
