@@ -152,15 +152,17 @@ void sendOurs(const std::string& path, const Bytes& file)
         throw std::runtime_error(sent ? "blocks were repeated" : describe(sent.error()));
 }
 
-void sendTheirs(const std::string& path, const std::string& folder)
+/// Either sender is a program of its own.
+void sendBy(std::vector<std::string> words, const std::string& path, const std::string& folder)
 {
     const int slave = open(path.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
-    const pid_t sender = start({"sb", "-q", "-k", "file.bin"}, slave, folder);
+    const std::string name = words[0];
+    const pid_t sender = start(std::move(words), slave, folder);
     close(slave);
     int status = 0;
     waitpid(sender, &status, 0);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        throw std::runtime_error("sb failed");
+        throw std::runtime_error(name + " failed");
 }
 
 double timeOf(bool ours)
@@ -189,9 +191,11 @@ double timeOf(bool ours)
     const pid_t receiver = start({"rb", "-q"}, ends[1], into.path().toStdString());
     close(ends[1]);
     if (ours)
-        sendOurs(terminal.path, bytes);
+        sendBy({PROVOST_BUILD_DIR "/bin/provost", "ymodem", "send", "file.bin", "--port",
+                terminal.path},
+               "/dev/null", from.path().toStdString());
     else
-        sendTheirs(terminal.path, from.path().toStdString());
+        sendBy({"sb", "-q", "-k", "file.bin"}, terminal.path, from.path().toStdString());
     int status = 0;
     waitpid(receiver, &status, 0);
     close(keptOpen);
