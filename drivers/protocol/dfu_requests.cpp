@@ -205,6 +205,12 @@ Result<> DfuRequests::pollUntilDone(const std::string& what, std::chrono::millis
             return fail(Errc::Timeout, Blame::Unit,
                         concat(what, ": the unit stays busy without naming a time"));
         lastPoll = pause(*status, longest);
+        // These boot loaders say 0 and let the next request wait on the bus instead (sheet 1.7);
+        // only one that answers 0 again needs to be left alone for a while.
+        if (zeroPolls == 1) {
+            TRY(op.checkpoint());
+            continue;
+        }
         if (auto waited = op.sleepFor(lastPoll); !waited)
             return framed(std::move(waited).error(), concat(what, ", the unit is busy"));
     }

@@ -177,8 +177,8 @@ Result<> ScpiInstrument::expectState(const std::string& question, bool wanted, c
 
 Result<> ScpiInstrument::setRelay(int channel, bool closed, const OpContext& op)
 {
-    TRY(command(concat(closed ? "ROUT:CLOS " : "ROUT:OPEN ", channelList(channel)), op));
-    return expectState(concat("ROUT:CLOS? ", channelList(channel)), closed, op);
+    TRY(command(concat(closed ? "ROUT:CLOSE " : "ROUT:OPEN ", channelList(channel)), op));
+    return expectState(concat("ROUT:CLOSE? ", channelList(channel)), closed, op);
 }
 
 Result<> ScpiInstrument::setPower(int channel, bool on, const OpContext& op)

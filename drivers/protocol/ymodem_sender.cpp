@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 namespace provost {
 
@@ -47,14 +48,15 @@ struct YModemSender::Session {
     Result<> begin();
     Result<> drain(const std::string& what);
     Result<> spend(const std::string& what, int refusals);
-    Result<> deliver(std::uint8_t number, ByteView data, std::size_t size, milliseconds limit,
-                     const std::string& what, bool isRequestable);
+    Result<> deliver(const Bytes& frame, milliseconds limit, const std::string& what,
+                     bool isRequestable, const std::function<void()>& meanwhile = {});
+    Bytes frameAt(std::uint32_t number, ByteView content, std::size_t done,
+                  std::size_t& count) const;
     Result<> refuse(const std::string& what) const;
     Result<> write(ByteView frame);
     Result<> sendHeader(std::string_view fileName, std::size_t size);
     Result<> sendData(ByteView content);
-    Result<> sendStreamed(std::uint32_t number, ByteView data, std::size_t size,
-                          const std::string& what);
+    Result<> sendStreamed(std::uint32_t number, const Bytes& frame, const std::string& what);
     Result<> sendEnd();
     Result<> sendNullHeader();
     Result<> orCancel(Result<> result);
@@ -212,15 +214,15 @@ Result<> YModemSender::Session::spend(const std::string& what, int refusals)
     return {};
 }
 
-/// One frame until it is acknowledged.
-Result<> YModemSender::Session::deliver(std::uint8_t number, ByteView data, std::size_t size,
-                                        milliseconds limit, const std::string& what,
-                                        bool isRequestable)
+/// One frame until it is acknowledged; `meanwhile` runs while the receiver is at work.
+Result<> YModemSender::Session::deliver(const Bytes& frame, milliseconds limit,
+                                        const std::string& what, bool isRequestable,
+                                        const std::function<void()>& meanwhile)
 {
-    const Bytes frame =
-        ymodem::frameOf(number, data, size, number == 0 ? std::byte{0} : ymodem::kSub);
     for (int refusals = 1;; ++refusals) {
         TRY(write(frame));
+        if (refusals == 1 && meanwhile)
+            meanwhile();
         const Reply reply = TRY(awaitAnswer(limit, isRequestable && !isUnit()));
         if (reply == Reply::Ack)
             return {};
@@ -246,43 +248,57 @@ Result<> YModemSender::Session::sendHeader(std::string_view fileName, std::size_
     // the mode of a plain file.
     Bytes header;
     ByteWriter(header).text(plain).u8(0).text(concat(size, " 0 100644"));
+    const Bytes frame = ymodem::frameOf(0, header, ymodem::kSmallBlock, std::byte{0});
     if (sender.m_streaming) // answered with the next 'G' only
-        TRY(write(ymodem::frameOf(0, header, ymodem::kSmallBlock, std::byte{0})));
+        TRY(write(frame));
     else
-        TRY(deliver(0, header, ymodem::kSmallBlock, sender.m_options.erasePause,
-                    "send the YModem header", true));
+        TRY(deliver(frame, sender.m_options.erasePause, "send the YModem header", true));
     return awaitData();
+}
+
+/// The data block that begins at byte `done`; `count` of its bytes are content.
+Bytes YModemSender::Session::frameAt(std::uint32_t number, ByteView content, std::size_t done,
+                                     std::size_t& count) const
+{
+    const std::size_t left = content.size() - done;
+    const bool large =
+        sender.m_options.blockSize >= static_cast<int>(ymodem::kLargeBlock) && left > kSmallTail;
+    const std::size_t size = large ? ymodem::kLargeBlock : ymodem::kSmallBlock;
+    count = std::min(size, left);
+    return ymodem::frameOf(static_cast<std::uint8_t>(number & 0xFF), content.subspan(done, count),
+                           size, ymodem::kSub);
 }
 
 Result<> YModemSender::Session::sendData(ByteView content)
 {
     std::size_t done = 0;
+    std::size_t count = 0;
+    Bytes frame = frameAt(1, content, done, count);
     for (std::uint32_t number = 1; done < content.size(); ++number) {
-        const std::size_t left = content.size() - done;
-        const bool large = sender.m_options.blockSize >= static_cast<int>(ymodem::kLargeBlock) &&
-                           left > kSmallTail;
-        const std::size_t size = large ? ymodem::kLargeBlock : ymodem::kSmallBlock;
-        const std::size_t count = std::min(size, left);
-        const ByteView piece = content.subspan(done, count);
         const std::string what = concat("send YModem block ", number, " at byte ", done);
-        if (sender.m_streaming)
-            TRY(sendStreamed(number, piece, size, what));
-        else
-            TRY(deliver(static_cast<std::uint8_t>(number & 0xFF), piece, size, replyLimit(), what,
-                        number == 1));
-        done += count;
+        const std::size_t end = done + count;
+        Bytes next;
+        // The receiver waits for the next block as soon as it has said ACK: that one is ready then.
+        const auto prepare = [&] { next = frameAt(number + 1, content, end, count); };
+        if (sender.m_streaming) {
+            TRY(sendStreamed(number, frame, what));
+            prepare();
+        } else {
+            TRY(deliver(frame, replyLimit(), what, number == 1, prepare));
+        }
+        done = end;
+        frame = std::move(next);
         op.progress.advance(done, content.size());
     }
     return {};
 }
 
 /// Nobody acknowledges; a receiver in trouble cancels.
-Result<> YModemSender::Session::sendStreamed(std::uint32_t number, ByteView data, std::size_t size,
+Result<> YModemSender::Session::sendStreamed(std::uint32_t number, const Bytes& frame,
                                              const std::string& what)
 {
     constexpr std::uint32_t kLookEvery = 8;
-    const auto wrapped = static_cast<std::uint8_t>(number & 0xFF);
-    TRY(write(ymodem::frameOf(wrapped, data, size, ymodem::kSub)));
+    TRY(write(frame));
     if (number % kLookEvery == 0 && TRY(await(kPeek)) == Reply::Cancel)
         return refuse(what);
     return {};
@@ -313,10 +329,11 @@ Result<> YModemSender::Session::sendEnd()
 Result<> YModemSender::Session::sendNullHeader()
 {
     const std::string what = "end the YModem batch";
+    const Bytes frame = ymodem::frameOf(0, {}, ymodem::kSmallBlock, std::byte{0});
     if (!sender.m_streaming)
-        return deliver(0, {}, ymodem::kSmallBlock, kValidateLimit, what, true);
+        return deliver(frame, kValidateLimit, what, true);
     // Not acknowledged in YModem-G (sheet 4.2), but a receiver may still cancel.
-    TRY(write(ymodem::frameOf(0, {}, ymodem::kSmallBlock, std::byte{0})));
+    TRY(write(frame));
     if (TRY(await(ymodem::kGap)) == Reply::Cancel)
         return refuse(what);
     return {};

@@ -50,11 +50,15 @@ Result<std::size_t> FdIo::readSome(ByteSpan to, const OpContext& op) const
 {
     ENSURE(!to.empty());
     bool hungUp = false;
+    // A line is mostly silent when somebody begins to listen, a connection mostly is not. What has
+    // arrived is read even where no time is left.
+    bool looks = m_kind == FdKind::Socket || !op.checkpoint();
     while (true) {
-        const ssize_t count = ::read(m_fd, to.data(), to.size());
+        const ssize_t count = looks ? ::read(m_fd, to.data(), to.size()) : -1;
+        const int error = looks ? errno : EAGAIN;
+        looks = true;
         if (count > 0)
             return static_cast<std::size_t>(count);
-        const int error = errno;
         if (count < 0 && error == EINTR)
             continue;
         if (count < 0 && error != EAGAIN)

@@ -57,9 +57,11 @@ Result<std::string> PromptBox::wait(const OpContext& op)
             }
         }
         auto slept = op.sleepFor(50ms);
-        if (!slept)
-            return Unexpected(withCause(
-                inFrame(std::move(slept).error(), "wait for the operator's answer"), "C090"));
+        if (!slept) {
+            auto error = withCause(std::move(slept).error(), "C090");
+            error.frames.emplace_back("wait for the operator's answer");
+            return Unexpected(std::move(error));
+        }
     }
 }
 

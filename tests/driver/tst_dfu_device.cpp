@@ -653,7 +653,7 @@ void TstDfuDevice::poll_ofZeroIsLegal()
     VERIFY_OK(bench.opened);
     const auto before = bench.clock.now();
     VERIFY_OK(bench.dfu().erase(0x08020000, 1, bench.op()));
-    QVERIFY(bench.clock.now() - before >= 90ms);
+    QVERIFY(bench.clock.now() - before >= 89ms); // at once the first time only
 }
 
 void TstDfuDevice::poll_givesUpOnEndlessZero()
