@@ -20,15 +20,15 @@ void print(const Arguments& arguments, int slot, const sim::InsertedUnit& unit,
     if (arguments.has("json"))
         printJson({{"event", "unit"},
                    {"slot", slot},
-                   {"platform", "photon"},
+                   {"platform", unit.platform},
                    {"device_id", unit.deviceId},
                    {"busid", busId},
                    {"tty", tty},
                    {"label", textOrNull(unit.label)},
                    {"stock", unit.stock}});
     else
-        printText(concat("slot ", slot, "  photon ", unit.deviceId, "  ", leftIn(6, unit.stock),
-                         " usbip ", leftIn(5, busId), " ", tty));
+        printText(concat("slot ", slot, "  ", leftIn(8, unit.platform), " ", unit.deviceId, "  ",
+                         leftIn(6, unit.stock), " usbip ", leftIn(5, busId), " ", tty));
 }
 
 Result<> serveBench(const Arguments& arguments)

@@ -105,7 +105,7 @@ Result<> list(const Arguments& arguments)
     if (arguments.has("json"))
         printJson({{"event", "devices"}, {"count", found.size()}});
     else if (found.empty())
-        printText("no device in DFU mode; a Photon goes there when SETUP is held over a tap on "
+        printText("no device in DFU mode; a board goes there when SETUP is held over a tap on "
                   "RESET until the LED blinks yellow");
     return {};
 }
@@ -150,7 +150,8 @@ Result<> readMemory(const Arguments& arguments)
 }
 
 /// A module that belongs elsewhere is refused before the first write.
-Result<> checkModule(ByteView file, std::uint32_t address, bool simulated)
+Result<> checkModule(ByteView file, std::uint32_t address, const PlatformSpec& platform,
+                     bool simulated)
 {
     const auto module = parseModule(file);
     if (!module)
@@ -158,11 +159,10 @@ Result<> checkModule(ByteView file, std::uint32_t address, bool simulated)
     if (!module->crcOk())
         return fail(Errc::Denied, Blame::Operator,
                     "write the file: it is a module whose CRC is wrong");
-    constexpr std::uint16_t kPhoton = 6; // particle-devices 1.1
-    if (module->platformId != kPhoton)
+    if (module->platformId != platform.id)
         return fail(Errc::Denied, Blame::Operator,
                     concat("write the file: it is a module for platform ", module->platformId,
-                           ", the unit is ", kPhoton));
+                           ", the unit is ", platform.name, " (", platform.id, ")"));
     if (module->start != address)
         return fail(Errc::Denied, Blame::Operator,
                     concat("write the file at ", hex32(address), ": its header says ",
@@ -240,13 +240,15 @@ Result<> writeMemory(const Arguments& arguments)
     ProgressBar bar;
     const auto op = commandContext(clock, kBudget, &bar, stop).phase("writing", 0, 1);
     auto device = TRY(findDevice(arguments.positionals()[0], op));
-    if (const auto allowed = checkModule(bytes.reveal(), address, device.info.simulated); !allowed)
+    const auto platform = TRY(platformOf(device.info));
+    const auto allowed = checkModule(bytes.reveal(), address, platform, device.info.simulated);
+    if (!allowed)
         return Unexpected(inFrame(allowed.error(), file));
     auto dfu = TRY(openDfu(device, op));
     TRY(dfu.select(alternate, op));
     const bool verify = !arguments.has("no-verify");
     ProgramOutcome outcome{.written = static_cast<std::uint32_t>(bytes.size())};
-    if (alternate == kFlash) {
+    if (alternate != platform.dct.alternate || platform.dct.format == DctFormat::Plain) {
         const MemoryBlock block{.address = address, .bytes = toBytes(bytes.reveal())};
         outcome = TRY(writeFlash(dfu, block, verify, op));
     } else {

@@ -215,10 +215,13 @@ Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
     TRY(impl->openRecords(options));
     impl->images = TRY(openCatalog(folders.manifests, folders.images));
     registerAllSteps(impl->registry);
-    impl->plan = TRY(loadPlan(options.plan, folders, impl->registry, *impl->images));
     if (!options.bench.empty())
         TRY(impl->openBench(options, folders));
-    else
+    std::string plan = options.plan;
+    if (plan.empty())
+        plan = concat(impl->bench ? impl->bench->platform() : std::string("photon"), "-full");
+    impl->plan = TRY(loadPlan(plan, folders, impl->registry, *impl->images));
+    if (!impl->bench)
         TRY(impl->openHardware());
     TRY(impl->openCloud());
     impl->openEngine();

@@ -297,11 +297,10 @@ Result<DctSnapshot> ParticleUnit::readDct(const OpContext& op)
 {
     const auto& layout = m_platform.dct;
     auto* device = TRY(dfu(op));
-    TRY(device->select(0, op));
-    if (layout.copies[1] != layout.copies[0] + layout.sectorSize)
-        return fail(Errc::Internal, Blame::Software, "the DCT sectors do not adjoin");
-    auto sectors =
-        TRY(device->uploadSecret(layout.copies[0], 2 * layout.sectorSize, op.withSecrets()));
+    // Plain: the table is all that this memory shows. Else the sectors as they are, side by side.
+    TRY(device->select(layout.format == DctFormat::Plain ? layout.alternate : std::uint8_t{0}, op));
+    const auto size = static_cast<std::uint32_t>(layout.copyCount()) * layout.sectorSize;
+    auto sectors = TRY(device->uploadSecret(layout.copies[0], size, op.withSecrets()));
     return DctSnapshot::create(layout, std::move(sectors));
 }
 

@@ -53,7 +53,7 @@ public:
     virtual Result<std::unique_ptr<UsbDevice>> openControl(const OpContext& op) = 0;
     /// Holds the MODE button where the fixture can; false where it cannot.
     virtual Result<bool> holdMode(std::chrono::milliseconds span, const OpContext& op) = 0;
-    /// Both physical DCT sectors, read by exact length.
+    /// The physical DCT sectors, read by exact length.
     virtual Result<DctSnapshot> readDct(const OpContext& op) = 0;
     /// Waits until the unit's firmware is on the bus.
     virtual Result<> waitForFirmware(const OpContext& op) = 0;

@@ -17,7 +17,7 @@ struct Slot {
     std::vector<UnitSupply> supply{}; ///< counts go down; what is used up is removed
     std::shared_ptr<VirtualPort> port{};
     std::optional<InsertedUnit> unit{};
-    std::unique_ptr<VirtualPhoton> board{};
+    std::unique_ptr<VirtualBoard> board{};
 };
 
 std::vector<Slot> makeSlots(const BenchFile& file)
@@ -33,6 +33,14 @@ std::vector<Slot> makeSlots(const BenchFile& file)
     return slots;
 }
 
+std::string firstPlatform(const BenchFile& file)
+{
+    for (const SlotFile& slot : file.slots)
+        if (!slot.units.empty())
+            return slot.units.front().platform;
+    return UnitSupply{}.platform;
+}
+
 VirtualPorts portsOf(const std::vector<Slot>& slots)
 {
     VirtualPorts ports;
@@ -45,7 +53,8 @@ VirtualPorts portsOf(const std::vector<Slot>& slots)
 
 struct Bench::Impl {
     explicit Impl(BenchFile file)
-        : name(file.name), pace(file.pace), modeButton(file.modeButton), slots(makeSlots(file)),
+        : name(file.name), platform(firstPlatform(file)), pace(file.pace),
+          modeButton(file.modeButton), slots(makeSlots(file)),
           network(std::make_shared<const BenchNetwork>(std::move(file.network))),
           ports(portsOf(slots)), usb(ports, pace), serial(ports, pace), factory(network, pace)
     {
@@ -63,6 +72,7 @@ struct Bench::Impl {
     }
 
     const std::string name;
+    const std::string platform;
     const Pace pace;
     const bool modeButton;
     mutable Mutex mutex;
@@ -116,6 +126,11 @@ std::string Bench::name() const
     return m_impl->name;
 }
 
+std::string Bench::platform() const
+{
+    return m_impl->platform;
+}
+
 Speed Bench::speed() const
 {
     return m_impl->pace.speed;
@@ -153,7 +168,7 @@ Result<std::optional<InsertedUnit>> Bench::insertNext(int slot)
 
 Result<> Bench::removeUnit(int slot)
 {
-    std::unique_ptr<VirtualPhoton> leaving; // its thread ends outside the lock
+    std::unique_ptr<VirtualBoard> leaving; // its thread ends outside the lock
     const MutexLock lock(m_impl->mutex);
     Slot& place = *TRY(m_impl->find(slot));
     place.unit.reset();
@@ -196,7 +211,7 @@ Result<> Bench::failTransfer(int slot, std::uint32_t nth, FaultKind kind)
     return {};
 }
 
-VirtualPhoton* Bench::board(int slot)
+VirtualBoard* Bench::board(int slot)
 {
     const MutexLock lock(m_impl->mutex);
     const auto place = m_impl->find(slot);

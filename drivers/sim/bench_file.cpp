@@ -174,9 +174,12 @@ Result<UnitSupply> readUnit(const toml::table& table, std::string_view origin)
 {
     UnitSupply unit;
     Table reader(table, "slot.unit", origin);
+    TRY(reader.take("platform", unit.platform));
     TRY(reader.take("stock", unit.stock));
-    if (const auto stock = stockRelease(unit.stock); !stock)
-        return reader.wrong(reader.find("stock"), stock.error().message);
+    if (const auto stock = stockRelease(unit.platform, unit.stock); !stock)
+        return reader.wrong(
+            reader.find(boardProfile(unit.platform) == nullptr ? "platform" : "stock"),
+            stock.error().message);
     TRY(reader.word("key", kKeys, unit.key));
     TRY(reader.word("credentials", kCredentials, unit.credentials));
     TRY(reader.take("label", unit.label));

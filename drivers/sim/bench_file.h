@@ -15,6 +15,7 @@ enum class CredentialSupply : std::uint8_t { None, Bench, Foreign };
 
 /// One line of a slot's supply.
 struct UnitSupply {
+    std::string platform = "photon";
     std::string stock = "1.5.2";
     KeySupply key = KeySupply::None;
     CredentialSupply credentials = CredentialSupply::None;

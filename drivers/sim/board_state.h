@@ -3,8 +3,7 @@
 #pragma once
 
 #include "crypto/secret_bytes.h"
-#include "sim/dct_store.h"
-#include "sim/modules.h"
+#include "sim/board_profile.h"
 #include "sim/pace.h"
 #include "sim/virtual_usb.h"
 #include "sim/wifi_store.h"
@@ -36,21 +35,43 @@ struct Led {
 };
 
 /// What the unit is running.
-enum class PhotonMode : std::uint8_t { Off, Booting, Dfu, Listening, Application, SafeMode };
+enum class BoardMode : std::uint8_t { Off, Booting, Dfu, Listening, Application, SafeMode };
+
+/// All memories of a board, as delivered.
+struct BoardMemory {
+    const BoardProfile* profile = nullptr;
+    FlashMemory flash;
+    std::optional<FlashMemory> external{};
+    SecretBytes radioMemory{};
+
+    explicit BoardMemory(const BoardProfile& board)
+        : profile(&board), flash(*board.flash),
+          external(board.external ? std::optional<FlashMemory>(*board.external) : std::nullopt)
+    {
+    }
+    BoardMemory clone() const;
+    DctStore table() { return {flash, profile->dct}; }
+    /// Puts a field where keys of the RSA handshake lie, FF behind it.
+    void putKey(StoredField field, ByteView bytes);
+    bool storeCredentials(const WifiCredentials& wanted);
+};
 
 enum class BootTarget : std::uint8_t { Normal, Dfu, SafeMode, SafeListening };
 
 /// Everything but `mutex` and the members above it is guarded by `mutex`.
 struct BoardState {
-    BoardState(FlashMemory stock, Bytes id, std::shared_ptr<const BenchNetwork> around, Pace speed,
+    BoardState(BoardMemory stock, Bytes id, std::shared_ptr<const BenchNetwork> around, Pace speed,
                std::shared_ptr<VirtualPort> socket)
-        : deviceId(std::move(id)), network(std::move(around)), pace(speed), port(std::move(socket)),
-          flash(std::move(stock)), store(flash)
+        : profile(*stock.profile), deviceId(std::move(id)), network(std::move(around)), pace(speed),
+          port(std::move(socket)), flash(std::move(stock.flash)),
+          external(std::move(stock.external)), radioMemory(std::move(stock.radioMemory)),
+          store(flash, profile.dct)
     {
     }
     BoardState(const BoardState&) = delete;
     BoardState& operator=(const BoardState&) = delete;
 
+    const BoardProfile& profile;
     const Bytes deviceId; ///< 12 bytes of the MCU's unique id, in memory order
     const std::shared_ptr<const BenchNetwork> network;
     const Pace pace;
@@ -59,8 +80,10 @@ struct BoardState {
     mutable std::condition_variable_any changed;
 
     FlashMemory flash;
+    std::optional<FlashMemory> external;
+    SecretBytes radioMemory; ///< credentials of a radio module that keeps them itself
     DctStore store;
-    PhotonMode mode = PhotonMode::Off;
+    BoardMode mode = BoardMode::Off;
     Led led{};
     std::vector<Led> ledHistory{};
     bool powered = true;
@@ -93,6 +116,15 @@ struct BoardState {
     bool saveCredentials(const WifiCredentials& wanted);
     void clearCredentials();
     std::uint32_t usableDct() const;
+    /// Of a key field; precondition: the board has it.
+    ByteView keyField(StoredField field) const;
+    /// Claim code waiting for the cloud; empty: none, or claimed already.
+    std::string claimCode() const;
+    bool claimed() const;
+    std::string report() const; ///< module report without outer braces
+    /// A Wi-Fi board that knows no network: it listens.
+    bool lacksNetwork() const;
+    std::optional<ModuleInfo> system() const; ///< what decides the behaviour, where it may run
     bool writeDct(std::uint32_t applicationOffset, ByteView bytes);
 };
 

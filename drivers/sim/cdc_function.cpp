@@ -12,29 +12,28 @@ namespace {
 constexpr std::uint8_t kInterrupt = 0x82;
 constexpr std::uint8_t kDataIn = 0x81;
 constexpr std::uint8_t kDataOut = 0x01;
-constexpr unsigned k050 = 13;
-constexpr unsigned k060 = 102;
-constexpr unsigned k070 = 200;
+constexpr unsigned kCdc050 = 13;
+constexpr unsigned kCdc060 = 102;
+constexpr unsigned kCdc070 = 200;
 constexpr std::uint32_t kDfuBaud = 14400;
 constexpr std::uint32_t kListeningBaud = 28800;
 
-std::string serialOf(unsigned version, const std::string& id)
+/// 1.2
+std::string cdcSerial(const BoardProfile& board, unsigned version, ByteView id)
 {
-    if (version < k060)
+    const bool f2 = board.dfu.code == BootloaderCode::F2;
+    if (f2 && version >= kCdc070)
+        return toHex(id);
+    if (f2 && version < kCdc060)
         return "00000000050B";
-    if (version >= k070)
-        return id;
-    std::string upper = id;
-    std::transform(upper.begin(), upper.end(), upper.begin(),
-                   [](char c) { return c >= 'a' && c <= 'f' ? static_cast<char>(c - 32) : c; });
-    return upper;
+    return f2 || version >= kCdc070 ? upperHex(id) : shortSerial(id);
 }
 
 } // namespace
 
 CdcFunction::CdcFunction(std::shared_ptr<BoardState> board)
     : m_board(std::move(board)), m_version(m_board->systemVersion),
-      m_serial(serialOf(m_version, m_board->idText())), m_channel(*m_board)
+      m_serial(cdcSerial(m_board->profile, m_version, m_board->deviceId)), m_channel(*m_board)
 {
     ByteWriter(m_coding).le32(9600).u8(0).u8(0).u8(8);
 }
@@ -50,9 +49,9 @@ Bytes CdcFunction::deviceDescriptor() const
         .u8(0)
         .u8(0)
         .u8(64)
-        .le16(0x2B04)
-        .le16(0xC006)
-        .le16(m_version >= k060 ? 0x0250 : 0x0200)
+        .le16(m_board->profile.cdc.id.vendor)
+        .le16(m_board->profile.cdc.id.product)
+        .le16(m_version >= kCdc060 && m_board->profile.cdc.controlRequests ? 0x0250 : 0x0200)
         .u8(1)
         .u8(2)
         .u8(3)
@@ -93,9 +92,10 @@ Bytes CdcFunction::stringDescriptor(std::uint8_t index) const
     case 0:
         return *fromHex("04030904");
     case 1:
-        return stringDescriptorOf("Particle");
+        return stringDescriptorOf(m_board->profile.manufacturer);
     case 2:
-        return stringDescriptorOf(m_version >= k060 ? "Photon" : "Photon with WiFi");
+        return stringDescriptorOf(m_version >= kCdc060 ? m_board->profile.cdc.product
+                                                       : m_board->profile.cdc.productBefore060);
     case 3:
         return stringDescriptorOf(m_serial);
     default:
@@ -136,7 +136,8 @@ void CdcFunction::lineCoding(std::uint32_t baud)
     }
     if (baud != kListeningBaud || m_board->listening)
         return;
-    (m_version >= k050 ? m_board->listening : m_board->startReceiver) = true;
+    const bool oldReceiver = m_version < kCdc050 && m_board->profile.received.size != 0;
+    (oldReceiver ? m_board->startReceiver : m_board->listening) = true;
     m_board->notify();
 }
 

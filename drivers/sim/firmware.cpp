@@ -81,12 +81,12 @@ void Firmware::run(std::stop_token stop)
 void Firmware::waitForPower()
 {
     MutexLock lock(m_board->mutex);
-    if (m_board->powered && m_board->mode != PhotonMode::Off)
+    if (m_board->powered && m_board->mode != BoardMode::Off)
         return;
     m_board->show({});
-    m_board->mode = PhotonMode::Off;
+    m_board->mode = BoardMode::Off;
     m_board->changed.wait(lock, m_stop, [this] { return m_board->powered; });
-    m_board->mode = PhotonMode::Booting;
+    m_board->mode = BoardMode::Booting;
 }
 
 Firmware::Boot Firmware::bootloader(BootTarget target)
@@ -103,20 +103,19 @@ Firmware::Boot Firmware::bootloader(BootTarget target)
         board.received.clear();
         board.toHost.clear();
         board.joinedNetwork.clear();
-        board.mode = PhotonMode::Booting;
+        board.mode = BoardMode::Booting;
         board.show({});
-        if (!runnable(board.flash, region::kBootloader)) {
+        if (!runnable(board.profile, board.flash, board.profile.bootloader())) {
             board.say("no valid bootloader: the board does not start");
-            board.mode = PhotonMode::Off;
+            board.mode = BoardMode::Off;
             board.powered = false;
             return Boot::Dead;
         }
         applyPendingModules(board);
-        const auto part2 = runnable(board.flash, region::kPart2);
-        const bool systemThere = part2 && runnable(board.flash, region::kPart1);
-        if (target == BootTarget::Dfu || !systemThere)
+        if (target == BootTarget::Dfu || !systemRuns(board.profile, board.flash))
             next = Boot::Dfu;
-        board.systemVersion = part2 ? part2->version : 0;
+        const auto system = board.system();
+        board.systemVersion = system ? system->version : 0;
     }
     MutexLock lock(m_board->mutex);
     const auto until = std::chrono::steady_clock::now() + m_board->pace.work(kBootloaderStart);
@@ -131,7 +130,7 @@ void Firmware::runDfu()
         {
             const MutexLock lock(m_board->mutex);
             m_board->replug = false;
-            m_board->mode = PhotonMode::Dfu;
+            m_board->mode = BoardMode::Dfu;
             m_board->show({LedColour::Yellow, LedPattern::Blink, 200});
             function = std::make_shared<DfuFunction>(m_board);
         }
@@ -154,6 +153,18 @@ void Firmware::runDfu()
     }
 }
 
+/// Caller holds the mutex. Every module that runs finds the others that it needs (6.4).
+bool Firmware::chainMet() const
+{
+    const BoardState& board = *m_board;
+    return std::all_of(
+        board.profile.regions.begin(), board.profile.regions.end(), [&](const ModuleRegion& each) {
+            const bool counts = each.location == 'm' && each.function != ModuleFunction::Bootloader;
+            const auto module = runnable(board.profile, board.flash, each);
+            return !counts || (module && dependenciesMet(board.profile, board.flash, *module));
+        });
+}
+
 bool Firmware::startSystem(BootTarget target)
 {
     std::shared_ptr<CdcFunction> function;
@@ -166,24 +177,18 @@ bool Firmware::startSystem(BootTarget target)
             board.restart = BootTarget::Normal;
             return false;
         }
-        const auto part1 = runnable(board.flash, region::kPart1);
-        const auto part2 = runnable(board.flash, region::kPart2);
-        const auto user = runnable(board.flash, region::kUser);
-        const bool chainMet = part1 && part2 && user && dependenciesMet(board.flash, *part1) &&
-                              dependenciesMet(board.flash, *part2) &&
-                              dependenciesMet(board.flash, *user);
         board.safeMode =
-            !chainMet || target == BootTarget::SafeMode || target == BootTarget::SafeListening;
+            !chainMet() || target == BootTarget::SafeMode || target == BootTarget::SafeListening;
         if (board.safeMode)
             board.show({LedColour::Magenta, LedPattern::Breathe, 4000});
         const auto until = std::chrono::steady_clock::now() + board.pace.work(kSystemStart);
         board.changed.wait_until(lock, m_stop, until, [this] { return mustLeave(); });
         if (mustLeave())
             return true;
-        board.listening = board.listening || !board.credentials();
-        board.mode = board.listening  ? PhotonMode::Listening
-                     : board.safeMode ? PhotonMode::SafeMode
-                                      : PhotonMode::Application;
+        board.listening = board.listening || board.lacksNetwork();
+        board.mode = board.listening  ? BoardMode::Listening
+                     : board.safeMode ? BoardMode::SafeMode
+                                      : BoardMode::Application;
         function = std::make_shared<CdcFunction>(m_board);
     }
     m_failures = 0;
@@ -200,7 +205,7 @@ void Firmware::runSystem()
             const MutexLock lock(m_board->mutex);
             if (mustLeave())
                 return;
-            listening = m_board->listening || !m_board->credentials();
+            listening = m_board->listening || m_board->lacksNetwork();
             receiver = std::exchange(m_board->startReceiver, false);
         }
         if (receiver)
@@ -217,7 +222,7 @@ void Firmware::listen()
     {
         const MutexLock lock(m_board->mutex);
         m_board->listening = true;
-        m_board->mode = PhotonMode::Listening;
+        m_board->mode = BoardMode::Listening;
         m_board->joinedNetwork.clear();
         m_board->show({LedColour::Blue, LedPattern::Blink, 500});
     }
@@ -225,7 +230,7 @@ void Firmware::listen()
     const MutexLock lock(m_board->mutex);
     if (mustLeave())
         return;
-    m_board->mode = m_board->safeMode ? PhotonMode::SafeMode : PhotonMode::Application;
+    m_board->mode = m_board->safeMode ? BoardMode::SafeMode : BoardMode::Application;
     m_failures = 0;
 }
 

@@ -20,17 +20,18 @@ public:
 
     struct Made {
         InsertedUnit unit{};
-        std::unique_ptr<VirtualPhoton> board{};
+        std::unique_ptr<VirtualBoard> board{};
     };
     Result<Made> make(const UnitSupply& supply, std::shared_ptr<VirtualPort> port);
 
 private:
-    Bytes newDeviceId();
-    Result<> equip(FlashMemory& flash, const UnitSupply& supply, ByteView deviceId);
+    Bytes newDeviceId(const BoardProfile& board);
+    Result<> equip(BoardMemory& memory, const UnitSupply& supply, ByteView deviceId);
+    Result<> putKey(BoardMemory& memory, KeySupply key);
 
     const std::shared_ptr<const BenchNetwork> m_network;
     const Pace m_pace;
-    std::map<std::string, FlashMemory> m_stock{};
+    std::map<std::string, BoardMemory> m_stock{};
     std::set<Bytes> m_used{};
     std::random_device m_random{};
 };

@@ -43,13 +43,7 @@ public:
                                  expected.empty() ? "none" : shortFingerprint(expected), ")"),
                           "F214"));
         facts.publicKeyDer = reading.publicKey->toDer();
-        const Bytes publicSlot =
-            TRY(device->upload(layout.publicKey.offset, layout.publicKey.size, op));
-        if (!equalBytes(ByteView(publicSlot).first(facts.publicKeyDer.size()), facts.publicKeyDer))
-            return Unexpected(unitError(Errc::Mismatch,
-                                        "compare the public key slot with the private one: they "
-                                        "are no pair",
-                                        "F214"));
+        TRY(provePublicSlot(context, *device, op));
         TRY(proveServerSlot(context, *device, op));
         TRY(context.journal().setKeyState(context.run(), fingerprint, "proved"));
         context.measure("key_fingerprint", fingerprint);
@@ -59,9 +53,24 @@ public:
     }
 
 private:
+    static Result<> provePublicSlot(StepContext& context, DfuDevice& device, const OpContext& op)
+    {
+        const auto& layout = context.plan().platform.dct;
+        const Bytes& wanted = context.facts().publicKeyDer;
+        if (layout.publicKey.size == 0)
+            return {};
+        const Bytes found = TRY(device.upload(layout.publicKey.offset, layout.publicKey.size, op));
+        if (equalBytes(ByteView(found).first(wanted.size()), wanted))
+            return {};
+        return Unexpected(unitError(
+            Errc::Mismatch, "compare the public key slot with the private one: they are no pair",
+            "F214"));
+    }
+
     static Result<> proveServerSlot(StepContext& context, DfuDevice& device, const OpContext& op)
     {
         const auto& layout = context.plan().platform.dct;
+        TRY(proveTransport(context, device, op));
         const Bytes& wanted = context.facts().serverSlot;
         if (wanted.empty())
             return {};

@@ -45,7 +45,7 @@ public:
         m_unit = must(m_bench->insertNext(1)).value();
     }
     sim::Bench& bench() { return *m_bench; }
-    sim::VirtualPhoton& board() { return *m_bench->board(1); }
+    sim::VirtualBoard& board() { return *m_bench->board(1); }
     const sim::InsertedUnit& unit() const { return m_unit; }
     UsbPortPath port() const { return m_bench->slots().front().port; }
 

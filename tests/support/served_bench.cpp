@@ -116,12 +116,13 @@ UsbDeviceInfo ServedBench::waitFor(int slot, UsbId id)
 
 UsbDeviceInfo ServedBench::bringToDfu(int slot)
 {
-    waitFor(slot, kPhotonFirmware);
+    const sim::BoardProfile& profile = m_bench->board(slot)->profile();
+    waitFor(slot, profile.cdc.id);
     {
         const auto serial = must(m_bench->serial().open(toText(port(slot))));
         static_cast<void>(serial->setBaud(14400)); // the unit may leave while it obeys
     }
-    return waitFor(slot, kPhotonDfu);
+    return waitFor(slot, profile.dfu.id);
 }
 
 } // namespace provost::test

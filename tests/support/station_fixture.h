@@ -22,6 +22,7 @@ constexpr auto kRunPatience = 40s;
 
 /// One line of a slot's supply; the words of a bench file.
 struct UnitWish {
+    std::string platform{"photon"};
     std::string stock{"1.5.2"};
     std::string key{"none"};
     std::string credentials{"none"};
@@ -33,7 +34,8 @@ struct UnitWish {
 struct BenchWish {
     std::vector<std::vector<UnitWish>> supplies{{UnitWish{}}}; ///< by slot, from slot 1
     bool modeButton = false;
-    bool publicCloudAtHome = false; ///< device.spark.io resolves to loopback: dialling it is seen
+    bool publicCloudAtHome = false;   ///< device.spark.io resolves to loopback: dialling it is seen
+    std::vector<std::string> hosts{}; ///< further names that resolve to loopback
 };
 std::string benchToml(const BenchWish& wish);
 
@@ -43,6 +45,7 @@ struct StationSetup {
     std::chrono::milliseconds handshakeWithin{6s}; ///< of the plan's step
     std::chrono::milliseconds answerWithin{5s};    ///< of the cloud
     Bytes escrowCertificate{};
+    std::string plan{"photon-full"};
     SecretBytes stationPassword{}; ///< empty: the bench's
 };
 
@@ -73,7 +76,7 @@ public:
     TestPlan& plan();
 
     sim::InsertedUnit insert(int slot = 1);
-    sim::VirtualPhoton& board(int slot = 1);
+    sim::VirtualBoard& board(int slot = 1);
     /// Runs what is in the slot and waits for its verdict.
     RunFinished run(int slot = 1);
     RunFinished run(int slot, const std::string& label);
