@@ -248,10 +248,13 @@ Result<> writeMemory(const Arguments& arguments)
     TRY(dfu.select(alternate, op));
     const bool verify = !arguments.has("no-verify");
     ProgramOutcome outcome{.written = static_cast<std::uint32_t>(bytes.size())};
-    if (alternate != platform.dct.alternate || platform.dct.format == DctFormat::Plain) {
+    if (alternate != platform.dct.alternate) {
         const MemoryBlock block{.address = address, .bytes = toBytes(bytes.reveal())};
         outcome = TRY(writeFlash(dfu, block, verify, op));
     } else {
+        // Keys lie there. A table's memory needs no erase; the Core's is plain flash.
+        if (platform.dct.format == DctFormat::Plain)
+            TRY(dfu.erase(address, static_cast<std::uint32_t>(bytes.size()), op));
         TRY(writeDct(dfu, address, bytes, verify, op));
     }
     if (arguments.has("leave"))

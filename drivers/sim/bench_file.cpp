@@ -180,6 +180,13 @@ Result<UnitSupply> readUnit(const toml::table& table, std::string_view origin)
         return reader.wrong(
             reader.find(boardProfile(unit.platform) == nullptr ? "platform" : "stock"),
             stock.error().message);
+    TRY(reader.take("usb", unit.usb));
+    TRY(reader.take("serial_tester", unit.serialTester));
+    if (!unit.usb && unit.platform != "p1")
+        return reader.wrong(reader.find("usb"), "usb: only a P1 comes on carriers without USB");
+    if (unit.serialTester && unit.usb)
+        return reader.wrong(reader.find("serial_tester"),
+                            "serial_tester: for units with usb = false");
     TRY(reader.word("key", kKeys, unit.key));
     TRY(reader.word("credentials", kCredentials, unit.credentials));
     TRY(reader.take("label", unit.label));

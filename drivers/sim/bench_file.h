@@ -17,6 +17,8 @@ enum class CredentialSupply : std::uint8_t { None, Bench, Foreign };
 struct UnitSupply {
     std::string platform = "photon";
     std::string stock = "1.5.2";
+    bool usb = true;           ///< false: the fixture is wired to Serial1 instead
+    bool serialTester = false; ///< the application starts the tester there
     KeySupply key = KeySupply::None;
     CredentialSupply credentials = CredentialSupply::None;
     std::string label = "match";     ///< match, mislabelled, or the text on the label

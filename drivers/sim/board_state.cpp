@@ -14,6 +14,18 @@ constexpr std::size_t kTransmitBuffer = 65536;
 
 } // namespace
 
+void BoardState::attach(std::shared_ptr<VirtualUsbFunction> function) const
+{
+    if (usb)
+        port->attach(std::move(function));
+}
+
+void BoardState::detach() const
+{
+    if (usb)
+        port->detach();
+}
+
 void BoardState::say(std::string line)
 {
     if (log.size() >= kLogLines)
@@ -141,6 +153,8 @@ BoardMemory BoardMemory::clone() const
     copy.flash = flash;
     copy.external = external;
     copy.radioMemory = radioMemory.clone();
+    copy.usb = usb;
+    copy.serialTester = serialTester;
     return copy;
 }
 

@@ -43,6 +43,8 @@ struct BoardMemory {
     FlashMemory flash;
     std::optional<FlashMemory> external{};
     SecretBytes radioMemory{};
+    bool usb = true;           ///< false: the carrier has none; Serial1 is wired to the fixture
+    bool serialTester = false; ///< the application starts the tester (7.6)
 
     explicit BoardMemory(const BoardProfile& board)
         : profile(&board), flash(*board.flash),
@@ -63,9 +65,9 @@ struct BoardState {
     BoardState(BoardMemory stock, Bytes id, std::shared_ptr<const BenchNetwork> around, Pace speed,
                std::shared_ptr<VirtualPort> socket)
         : profile(*stock.profile), deviceId(std::move(id)), network(std::move(around)), pace(speed),
-          port(std::move(socket)), flash(std::move(stock.flash)),
-          external(std::move(stock.external)), radioMemory(std::move(stock.radioMemory)),
-          store(flash, profile.dct)
+          port(std::move(socket)), usb(stock.usb), serialTester(stock.serialTester),
+          flash(std::move(stock.flash)), external(std::move(stock.external)),
+          radioMemory(std::move(stock.radioMemory)), store(flash, profile.dct)
     {
     }
     BoardState(const BoardState&) = delete;
@@ -76,6 +78,8 @@ struct BoardState {
     const std::shared_ptr<const BenchNetwork> network;
     const Pace pace;
     const std::shared_ptr<VirtualPort> port;
+    const bool usb;
+    const bool serialTester;
     mutable Mutex mutex;
     mutable std::condition_variable_any changed;
 
@@ -103,6 +107,11 @@ struct BoardState {
     std::vector<std::string> log{};
     std::vector<std::string> violations{}; ///< of the host against DFU 1.1
     std::vector<std::string> escapes{};    ///< attempts to reach anything outside the bench
+    std::map<std::string, bool> pins{};    ///< driven by the tester; true: high
+
+    // On and off the bus; a board without USB never is. The caller holds no lock.
+    void attach(std::shared_ptr<VirtualUsbFunction> function) const;
+    void detach() const;
 
     // The rest expects the caller to hold `mutex`.
     void notify() const { changed.notify_all(); }

@@ -5,6 +5,7 @@
 #include "sim/cdc_function.h"
 #include "sim/dfu_function.h"
 #include "sim/module_installer.h"
+#include "sim/serial_tester.h"
 #include "sim/setup_console.h"
 
 #include <algorithm>
@@ -20,7 +21,8 @@ constexpr auto kSystemStart = 900ms;
 constexpr auto kLeaveDelay = 500ms; ///< 1.5: the board resets about 500 ms behind the last answer
 constexpr auto kReplugDelay = 200ms;
 constexpr auto kForEver = 24h;
-constexpr auto kDrain = 500ms; ///< for the last words before a restart
+constexpr unsigned kTesterByApplication = 13; // 0.5.0
+constexpr auto kDrain = 500ms;                ///< for the last words before a restart
 
 } // namespace
 
@@ -70,12 +72,12 @@ void Firmware::run(std::stop_token stop)
                 runSystem();
             break;
         }
-        m_board->port->detach();
+        m_board->detach();
         const MutexLock lock(m_board->mutex);
         target =
             m_board->powered ? m_board->restart.value_or(BootTarget::Normal) : BootTarget::Normal;
     }
-    m_board->port->detach();
+    m_board->detach();
 }
 
 void Firmware::waitForPower()
@@ -103,6 +105,7 @@ Firmware::Boot Firmware::bootloader(BootTarget target)
         board.received.clear();
         board.toHost.clear();
         board.joinedNetwork.clear();
+        board.pins.clear();
         board.mode = BoardMode::Booting;
         board.show({});
         if (!runnable(board.profile, board.flash, board.profile.bootloader())) {
@@ -134,7 +137,7 @@ void Firmware::runDfu()
             m_board->show({LedColour::Yellow, LedPattern::Blink, 200});
             function = std::make_shared<DfuFunction>(m_board);
         }
-        m_board->port->attach(function);
+        m_board->attach(function);
         {
             MutexLock lock(m_board->mutex);
             m_board->changed.wait(lock, m_stop, [this] { return mustLeave() || m_board->replug; });
@@ -146,7 +149,7 @@ void Firmware::runDfu()
             if (mustLeave())
                 return;
         }
-        m_board->port->detach();
+        m_board->detach();
         MutexLock lock(m_board->mutex);
         const auto until = std::chrono::steady_clock::now() + m_board->pace.work(kReplugDelay);
         m_board->changed.wait_until(lock, m_stop, until, [this] { return mustLeave(); });
@@ -192,7 +195,7 @@ bool Firmware::startSystem(BootTarget target)
         function = std::make_shared<CdcFunction>(m_board);
     }
     m_failures = 0;
-    m_board->port->attach(function);
+    m_board->attach(function);
     return true;
 }
 
@@ -236,10 +239,37 @@ void Firmware::listen()
 
 void Firmware::serveConsole(bool receiverOnly)
 {
-    runConsole(receiverOnly);
+    if (m_board->usb)
+        runConsole(receiverOnly);
+    else
+        runTester();
     const MutexLock lock(m_board->mutex);
     m_board->consoleRuns = false;
     m_board->received.clear();
+}
+
+/// Serial1 of a board without USB: always up to 0.4.9, later where the application wants it (7.6).
+void Firmware::runTester()
+{
+    MutexLock lock(m_board->mutex);
+    BoardState& board = *m_board;
+    SerialTester tester(board);
+    board.consoleRuns = board.systemVersion < kTesterByApplication || board.serialTester;
+    while (board.listening) {
+        board.changed.wait(lock, m_stop, [&] {
+            return !board.received.empty() || mustLeave() || !board.listening;
+        });
+        tester.feed(std::exchange(board.received, {}));
+        const Bytes output = tester.takeOutput();
+        if (!output.empty())
+            board.print(toText(output));
+        if (!mustLeave())
+            continue;
+        const auto drained = std::chrono::steady_clock::now() + kDrain;
+        board.changed.wait_until(lock, m_stop, drained,
+                                 [&] { return board.toHost.empty() || !board.powered; });
+        return;
+    }
 }
 
 void Firmware::runConsole(bool receiverOnly)

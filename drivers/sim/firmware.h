@@ -27,6 +27,7 @@ private:
     void listen();
     void serveConsole(bool receiverOnly);
     void runConsole(bool receiverOnly);
+    void runTester();
     void goOnline();
     bool joinNetwork();
     bool overUdp() const; ///< takes the mutex

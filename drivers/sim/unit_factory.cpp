@@ -78,6 +78,8 @@ Result<UnitFactory::Made> UnitFactory::make(const UnitSupply& supply,
         id = TRY(fromHex(supply.deviceId));
         m_used.insert(id);
     }
+    memory.usb = supply.usb;
+    memory.serialTester = supply.serialTester;
     TRY(equip(memory, supply, id));
     if (supply.credentials != CredentialSupply::None) {
         const bool own = supply.credentials == CredentialSupply::Bench;

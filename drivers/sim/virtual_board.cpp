@@ -2,6 +2,7 @@
 
 #include "core/byte_io.h"
 #include "sim/firmware.h"
+#include "sim/uart_adapter.h"
 
 namespace provost::sim {
 
@@ -19,6 +20,8 @@ VirtualBoard::VirtualBoard(Setup setup)
             board->notify();
         }
     });
+    if (!m_state->usb)
+        m_state->port->attach(std::make_shared<UartAdapter>(m_state));
     m_thread = std::jthread([state = m_state](std::stop_token stop) {
         Firmware firmware(state);
         firmware.run(stop);
@@ -156,6 +159,13 @@ void VirtualBoard::pokeFlash(std::uint32_t address, ByteView bytes)
 {
     const MutexLock lock(m_state->mutex);
     m_state->flash.poke(address, bytes);
+}
+
+bool VirtualBoard::pinHigh(const std::string& name) const
+{
+    const MutexLock lock(m_state->mutex);
+    const auto pin = m_state->pins.find(name);
+    return pin != m_state->pins.end() && pin->second;
 }
 
 void VirtualBoard::holdMode(std::chrono::milliseconds span)

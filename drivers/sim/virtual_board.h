@@ -39,6 +39,7 @@ public:
     std::string systemVersion() const; ///< release of the installed system part 2, "" without one
 
     const BoardProfile& profile() const;
+    bool pinHigh(const std::string& name) const; ///< "D2"; false where nothing drives it
     Bytes readFlash(std::uint32_t address, std::size_t size) const;
     Bytes readExternal(std::uint32_t address, std::size_t size) const; ///< empty: none there
     Bytes physicalDct(int copy) const; ///< 16 KB of copy 0 or 1; empty: the board has no table

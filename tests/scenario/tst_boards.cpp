@@ -33,6 +33,8 @@ private Q_SLOTS:
     void stock_becomesAProvenUnit();
     void electron_leavesOnTcpWithThePartsPlacedByTheirHeaders();
     void electron_keepsItsKeyInASecondRun();
+    void core_losesForeignCredentialsByTheModeButtonOnly_data();
+    void core_losesForeignCredentialsByTheModeButtonOnly();
     void planOfAnotherPlatform_refusesTheUnitBeforeAnyWrite();
 };
 
@@ -53,6 +55,8 @@ void TstBoards::stock_becomesAProvenUnit_data()
     add("electron", "1.5.2", "none", "control-request");
     add("electron", "2.3.1", "self-made", "control-request");
     add("electron", "empty", "none", "dfu-serial");
+    add("core", "0.7.0", "none", "cdc-serial");
+    add("core", "0.7.0", "burnt", "cdc-serial");
 }
 
 void TstBoards::stock_becomesAProvenUnit()
@@ -103,6 +107,32 @@ void TstBoards::electron_keepsItsKeyInASecondRun()
     QVERIFY2(second.verdict == Verdict::Pass, told(second).c_str());
     QVERIFY(privateSlot(station->board()) == key);
     QVERIFY(station->attempt(second.run, "device-key").note.starts_with("kept"));
+}
+
+void TstBoards::core_losesForeignCredentialsByTheModeButtonOnly_data()
+{
+    QTest::addColumn<bool>("modeButton");
+    QTest::newRow("the fixture holds it") << true;
+    QTest::newRow("the fixture has none: CHECK") << false;
+}
+
+void TstBoards::core_losesForeignCredentialsByTheModeButtonOnly()
+{
+    QFETCH(const bool, modeButton);
+    auto setup = of({.platform = "core", .stock = "0.7.0", .credentials = "foreign"});
+    setup.bench.modeButton = modeButton;
+    auto station = Station::open(std::move(setup));
+    station->insert();
+    if (modeButton) {
+        const auto wrong = runAndProve(*station, "cdc-serial");
+        QVERIFY2(wrong.empty(), wrong.c_str());
+        return;
+    }
+    const auto run = station->run();
+    QCOMPARE(run.verdict, Verdict::Error);
+    QCOMPARE(run.cause, std::string("C060"));
+    QVERIFY(station->board().hasCredentials());
+    QCOMPARE(station->meddling().downloads.load(), 0);
 }
 
 void TstBoards::planOfAnotherPlatform_refusesTheUnitBeforeAnyWrite()
