@@ -56,7 +56,9 @@ struct Bench::Impl {
         : name(file.name), platform(firstPlatform(file)), pace(file.pace),
           modeButton(file.modeButton), slots(makeSlots(file)),
           network(std::make_shared<const BenchNetwork>(std::move(file.network))),
-          ports(portsOf(slots)), usb(ports, pace), serial(ports, pace), factory(network, pace)
+          ports(portsOf(slots)),
+          usb(ports, pace, file.shuffledBus ? BusOrder::Shuffled : BusOrder::ByPort),
+          serial(ports, pace), factory(network, pace, file.equalSerials)
     {
     }
 
@@ -172,6 +174,7 @@ Result<> Bench::removeUnit(int slot)
     const MutexLock lock(m_impl->mutex);
     Slot& place = *TRY(m_impl->find(slot));
     place.unit.reset();
+    place.port->clearFaults();
     leaving = std::move(place.board);
     return {};
 }

@@ -13,6 +13,23 @@ namespace provost::sim {
 enum class KeySupply : std::uint8_t { None, SelfMade, Burnt };
 enum class CredentialSupply : std::uint8_t { None, Bench, Foreign };
 
+/// What goes wrong with each unit of a supply.
+struct FaultSpec {
+    enum class Kind : std::uint8_t {
+        Stall,
+        Timeout,
+        Short,
+        BitFlip,
+        Unplug, ///< at a transfer, or at a percentage of a module that DFU writes
+        BrownOut,
+        StuckBusy,
+        LyingPoll,
+    };
+    Kind kind = Kind::Stall;
+    std::uint32_t number = 0; ///< transfer, erase or work, from 1 on; percent; ms
+    const ModuleRegion* region = nullptr;
+};
+
 /// One line of a slot's supply.
 struct UnitSupply {
     std::string platform = "photon";
@@ -24,6 +41,7 @@ struct UnitSupply {
     std::string label = "match";     ///< match, mislabelled, or the text on the label
     std::string deviceId = "random"; ///< random, or 24 hex digits
     std::optional<int> count = 1;    ///< nullopt: endless
+    std::vector<FaultSpec> faults{};
 };
 
 struct SlotFile {
@@ -35,6 +53,8 @@ struct BenchFile {
     std::string name{};
     Pace pace{.speed = Speed::Demo, .factor = 10};
     bool modeButton = false;
+    bool equalSerials = false; ///< USB serial numbers name no unit
+    bool shuffledBus = false;  ///< devices are listed in another order after each change
     BenchNetwork network{};
     std::vector<SlotFile> slots{};
 };

@@ -26,6 +26,20 @@ void BoardState::detach() const
         port->detach();
 }
 
+void BoardState::pullCable()
+{
+    powered = false;
+    detach();
+    notify();
+}
+
+void BoardState::brownOut()
+{
+    say("supply: brown-out");
+    detach();
+    askRestart(BootTarget::Normal);
+}
+
 void BoardState::say(std::string line)
 {
     if (log.size() >= kLogLines)

@@ -37,6 +37,16 @@ struct Led {
 /// What the unit is running.
 enum class BoardMode : std::uint8_t { Off, Booting, Dfu, Listening, Application, SafeMode };
 
+/// What goes wrong inside a board; counts go down to 0, which is never.
+struct BoardFaults {
+    std::uint32_t brownOutErase = 0;        ///< the n-th sector that DFU erases
+    std::uint32_t stuckWork = 0;            ///< behind the n-th erase or write by DFU
+    std::optional<std::uint32_t> pollMs{};  ///< announced instead of the true time
+    const ModuleRegion* unplugIn = nullptr; ///< the cable comes out while DFU writes this module,
+    std::uint32_t unplugPercent = 0;        ///< at this share of it
+    bool constantSerial = false;            ///< as old firmware, the same on all units (1.2)
+};
+
 /// All memories of a board, as delivered.
 struct BoardMemory {
     const BoardProfile* profile = nullptr;
@@ -45,13 +55,14 @@ struct BoardMemory {
     SecretBytes radioMemory{};
     bool usb = true;           ///< false: the carrier has none; Serial1 is wired to the fixture
     bool serialTester = false; ///< the application starts the tester (7.6)
+    BoardFaults faults{};
 
     explicit BoardMemory(const BoardProfile& board)
         : profile(&board), flash(*board.flash),
           external(board.external ? std::optional<FlashMemory>(*board.external) : std::nullopt)
     {
     }
-    BoardMemory clone() const;
+    BoardMemory clone() const; ///< without faults
     DctStore table() { return {flash, profile->dct}; }
     /// Puts a field where keys of the RSA handshake lie, FF behind it.
     void putKey(StoredField field, ByteView bytes);
@@ -66,7 +77,7 @@ struct BoardState {
                std::shared_ptr<VirtualPort> socket)
         : profile(*stock.profile), deviceId(std::move(id)), network(std::move(around)), pace(speed),
           port(std::move(socket)), usb(stock.usb), serialTester(stock.serialTester),
-          flash(std::move(stock.flash)), external(std::move(stock.external)),
+          faults(stock.faults), flash(std::move(stock.flash)), external(std::move(stock.external)),
           radioMemory(std::move(stock.radioMemory)), store(flash, profile.dct)
     {
     }
@@ -83,6 +94,8 @@ struct BoardState {
     mutable Mutex mutex;
     mutable std::condition_variable_any changed;
 
+    BoardFaults faults;
+    std::chrono::microseconds flashTime{0}; ///< that erasing and writing takes on a real board
     FlashMemory flash;
     std::optional<FlashMemory> external;
     SecretBytes radioMemory; ///< credentials of a radio module that keeps them itself
@@ -114,6 +127,10 @@ struct BoardState {
     void detach() const;
 
     // The rest expects the caller to hold `mutex`.
+    /// The cable comes out: no power until it is given back.
+    void pullCable();
+    /// The supply dips: what runs is lost, the board starts anew.
+    void brownOut();
     void notify() const { changed.notify_all(); }
     void say(std::string line);
     void show(Led next);

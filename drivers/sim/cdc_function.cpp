@@ -13,6 +13,7 @@ namespace {
 constexpr unsigned kCdc050 = 13;
 constexpr unsigned kCdc060 = 102;
 constexpr unsigned kCdc070 = 200;
+constexpr std::string_view kSameOnAll = "00000000050B";
 constexpr std::uint32_t kDfuBaud = 14400;
 constexpr std::uint32_t kListeningBaud = 28800;
 
@@ -23,7 +24,7 @@ std::string cdcSerial(const BoardProfile& board, unsigned version, ByteView id)
     if (f2 && version >= kCdc070)
         return toHex(id);
     if (f2 && version < kCdc060)
-        return "00000000050B";
+        return std::string(kSameOnAll);
     return f2 || version >= kCdc070 ? upperHex(id) : shortSerial(id);
 }
 
@@ -31,7 +32,10 @@ std::string cdcSerial(const BoardProfile& board, unsigned version, ByteView id)
 
 CdcFunction::CdcFunction(std::shared_ptr<BoardState> board)
     : m_board(std::move(board)), m_version(m_board->systemVersion),
-      m_serial(cdcSerial(m_board->profile, m_version, m_board->deviceId)), m_channel(*m_board)
+      m_serial(m_board->faults.constantSerial
+                   ? std::string(kSameOnAll)
+                   : cdcSerial(m_board->profile, m_version, m_board->deviceId)),
+      m_channel(*m_board)
 {
     ByteWriter(m_coding).le32(9600).u8(0).u8(0).u8(8);
 }

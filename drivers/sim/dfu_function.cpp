@@ -30,6 +30,7 @@ enum Status : std::uint8_t {
 };
 
 constexpr std::uint32_t kDctSpace = 0x4000;
+constexpr std::string_view kConstantSerial = "00000000010B";
 
 /// 1.2 for F2 boards. The Core's is the 24 digits of protocol sheet 1.1, with a NUL behind them.
 std::string dfuSerial(BootloaderCode code, unsigned version, ByteView id)
@@ -37,7 +38,7 @@ std::string dfuSerial(BootloaderCode code, unsigned version, ByteView id)
     if (code == BootloaderCode::F1)
         return upperHex(id) + '\0';
     if (version < 11)
-        return "00000000010B";
+        return std::string(kConstantSerial);
     return version >= 100 ? toHex(id) : upperHex(id);
 }
 
@@ -69,7 +70,9 @@ bool partsLendDct(const BoardState& board)
 DfuFunction::DfuFunction(std::shared_ptr<BoardState> board)
     : m_board(std::move(board)), m_dfu(m_board->profile.dfu),
       m_version(bootloaderVersion(*m_board)),
-      m_serial(dfuSerial(m_dfu.code, m_version, m_board->deviceId)),
+      m_serial(m_board->faults.constantSerial
+                   ? std::string(kConstantSerial)
+                   : dfuSerial(m_dfu.code, m_version, m_board->deviceId)),
       m_borrowsDct(m_board->profile.lentDctCode && m_version >= 100),
       m_dctWorks(!m_borrowsDct || partsLendDct(*m_board)), m_buffer(m_dfu.transferSize)
 {
@@ -96,6 +99,7 @@ void DfuFunction::plugInState()
     m_pointer = m_dfu.firstWritable;
     m_pending.reset();
     m_failed = false;
+    m_stuck = false;
 }
 
 std::optional<SteadyTime> DfuFunction::busyUntil() const
@@ -201,6 +205,8 @@ Bytes DfuFunction::readMemory(std::uint32_t address, std::size_t size)
 UsbReply DfuFunction::getStatus()
 {
     const auto now = std::chrono::steady_clock::now();
+    if (m_stuck)
+        return statusBlock(DownloadBusy);
     if (now < m_pollDue) {
         m_board->violations.push_back(
             concat("GETSTATUS in dfuDNBUSY before the announced ", m_poll, " ms had passed"));
@@ -215,6 +221,7 @@ UsbReply DfuFunction::getStatus()
         const UsbReply answer = statusBlock(DownloadBusy);
         const Pending work = *std::exchange(m_pending, std::nullopt);
         m_failed = !execute(work);
+        m_stuck = due(m_board->faults.stuckWork);
         m_pollDue = now + std::chrono::milliseconds(m_poll);
         return answer; // the state reads dfuDNLOAD-SYNC again once the work is done
     }
@@ -248,8 +255,10 @@ void DfuFunction::announcePoll()
         real = space == MemorySpace::Internal ? 50ms : erase ? 20ms : 30ms;
     else if (space == MemorySpace::Dct)
         real = erase ? 500ms : 1ms; // the fields are swapped (1.5)
-    m_poll = static_cast<std::uint32_t>(
-        std::chrono::ceil<std::chrono::milliseconds>(m_board->pace.work(real)).count());
+    m_poll = m_board->faults.pollMs.value_or(0);
+    if (!m_board->faults.pollMs)
+        m_poll = static_cast<std::uint32_t>(
+            std::chrono::ceil<std::chrono::milliseconds>(m_board->pace.work(real)).count());
 }
 
 UsbReply DfuFunction::clearStatus()
@@ -325,7 +334,14 @@ bool DfuFunction::eraseFlash(std::uint32_t address)
 {
     FlashMemory* const flash = memoryAt(address);
     const auto sector = flash ? flash->sectorAt(address) : std::nullopt;
-    if (!sector || refused(address) || !flash->erase(address))
+    if (!sector || refused(address))
+        return false;
+    if (due(m_board->faults.brownOutErase)) {
+        flash->eraseHalf(address);
+        m_board->brownOut();
+        return false;
+    }
+    if (!flash->erase(address))
         return false;
     workFor(sector->eraseTime);
     return true;
@@ -334,7 +350,14 @@ bool DfuFunction::eraseFlash(std::uint32_t address)
 bool DfuFunction::writeFlash(std::uint32_t address, ByteView data)
 {
     FlashMemory* const flash = memoryAt(address);
-    if (flash == nullptr || refused(address) || !flash->program(address, data))
+    if (flash == nullptr || refused(address))
+        return false;
+    if (cableComesOut(address, data.size())) {
+        flash->program(address, data.first(data.size() / 2));
+        m_board->pullCable();
+        return false;
+    }
+    if (!flash->program(address, data))
         return false;
     workFor(flash->programTime(data.size()));
     // Version 7 and older write blindly; newer ones read back, up to three times.
@@ -353,8 +376,31 @@ bool DfuFunction::writeDct(std::uint32_t offset, ByteView data)
     return true;
 }
 
+/// The size of a module that is being written stands in its header, which comes first.
+bool DfuFunction::cableComesOut(std::uint32_t address, std::size_t size) const
+{
+    const ModuleRegion* const region = m_board->faults.unplugIn;
+    if (region == nullptr || spaceAt(address) != MemorySpace::Internal)
+        return false;
+    const auto module = moduleIn(m_board->profile, m_board->flash, *region);
+    const std::uint32_t whole = module ? module->fileSize() : region->size;
+    const std::uint32_t place =
+        region->address +
+        static_cast<std::uint32_t>(std::uint64_t{whole} * m_board->faults.unplugPercent / 100);
+    const bool comes = address <= place && place < address + size;
+    if (comes)
+        m_board->faults.unplugIn = nullptr;
+    return comes;
+}
+
+bool DfuFunction::due(std::uint32_t& left)
+{
+    return left != 0 && --left == 0;
+}
+
 void DfuFunction::workFor(std::chrono::microseconds real)
 {
+    m_board->flashTime += real;
     m_busyUntil = std::chrono::steady_clock::now() + m_board->pace.work(real);
 }
 

@@ -40,6 +40,8 @@ private:
     bool writeFlash(std::uint32_t address, ByteView data);
     bool writeDct(std::uint32_t offset, ByteView data);
     Bytes readMemory(std::uint32_t address, std::size_t size);
+    bool cableComesOut(std::uint32_t address, std::size_t size) const;
+    static bool due(std::uint32_t& left);
     void workFor(std::chrono::microseconds real);
     void plugInState();
     bool onF1() const { return m_dfu.code == BootloaderCode::F1; }
@@ -61,6 +63,7 @@ private:
     std::uint32_t m_poll = 0; ///< ms; the F2 code never clears it, only sets it (1.7)
     std::uint32_t m_pointer = 0;
     std::optional<Pending> m_pending{};
+    bool m_stuck = false;  ///< says dfuDNBUSY for ever
     bool m_failed = false; ///< endpoint 0 is stalled behind the last GETSTATUS
     Bytes m_buffer;        ///< keeps what was last in it
     SteadyTime m_busyUntil{};

@@ -54,6 +54,19 @@ bool FlashMemory::erase(std::uint32_t address)
     return true;
 }
 
+bool FlashMemory::eraseHalf(std::uint32_t address)
+{
+    const auto sector = sectorAt(address);
+    if (!sector || !writable(sector->address, sector->size))
+        return false;
+    const auto first = m_bytes.begin() + (sector->address - m_geometry->base);
+    const auto middle = first + sector->size / 2;
+    std::fill(first, middle, std::byte{0xFF});
+    std::transform(middle, first + sector->size, middle,
+                   [](std::byte now) { return now | std::byte{0xA5}; });
+    return true;
+}
+
 bool FlashMemory::eraseRange(std::uint32_t address, std::size_t size)
 {
     const auto end = static_cast<std::uint32_t>(address + size);

@@ -56,6 +56,8 @@ public:
     ByteView view(std::uint32_t address, std::size_t size) const;
     /// False: outside, or the sector is write protected.
     bool erase(std::uint32_t address);
+    /// Supply lost half-way: the first half is FF, of the rest some bits have come up.
+    bool eraseHalf(std::uint32_t address);
     bool eraseRange(std::uint32_t address, std::size_t size);
     /// Clears bits. False: outside, protected, or refused by the controller. The caller looks
     /// whether the bytes came out right.

@@ -70,6 +70,22 @@ std::string dependencyJson(const ModuleDependency& dependency)
 
 } // namespace
 
+std::string nameOf(const ModuleRegion& region)
+{
+    switch (region.function) {
+    case ModuleFunction::Bootloader:
+        return "bootloader";
+    case ModuleFunction::Monolithic:
+        return "monolithic";
+    case ModuleFunction::SystemPart:
+        return concat("system-", unsigned{region.index});
+    case ModuleFunction::UserPart:
+        return "user";
+    default:
+        return "none";
+    }
+}
+
 std::optional<ModuleInfo> readModule(const BoardProfile& board, ByteView bytes)
 {
     if (bytes.size() < board.vectorTable + kHeaderSize)

@@ -49,6 +49,9 @@ struct ModuleRegion {
 };
 struct BoardProfile;
 
+/// "bootloader", "system-1", "user", "monolithic": as images are named.
+std::string nameOf(const ModuleRegion& region);
+
 /// `vc` and `vv` bits (6.3).
 namespace check {
 constexpr unsigned kIntegrity = 2;

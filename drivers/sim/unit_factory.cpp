@@ -14,6 +14,43 @@ namespace {
 constexpr std::string_view kCodeLetters = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
 constexpr std::uint16_t kDeviceIdSince = 13; ///< 0.5.0 keeps a copy of the id at 3618
 
+BoardFaults boardFaults(const UnitSupply& supply)
+{
+    using Kind = FaultSpec::Kind;
+    BoardFaults faults;
+    for (const FaultSpec& fault : supply.faults) {
+        if (fault.kind == Kind::BrownOut)
+            faults.brownOutErase = fault.number;
+        else if (fault.kind == Kind::StuckBusy)
+            faults.stuckWork = fault.number;
+        else if (fault.kind == Kind::LyingPoll)
+            faults.pollMs = fault.number;
+        else if (fault.region != nullptr) {
+            faults.unplugIn = fault.region;
+            faults.unplugPercent = fault.number;
+        }
+    }
+    return faults;
+}
+
+/// Faults of transfers, counted from the unit's first one on.
+void plan(VirtualPort& port, const UnitSupply& supply)
+{
+    using Kind = FaultSpec::Kind;
+    for (const FaultSpec& fault : supply.faults) {
+        if (fault.kind == Kind::Stall)
+            port.failTransfer(fault.number, FaultKind::Stall);
+        else if (fault.kind == Kind::Timeout)
+            port.failTransfer(fault.number, FaultKind::Timeout);
+        else if (fault.kind == Kind::Short)
+            port.failTransfer(fault.number, FaultKind::Short);
+        else if (fault.kind == Kind::BitFlip)
+            port.failTransfer(fault.number, FaultKind::BitFlip);
+        else if (fault.kind == Kind::Unplug && fault.region == nullptr)
+            port.failTransfer(fault.number, FaultKind::Unplug);
+    }
+}
+
 } // namespace
 
 Bytes UnitFactory::newDeviceId(const BoardProfile& board)
@@ -80,6 +117,9 @@ Result<UnitFactory::Made> UnitFactory::make(const UnitSupply& supply,
     }
     memory.usb = supply.usb;
     memory.serialTester = supply.serialTester;
+    memory.faults = boardFaults(supply);
+    memory.faults.constantSerial = m_equalSerials;
+    plan(*port, supply);
     TRY(equip(memory, supply, id));
     if (supply.credentials != CredentialSupply::None) {
         const bool own = supply.credentials == CredentialSupply::Bench;

@@ -13,8 +13,8 @@ namespace provost::sim {
 /// Not thread-safe.
 class UnitFactory {
 public:
-    UnitFactory(std::shared_ptr<const BenchNetwork> network, Pace pace)
-        : m_network(std::move(network)), m_pace(pace)
+    UnitFactory(std::shared_ptr<const BenchNetwork> network, Pace pace, bool equalSerials)
+        : m_network(std::move(network)), m_pace(pace), m_equalSerials(equalSerials)
     {
     }
 
@@ -31,6 +31,7 @@ private:
 
     const std::shared_ptr<const BenchNetwork> m_network;
     const Pace m_pace;
+    const bool m_equalSerials;
     std::map<std::string, BoardMemory> m_stock{};
     std::set<Bytes> m_used{};
     std::random_device m_random{};

@@ -161,6 +161,12 @@ void VirtualBoard::pokeFlash(std::uint32_t address, ByteView bytes)
     m_state->flash.poke(address, bytes);
 }
 
+std::chrono::microseconds VirtualBoard::flashTime() const
+{
+    const MutexLock lock(m_state->mutex);
+    return m_state->flashTime;
+}
+
 bool VirtualBoard::pinHigh(const std::string& name) const
 {
     const MutexLock lock(m_state->mutex);

@@ -40,6 +40,8 @@ public:
 
     const BoardProfile& profile() const;
     bool pinHigh(const std::string& name) const; ///< "D2"; false where nothing drives it
+    /// What DFU's erasing and writing so far takes on a real board, by the tables of the sheets.
+    std::chrono::microseconds flashTime() const;
     Bytes readFlash(std::uint32_t address, std::size_t size) const;
     Bytes readExternal(std::uint32_t address, std::size_t size) const; ///< empty: none there
     Bytes physicalDct(int copy) const; ///< 16 KB of copy 0 or 1; empty: the board has no table

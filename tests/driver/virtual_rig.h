@@ -67,13 +67,13 @@ public:
     std::unique_ptr<UsbDevice> openDfu()
     {
         const UsbDeviceInfo now = must(m_bench->usb().waitFor(port(), {}, op()));
-        if (now.id == kCdc)
+        if (now.id == board().profile().cdc.id)
             setBaud(14400);
-        return open(kDfu);
+        return open(board().profile().dfu.id);
     }
     void setBaud(std::uint32_t baud)
     {
-        const auto device = must(m_bench->usb().open(waitFor(kCdc)));
+        const auto device = must(m_bench->usb().open(waitFor(board().profile().cdc.id)));
         Bytes coding;
         ByteWriter(coding).le32(baud).u8(0).u8(0).u8(8);
         must(device->controlOut({.requestType = 0x21, .request = 0x20}, coding, op()));

@@ -36,6 +36,8 @@ private Q_SLOTS:
     void core_losesForeignCredentialsByTheModeButtonOnly_data();
     void core_losesForeignCredentialsByTheModeButtonOnly();
     void planOfAnotherPlatform_refusesTheUnitBeforeAnyWrite();
+    void faultOfTheBenchFile_endsInADefinedVerdict_data();
+    void faultOfTheBenchFile_endsInADefinedVerdict();
 };
 
 void TstBoards::stock_becomesAProvenUnit_data()
@@ -144,6 +146,37 @@ void TstBoards::planOfAnotherPlatform_refusesTheUnitBeforeAnyWrite()
     QCOMPARE(run.verdict, Verdict::Error);
     QCOMPARE(run.cause, std::string("C013"));
     QCOMPARE(station->meddling().downloads.load(), 0);
+}
+
+void TstBoards::faultOfTheBenchFile_endsInADefinedVerdict_data()
+{
+    QTest::addColumn<QString>("fault");
+    QTest::addColumn<QString>("verdict"); // as the engine names it
+    const auto add = [](const char* name, const char* fault, const char* verdict) {
+        QTest::newRow(name) << QStringLiteral("[[slot.unit.fault]]\n%1").arg(fault) << verdict;
+    };
+    add("unplugged at 40 % of part 2", "kind = \"unplug\"\npercent = 40\nof = \"system-2\"",
+        "error");
+    add("unplugged at transfer 30", "kind = \"unplug\"\ntransfer = 30", "error");
+    add("supply dips in the third erase", "kind = \"brown-out\"\nerase = 3", "error");
+    add("busy for ever", "kind = \"stuck-busy\"\nwork = 7", "error");
+    // A lie costs time only.
+    add("wrong poll time", "kind = \"lying-poll\"\npoll_ms = 1", "pass");
+}
+
+void TstBoards::faultOfTheBenchFile_endsInADefinedVerdict()
+{
+    QFETCH(const QString, fault);
+    QFETCH(const QString, verdict);
+    auto setup = of({.faults = fault.toStdString()});
+    setup.bench.supplies.front().push_back({}); // a good one behind it
+    auto station = Station::open(std::move(setup));
+    const auto run = station->runNext();
+    QVERIFY2(std::string(name(run.verdict)) == verdict.toStdString(), told(run).c_str());
+    QVERIFY(run.verdict == Verdict::Pass || !run.cause.empty());
+    // The slot works: the next unit passes.
+    const auto next = station->runNext();
+    QVERIFY2(next.verdict == Verdict::Pass, told(next).c_str());
 }
 
 } // namespace provost::test

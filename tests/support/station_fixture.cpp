@@ -52,7 +52,7 @@ std::string benchToml(const BenchWish& wish)
             text += concat("[[slot.unit]]\nplatform = \"", unit.platform, "\"\nstock = \"",
                            unit.stock, "\"\nkey = \"", unit.key, "\"\ncredentials = \"",
                            unit.credentials, "\"\nlabel = \"", unit.label, "\"\ndevice_id = \"",
-                           unit.deviceId, "\"\ncount = ", unit.count, "\n");
+                           unit.deviceId, "\"\ncount = ", unit.count, "\n", unit.faults, "\n");
     }
     return text;
 }

@@ -29,6 +29,7 @@ struct UnitWish {
     std::string label{"match"};
     std::string deviceId{"random"};
     int count = 1;
+    std::string faults{}; ///< [[slot.unit.fault]] tables as they stand in the file
 };
 
 struct BenchWish {
