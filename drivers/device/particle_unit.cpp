@@ -201,14 +201,17 @@ Result<> ParticleUnit::toListening(const OpContext& op)
         if (info.id == m_platform.dfu)
             TRY(waitForFirmware(op));
     }
-    auto id = askListening(m_connection.timing.consoleAfterBoot, op);
+    // A constant serial: at 28800 baud 0.4.9 would start its YModem receiver (7.2). To any other
+    // unit the command does no harm, so there is no need to wait for one that may just be starting.
+    const bool onlyByButton = m_platform.deviceIdOf(info.serial).empty();
+    auto id = askListening(
+        onlyByButton ? m_connection.timing.consoleAfterBoot : m_connection.timing.console, op);
     if (id)
         return {};
     if (!worthAnotherWay(id.error()) || id.error().cause == "C031")
         return Unexpected(std::move(id).error());
-    info = TRY(arrival(op));
-    // A constant serial: at 28800 baud 0.4.9 would start its YModem receiver (7.2).
-    if (m_platform.deviceIdOf(info.serial).empty())
+    TRY(arrival(op));
+    if (onlyByButton)
         TRY(holdMode(kModeToListening, op));
     else
         TRY(sendBaudCommand(kListeningBaud, op));
