@@ -37,7 +37,7 @@ Result<> serveBench(const Arguments& arguments)
         TRY(sim::Bench::load(fileOf(arguments.positionals()[0], dataFolders().benches)));
     const auto at = TRY(parseHostPort(arguments.text("usbip", "127.0.0.1:0")));
     const auto usbip =
-        TRY(sim::UsbIpServer::start(bench->ports(), {.speed = bench->speed()}, {at.host, at.port}));
+        TRY(sim::UsbIpServer::start(bench->ports(), bench->pace(), {at.host, at.port}));
     const std::filesystem::path folder(
         arguments.text("dir", (std::filesystem::temp_directory_path() / "provost-bench").string()));
     const auto slots = bench->slots();

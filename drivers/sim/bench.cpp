@@ -128,6 +128,11 @@ std::string Bench::name() const
     return m_impl->name;
 }
 
+Pace Bench::pace() const
+{
+    return m_impl->pace;
+}
+
 std::string Bench::platform() const
 {
     return m_impl->platform;

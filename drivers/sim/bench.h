@@ -47,6 +47,7 @@ public:
     const BenchNetwork& network() const;
     std::string name() const;
     Speed speed() const;
+    Pace pace() const;            ///< speed, factor and what the bus costs: for servers
     std::string platform() const; ///< of the first unit of the supply; "photon" where there is none
     std::vector<BenchSlot> slots() const;
     /// The ports in the order of slots(), for servers that carry them elsewhere.

@@ -182,7 +182,7 @@ class RawConsole {
 public:
     explicit RawConsole(Rig& rig) : m_rig(rig)
     {
-        rig.waitFor(kCdc);
+        rig.waitFor(rig.board().profile().cdc.id);
         m_port = must(rig.bench().serial().open("sim:rig#1"));
     }
     void send(std::string_view text) { must(m_port->writeAll(viewOf(text), m_rig.op())); }

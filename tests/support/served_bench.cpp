@@ -66,8 +66,7 @@ ProgramEnd runProgram(const ProgramCall& call)
 
 ServedBench::ServedBench(const std::string& toml)
     : m_bench(must(sim::Bench::parse(toml, "served.toml"))),
-      m_usbIp(
-          must(sim::UsbIpServer::start(m_bench->ports(), sim::Pace{.speed = m_bench->speed()}))),
+      m_usbIp(must(sim::UsbIpServer::start(m_bench->ports(), m_bench->pace()))),
       m_serial(must(sim::PtyServer::start(m_bench->serial(), terminalsOf(*m_bench),
                                           m_directory.path().toStdString()))),
       m_control(must(BenchControlServer::start(*m_bench)))
