@@ -130,14 +130,14 @@ Result<> insertBoards(sim::Bench& bench, const Options& options)
             continue;
         const std::string tty = sim::PtyServer::linkOf(options.directory.string(), slot.number);
         if (options.json)
-            say(concat(R"({"event":"unit","slot":)", slot.number,
-                       R"(,"platform":"photon","device_id":)", jsonText(unit->deviceId),
+            say(concat(R"({"event":"unit","slot":)", slot.number, R"(,"platform":)",
+                       jsonText(unit->platform), R"(,"device_id":)", jsonText(unit->deviceId),
                        R"(,"busid":)", jsonText(busId), R"(,"tty":)", jsonText(tty), R"(,"label":)",
                        unit->label.empty() ? std::string("null") : jsonText(unit->label),
                        R"(,"stock":)", jsonText(unit->stock), "}"));
         else
-            say(concat("slot ", slot.number, "  photon ", unit->deviceId, "  ", unit->stock,
-                       "  usbip ", busId, "  ", tty));
+            say(concat("slot ", slot.number, "  ", unit->platform, " ", unit->deviceId, "  ",
+                       unit->stock, "  usbip ", busId, "  ", tty));
     }
     return {};
 }
@@ -174,8 +174,9 @@ void printProbes(const Served& served, const Options& options)
 Result<> serve(const Options& options)
 {
     const Served served = TRY(loadBench(options.file));
-    const auto usb = TRY(sim::UsbIpServer::start(
-        served.ports, sim::Pace{.speed = served.probes->speed()}, options.at));
+    const sim::Pace pace =
+        served.boards ? served.boards->pace() : sim::Pace{.speed = served.probes->speed()};
+    const auto usb = TRY(sim::UsbIpServer::start(served.ports, pace, options.at));
     std::unique_ptr<sim::PtyServer> terminals;
     if (served.boards) {
         std::vector<sim::PtySlot> lines;

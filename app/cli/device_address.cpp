@@ -151,9 +151,21 @@ Result<AddressedDevice> findDevice(const std::string& address, const OpContext& 
     return device;
 }
 
+Result<PlatformSpec> platformOf(const UsbDeviceInfo& info)
+{
+    auto platforms = TRY(loadPlatforms(dataFolders().platforms));
+    for (auto& platform : platforms) {
+        if (info.id == platform.firmware || info.id == platform.dfu)
+            return std::move(platform);
+    }
+    return fail(Errc::Denied, Blame::Operator,
+                concat("open ", toText(info.port), " for DFU: ", hex16(info.id.vendor), ":",
+                       hex16(info.id.product), " is not a board that this program serves"));
+}
+
 Result<DfuDevice> openDfu(AddressedDevice& device, const OpContext& op)
 {
-    const auto platform = TRY(loadPlatform(dataFolders().platforms / "photon.toml"));
+    const auto platform = TRY(platformOf(device.info));
     if (device.info.id == platform.firmware) {
         ParticleUnit unit({.usb = *device.usb, .serial = *device.serial, .port = device.info.port},
                           platform);
@@ -161,11 +173,6 @@ Result<DfuDevice> openDfu(AddressedDevice& device, const OpContext& op)
         const std::array wanted{platform.dfu};
         device.info = TRY(device.usb->waitFor(device.info.port, wanted, op));
     }
-    if (device.info.id != platform.dfu)
-        return fail(
-            Errc::Denied, Blame::Operator,
-            concat("open ", toText(device.info.port), " for DFU: ", hex16(device.info.id.vendor),
-                   ":", hex16(device.info.id.product), " is not a board that this program serves"));
     auto usb = TRY(device.usb->open(device.info));
     return DfuDevice::open(std::move(usb), op);
 }

@@ -36,6 +36,9 @@ struct AddressedDevice : AddressedBus {
 /// @returns NotFound; InvalidArgument  the address is malformed or more than one device matches
 Result<AddressedDevice> findDevice(const std::string& address, const OpContext& op);
 
+/// The family member that the device is. @returns Denied  a device of another maker
+Result<PlatformSpec> platformOf(const UsbDeviceInfo& info);
+
 /// The device's DFU memory. A unit that runs firmware is brought to DFU first; a device of another
 /// maker is never opened.
 Result<DfuDevice> openDfu(AddressedDevice& device, const OpContext& op);

@@ -93,7 +93,7 @@ Result<> list(const Arguments& arguments)
     if (arguments.has("json"))
         printJson({{"event", "devices"}, {"count", found.size()}});
     else if (found.empty())
-        printText("no device in DFU mode; a Photon goes there when SETUP is held over a tap on "
+        printText("no device in DFU mode; a board goes there when SETUP is held over a tap on "
                   "RESET until the LED blinks yellow");
     return {};
 }

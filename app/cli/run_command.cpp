@@ -309,7 +309,7 @@ std::vector<Command> runCommands()
          .options =
              {{.name = "plan",
                .value = "PLAN",
-               .help = "plan by id or path, photon-full by default"},
+               .help = "plan by id or path; PLATFORM-full of the bench, else photon-full"},
               {.name = "station", .value = "STATION.toml", .help = "a real line, by its file"},
               {.name = "simulate", .value = "BENCH.toml", .help = "a virtual bench, by id or path"},
               {.name = "speed", .value = "SPEED", .help = "of the bench: instant, demo or timed"},

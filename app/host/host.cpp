@@ -344,10 +344,13 @@ Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
     impl->images = TRY(openCatalog(folders.manifests, folders.images));
     TRY(impl->fillPool(options));
     registerAllSteps(impl->registry, impl->pool);
-    impl->plan = TRY(loadPlan(options.plan, folders, impl->registry, *impl->images));
     if (!options.bench.empty())
         TRY(impl->openBench(options, folders));
-    else
+    std::string plan = options.plan;
+    if (plan.empty())
+        plan = concat(impl->bench ? impl->bench->platform() : std::string("photon"), "-full");
+    impl->plan = TRY(loadPlan(plan, folders, impl->registry, *impl->images));
+    if (!impl->bench)
         TRY(impl->openHardware());
     impl->switchOff();
     impl->openTraces();

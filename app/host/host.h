@@ -14,7 +14,8 @@
 namespace provost {
 
 struct HostOptions {
-    std::string plan{"photon-full"};
+    std::string
+        plan{}; ///< id or path; empty: PLATFORM-full of the bench's first unit, or photon-full
     std::optional<std::filesystem::path> station{}; ///< station.toml of a real line
     std::string bench{};                            ///< id or path; empty: real hardware
     std::optional<sim::Speed> speed{};

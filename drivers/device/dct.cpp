@@ -1,6 +1,7 @@
 #include "device/dct.h"
 
 #include "core/byte_io.h"
+#include "core/crc.h"
 #include "core/text.h"
 
 #include <algorithm>
@@ -15,6 +16,12 @@ constexpr std::size_t kLongestHost = 64; // a longer one would collide with the 
 constexpr std::byte kFf{0xFF};
 constexpr std::size_t kWriteIncomplete = 8; // particle-devices 3.1
 constexpr std::size_t kIsCurrent = 9;
+// particle-devices 3.2
+constexpr std::size_t kSealAt = 4;
+constexpr std::uint32_t kSealValid = 0xEDA15E00;
+constexpr std::uint32_t kSealDiscarded = 0x69A00C00; // by 0.7.0 and later
+constexpr std::size_t kCrcSize = 4;
+constexpr std::size_t kFooterFlagsFromEnd = 16;
 constexpr std::byte kIpType{0};
 constexpr std::byte kDomainType{1};
 
@@ -101,8 +108,11 @@ Result<Bytes> buildServerSlot(const DctLayout& layout, ByteView serverKeyDer,
 Result<SecretBytes> buildKeySlots(const DctLayout& layout, const SecretBytes& privateDer,
                                   ByteView publicDer)
 {
-    if (layout.privateKey.offset + layout.privateKey.size != layout.publicKey.offset ||
-        privateDer.size() > layout.privateKey.size || publicDer.size() > layout.publicKey.size)
+    const bool noPublicSlot = layout.publicKey.size == 0;
+    const bool adjoin = noPublicSlot || layout.privateKey.offset + layout.privateKey.size ==
+                                            layout.publicKey.offset;
+    if (!adjoin || privateDer.size() > layout.privateKey.size ||
+        (!noPublicSlot && publicDer.size() > layout.publicKey.size))
         return fail(Errc::InvalidArgument, Blame::Software,
                     concat("build the key slots: keys of ", privateDer.size(), " and ",
                            publicDer.size(), " bytes do not fit slots of ", layout.privateKey.size,
@@ -111,7 +121,8 @@ Result<SecretBytes> buildKeySlots(const DctLayout& layout, const SecretBytes& pr
     const ByteSpan to = slots.writable();
     std::ranges::fill(to, kFf);
     std::ranges::copy(privateDer.reveal(), to.begin());
-    std::ranges::copy(publicDer, to.begin() + layout.privateKey.size);
+    if (!noPublicSlot)
+        std::ranges::copy(publicDer, to.begin() + layout.privateKey.size);
     return slots;
 }
 
@@ -122,25 +133,69 @@ DctSnapshot::DctSnapshot(const DctLayout& layout, SecretBytes sectors)
 
 Result<DctSnapshot> DctSnapshot::create(const DctLayout& layout, SecretBytes sectors)
 {
-    if (sectors.size() != 2 * static_cast<std::size_t>(layout.sectorSize))
-        return fail(Errc::InvalidData, Blame::Unit,
-                    concat("read both DCT sectors: got ", sectors.size(), " bytes, wanted ",
-                           2 * layout.sectorSize));
+    const std::size_t wanted = static_cast<std::size_t>(layout.copyCount()) * layout.sectorSize;
+    if (sectors.size() != wanted)
+        return fail(
+            Errc::InvalidData, Blame::Unit,
+            concat("read the DCT sectors: got ", sectors.size(), " bytes, wanted ", wanted));
     return DctSnapshot(layout, std::move(sectors));
 }
 
 bool DctSnapshot::isCurrent(int copy) const
 {
+    if (m_layout.format == DctFormat::Plain)
+        return true;
+    if (m_layout.format == DctFormat::Dcd)
+        return readLe32(sector(copy), kSealAt) == kSealValid;
     return !isHalfWritten(copy) && sector(copy)[kIsCurrent] == std::byte{1};
 }
 
 bool DctSnapshot::isHalfWritten(int copy) const
 {
+    if (m_layout.format == DctFormat::Plain)
+        return false;
+    if (m_layout.format == DctFormat::Dcd) {
+        const std::uint32_t seal = readLe32(sector(copy), kSealAt);
+        return seal != kSealValid && seal != kSealDiscarded;
+    }
     return sector(copy)[kWriteIncomplete] != std::byte{0};
+}
+
+/// 3.2, the rules of 0.7.0 and later.
+std::optional<int> DctSnapshot::currentBySeals() const
+{
+    const auto sealed = [this](int copy, std::uint32_t seal) {
+        return readLe32(sector(copy), kSealAt) == seal;
+    };
+    const auto intact = [this](int copy) {
+        const ByteView covered = sector(copy).first(m_layout.sectorSize - kCrcSize);
+        return crc32(covered.subspan(m_layout.applicationOffset)) ==
+               readLe32(sector(copy), covered.size());
+    };
+    const auto generation = [this](int copy) {
+        return readLe32(sector(copy), m_layout.sectorSize - kFooterFlagsFromEnd) & 3U;
+    };
+    if (!sealed(0, kSealValid) && !sealed(1, kSealValid))
+        return std::nullopt;
+    const int primary = sealed(0, kSealValid) ? 0 : 1;
+    const int secondary = 1 - primary;
+    if (sealed(secondary, kSealDiscarded))
+        return intact(primary) ? primary : secondary;
+    if (!sealed(secondary, kSealValid))
+        return primary;
+    if (intact(0) != intact(1))
+        return intact(0) ? 0 : 1;
+    if (!intact(0))
+        return 1;
+    return generation(1) == ((generation(0) + 1) & 3U) ? 1 : 0;
 }
 
 std::optional<int> DctSnapshot::current() const
 {
+    if (m_layout.format == DctFormat::Plain)
+        return 0;
+    if (m_layout.format == DctFormat::Dcd)
+        return currentBySeals();
     if (isCurrent(0) == isCurrent(1))
         return std::nullopt;
     return isCurrent(0) ? 0 : 1;

@@ -29,22 +29,24 @@ std::optional<ServerAddress> decodeAddress(ByteView record);
 Result<Bytes> buildServerSlot(const DctLayout& layout, ByteView serverKeyDer,
                               const ServerAddress& address);
 
-/// Private key slot and public key slot behind it, each FF-filled to its full size.
+/// Private key slot and public key slot behind it (where the platform has one), each FF-filled to
+/// its full size.
 /// @returns InvalidArgument  the slots do not adjoin or a key is too long
 Result<SecretBytes> buildKeySlots(const DctLayout& layout, const SecretBytes& privateDer,
                                   ByteView publicDer);
 
-/// Both physical sectors as read, and views into them. Never copied, wiped when gone.
+/// The physical sectors as read, and views into them. Never copied, wiped when gone.
 class DctSnapshot {
 public:
-    /// @param sectors  copy 1 then copy 2, layout.sectorSize bytes each
+    /// @param sectors  copy 1, then copy 2 where there are two, layout.sectorSize bytes each
     static Result<DctSnapshot> create(const DctLayout& layout, SecretBytes sectors);
 
-    /// Written to its end and marked as the one that counts (3.1).
+    int copies() const { return m_layout.copyCount(); }
+    /// Written to its end and marked as the one that counts (3.1); by its seal (3.2).
     bool isCurrent(int copy) const;
     /// Erased, or a write to it was cut off.
     bool isHalfWritten(int copy) const;
-    /// 0 or 1: the copy that counts (3.1); nullopt: neither, or both.
+    /// 0 or 1: the copy that counts (3.1, 3.2); nullopt: not to be told.
     std::optional<int> current() const;
     ByteView sector(int copy) const;
     /// The application DCT of a copy, to the end of its sector.
@@ -54,6 +56,7 @@ public:
 
 private:
     DctSnapshot(const DctLayout& layout, SecretBytes sectors);
+    std::optional<int> currentBySeals() const;
     DctLayout m_layout;
     SecretBytes m_sectors;
 };

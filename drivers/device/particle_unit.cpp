@@ -213,14 +213,17 @@ Result<> ParticleUnit::toListening(const OpContext& op)
         if (info.id == m_platform.dfu)
             TRY(waitForFirmware(op));
     }
-    auto id = askListening(m_connection.timing.consoleAfterBoot, op);
+    // A constant serial: at 28800 baud 0.4.9 would start its YModem receiver (7.2). To any other
+    // unit the command does no harm, so there is no need to wait for one that may just be starting.
+    const bool onlyByButton = m_platform.deviceIdOf(info.serial).empty();
+    auto id = askListening(
+        onlyByButton ? m_connection.timing.consoleAfterBoot : m_connection.timing.console, op);
     if (id)
         return {};
     if (!worthAnotherWay(id.error()) || id.error().cause == "C031")
         return Unexpected(std::move(id).error());
-    info = TRY(arrival(op));
-    // A constant serial: at 28800 baud 0.4.9 would start its YModem receiver (7.2).
-    if (m_platform.deviceIdOf(info.serial).empty())
+    TRY(arrival(op));
+    if (onlyByButton)
         TRY(holdMode(kModeToListening, op));
     else
         TRY(sendBaudCommand(kListeningBaud, op));
@@ -309,11 +312,10 @@ Result<DctSnapshot> ParticleUnit::readDct(const OpContext& op)
 {
     const auto& layout = m_platform.dct;
     auto* device = TRY(dfu(op));
-    TRY(device->select(0, op));
-    if (layout.copies[1] != layout.copies[0] + layout.sectorSize)
-        return fail(Errc::Internal, Blame::Software, "the DCT sectors do not adjoin");
-    auto sectors =
-        TRY(device->uploadSecret(layout.copies[0], 2 * layout.sectorSize, op.withSecrets()));
+    // Plain: the table is all that this memory shows. Else the sectors as they are, side by side.
+    TRY(device->select(layout.format == DctFormat::Plain ? layout.alternate : std::uint8_t{0}, op));
+    const auto size = static_cast<std::uint32_t>(layout.copyCount()) * layout.sectorSize;
+    auto sectors = TRY(device->uploadSecret(layout.copies[0], size, op.withSecrets()));
     return DctSnapshot::create(layout, std::move(sectors));
 }
 

@@ -25,9 +25,17 @@ struct DctField {
     std::uint32_t size = 0; ///< of the whole slot, bytes
 };
 
-/// Where the configuration table lies (particle-devices 3.1, 3.3).
+/// How the copy that counts is known: by the header of a Photon or P1 (particle-devices 3.1), or by
+/// the seals and checksums of an Electron (3.2). Plain: there is one copy, in a memory that is
+/// erased and written as any flash: the Core's SPI flash (2.3).
+enum class DctFormat : std::uint8_t { Wiced, Dcd, Plain };
+
+/// Where the configuration table lies (particle-devices 3.1, 3.3). A field of size 0 is none.
 struct DctLayout {
-    std::array<std::uint32_t, 2> copies{}; ///< physical addresses of the two sectors
+    DctFormat format = DctFormat::Wiced;
+    std::array<std::uint32_t, 2>
+        copies{}; ///< physical addresses of the two sectors; Plain: the first
+    int copyCount() const { return format == DctFormat::Plain ? 1 : 2; }
     std::uint32_t sectorSize = 0;
     std::uint32_t applicationOffset = 0; ///< of the application DCT inside a sector
     std::uint32_t applicationSize = 0;   ///< bytes reachable through `alternate`
@@ -43,7 +51,11 @@ struct DctLayout {
     DctField pendingModules{};
     DctField staticAddress{};
     DctField nameServers{};
+    DctField chipId{};
+    DctField transport{}; ///< 00 there makes the unit use TCP (3.3)
 };
+
+enum class Network : std::uint8_t { Wifi, Cellular };
 
 struct PlatformSpec {
     std::string name{};
@@ -53,6 +65,8 @@ struct PlatformSpec {
     std::vector<std::string> constantSerials{}; ///< USB serials that name no unit (1.2)
     std::uint32_t entry = 0;                    ///< where `leave` starts
     std::vector<Segment> segments{};
+    Network network = Network::Wifi;
+    bool serialUpdate = true; ///< the running system takes a bootloader by YModem (7.5)
     DctLayout dct{};
 
     /// @returns InvalidArgument  no such segment

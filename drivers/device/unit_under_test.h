@@ -65,7 +65,7 @@ public:
     virtual void setHands(Hands hands) = 0;
     /// Holds the MODE button: the fixture where it can, else hands; false where neither does.
     virtual Result<bool> holdMode(std::chrono::milliseconds span, const OpContext& op) = 0;
-    /// Both physical DCT sectors, read by exact length.
+    /// The physical DCT sectors, read by exact length.
     virtual Result<DctSnapshot> readDct(const OpContext& op) = 0;
     /// Waits until the unit's firmware is on the bus.
     virtual Result<> waitForFirmware(const OpContext& op) = 0;

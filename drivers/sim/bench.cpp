@@ -17,7 +17,7 @@ struct Slot {
     std::vector<UnitSupply> supply{}; ///< counts go down; what is used up is removed
     std::shared_ptr<VirtualPort> port{};
     std::optional<InsertedUnit> unit{};
-    std::unique_ptr<VirtualPhoton> board{};
+    std::unique_ptr<VirtualBoard> board{};
 };
 
 std::vector<Slot> makeSlots(const BenchFile& file)
@@ -33,6 +33,14 @@ std::vector<Slot> makeSlots(const BenchFile& file)
     return slots;
 }
 
+std::string firstPlatform(const BenchFile& file)
+{
+    for (const SlotFile& slot : file.slots)
+        if (!slot.units.empty())
+            return slot.units.front().platform;
+    return UnitSupply{}.platform;
+}
+
 VirtualPorts portsOf(const std::vector<Slot>& slots)
 {
     VirtualPorts ports;
@@ -45,9 +53,12 @@ VirtualPorts portsOf(const std::vector<Slot>& slots)
 
 struct Bench::Impl {
     explicit Impl(BenchFile file)
-        : name(file.name), pace(file.pace), modeButton(file.modeButton), slots(makeSlots(file)),
+        : name(file.name), platform(firstPlatform(file)), pace(file.pace),
+          modeButton(file.modeButton), slots(makeSlots(file)),
           network(std::make_shared<const BenchNetwork>(std::move(file.network))),
-          ports(portsOf(slots)), usb(ports, pace), serial(ports, pace), factory(network, pace)
+          ports(portsOf(slots)),
+          usb(ports, pace, file.shuffledBus ? BusOrder::Shuffled : BusOrder::ByPort),
+          serial(ports, pace), factory(network, pace, file.equalSerials)
     {
     }
 
@@ -63,6 +74,7 @@ struct Bench::Impl {
     }
 
     const std::string name;
+    const std::string platform;
     const Pace pace;
     const bool modeButton;
     mutable Mutex mutex;
@@ -116,6 +128,16 @@ std::string Bench::name() const
     return m_impl->name;
 }
 
+Pace Bench::pace() const
+{
+    return m_impl->pace;
+}
+
+std::string Bench::platform() const
+{
+    return m_impl->platform;
+}
+
 Speed Bench::speed() const
 {
     return m_impl->pace.speed;
@@ -153,10 +175,11 @@ Result<std::optional<InsertedUnit>> Bench::insertNext(int slot)
 
 Result<> Bench::removeUnit(int slot)
 {
-    std::unique_ptr<VirtualPhoton> leaving; // its thread ends outside the lock
+    std::unique_ptr<VirtualBoard> leaving; // its thread ends outside the lock
     const MutexLock lock(m_impl->mutex);
     Slot& place = *TRY(m_impl->find(slot));
     place.unit.reset();
+    place.port->clearFaults();
     leaving = std::move(place.board);
     return {};
 }
@@ -196,7 +219,7 @@ Result<> Bench::failTransfer(int slot, std::uint32_t nth, FaultKind kind)
     return {};
 }
 
-VirtualPhoton* Bench::board(int slot)
+VirtualBoard* Bench::board(int slot)
 {
     const MutexLock lock(m_impl->mutex);
     const auto place = m_impl->find(slot);

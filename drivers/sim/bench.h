@@ -3,8 +3,8 @@
 #pragma once
 
 #include "core/result.h"
-#include "sim/photon.h"
 #include "sim/usb_adapter.h"
+#include "sim/virtual_board.h"
 #include "transport/serial.h"
 #include "transport/usb.h"
 
@@ -20,6 +20,7 @@ struct InsertedUnit {
     std::string label{};    ///< as printed: what a scanner reads
     std::string deviceId{}; ///< what the unit answers to, 24 lower-case hex digits
     std::string stock{};    ///< delivery state: "1.5.2"
+    std::string platform{}; ///< "photon"
 };
 
 struct BenchSlot {
@@ -46,6 +47,8 @@ public:
     const BenchNetwork& network() const;
     std::string name() const;
     Speed speed() const;
+    Pace pace() const;            ///< speed, factor and what the bus costs: for servers
+    std::string platform() const; ///< of the first unit of the supply; "photon" where there is none
     std::vector<BenchSlot> slots() const;
     /// The ports in the order of slots(), for servers that carry them elsewhere.
     const VirtualPorts& ports() const;
@@ -63,7 +66,7 @@ public:
     /// Lets the `nth` (1 = next) control transfer of the slot go wrong.
     Result<> failTransfer(int slot, std::uint32_t nth, FaultKind kind);
     /// For tests and servers; null where there is no unit. Valid until that unit leaves its slot.
-    VirtualPhoton* board(int slot);
+    VirtualBoard* board(int slot);
 
 private:
     struct Impl;

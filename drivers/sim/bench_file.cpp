@@ -1,90 +1,15 @@
 #include "sim/bench_file.h"
 
 #include "core/byte_io.h"
-#include "core/text.h"
+#include "sim/bench_table_p.h"
 #include "sim/network_address.h"
 #include "sim/stock.h"
 
 #include <algorithm>
-#include <set>
-#include <toml++/toml.h>
 
 namespace provost::sim {
 
 namespace {
-
-/// Reads values of one table and remembers which keys it knows.
-class Table {
-public:
-    Table(const toml::table& table, std::string name, std::string_view origin)
-        : m_table(table), m_name(std::move(name)), m_origin(origin)
-    {
-    }
-
-    Unexpected wrong(const toml::node* node, std::string what) const
-    {
-        return wrongAt(node != nullptr ? node->source() : m_table.source(), std::move(what));
-    }
-
-    Unexpected wrongAt(const toml::source_region& where, std::string what) const
-    {
-        return fail(Errc::InvalidData, Blame::Operator,
-                    concat(m_origin, ':', where.begin.line, ':', where.begin.column, ": [", m_name,
-                           "] ", what));
-    }
-
-    const toml::node* find(std::string_view key)
-    {
-        m_known.emplace(key);
-        return m_table.get(key);
-    }
-
-    template <class T>
-    Result<> take(std::string_view key, T& into)
-    {
-        const toml::node* node = find(key);
-        if (node == nullptr)
-            return {};
-        const auto value = node->value_exact<T>();
-        if (!value)
-            return wrong(node, concat(key, ": not of the expected type"));
-        into = *value;
-        return {};
-    }
-
-    /// One of a few words.
-    template <class T, std::size_t N>
-    Result<> word(std::string_view key, const std::pair<std::string_view, T> (&words)[N], T& into)
-    {
-        const toml::node* node = find(key);
-        if (node == nullptr)
-            return {};
-        const auto text = node->value_exact<std::string>();
-        std::string list;
-        for (const auto& [spelling, meaning] : words) {
-            if (text && *text == spelling) {
-                into = meaning;
-                return {};
-            }
-            list += concat(list.empty() ? "" : ", ", spelling);
-        }
-        return wrong(node, concat(key, ": one of ", list, " is meant"));
-    }
-
-    Result<> noOthers() const
-    {
-        for (const auto& [key, node] : m_table)
-            if (!m_known.contains(std::string(key.str())))
-                return wrongAt(key.source(), concat("unknown key \"", key.str(), '"'));
-        return {};
-    }
-
-private:
-    const toml::table& m_table;
-    const std::string m_name;
-    const std::string m_origin;
-    std::set<std::string> m_known{};
-};
 
 constexpr std::pair<std::string_view, Speed> kSpeeds[] = {
     {"instant", Speed::Instant}, {"demo", Speed::Demo}, {"timed", Speed::Timed}};
@@ -95,12 +20,27 @@ constexpr std::pair<std::string_view, CredentialSupply> kCredentials[] = {
     {"bench", CredentialSupply::Bench},
     {"foreign", CredentialSupply::Foreign}};
 
+Result<> readUsbCost(BenchTable& bench, Pace& pace)
+{
+    std::int64_t transfer = pace.usbTransfer.count();
+    std::int64_t rate = pace.usbKilobytes;
+    TRY(bench.take("usb_transfer_us", transfer));
+    TRY(bench.take("usb_kb_per_s", rate));
+    if (transfer < 0 || transfer > 1000000)
+        return bench.wrong(bench.find("usb_transfer_us"), "usb_transfer_us: 0 to 1000000 is meant");
+    if (rate < 1 || rate > 1000000)
+        return bench.wrong(bench.find("usb_kb_per_s"), "usb_kb_per_s: 1 to 1000000 is meant");
+    pace.usbTransfer = std::chrono::microseconds(transfer);
+    pace.usbKilobytes = rate;
+    return {};
+}
+
 Result<> readBench(const toml::table& root, std::string_view origin, BenchFile& file)
 {
     const toml::table* table = root["bench"].as_table();
     if (table == nullptr)
         return fail(Errc::InvalidData, Blame::Operator, concat(origin, ":1:1: no [bench] table"));
-    Table bench(*table, "bench", origin);
+    BenchTable bench(*table, "bench", origin);
     TRY(bench.take("name", file.name));
     TRY(bench.word("speed", kSpeeds, file.pace.speed));
     if (const toml::node* factor = bench.find("factor")) {
@@ -110,6 +50,9 @@ Result<> readBench(const toml::table& root, std::string_view origin, BenchFile& 
         file.pace.factor = *value;
     }
     TRY(bench.take("mode_button", file.modeButton));
+    TRY(readUsbCost(bench, file.pace));
+    TRY(bench.take("equal_serials", file.equalSerials));
+    TRY(bench.take("shuffled_bus", file.shuffledBus));
     if (file.name.empty() || file.name.find('#') != std::string::npos)
         return bench.wrong(bench.find("name"), "name: a text without # is needed");
     return bench.noOthers();
@@ -117,7 +60,7 @@ Result<> readBench(const toml::table& root, std::string_view origin, BenchFile& 
 
 Result<> readHosts(const toml::table& table, std::string_view origin, BenchNetwork& network)
 {
-    const Table hosts(table, "network.hosts", origin);
+    const BenchTable hosts(table, "network.hosts", origin);
     for (const auto& [name, node] : table) {
         const auto text = node.value_exact<std::string>();
         const auto address = text ? parseIpv4(*text) : std::nullopt;
@@ -133,7 +76,7 @@ Result<> readNetwork(const toml::table& root, std::string_view origin, BenchNetw
     const toml::table* table = root["network"].as_table();
     if (table == nullptr)
         return fail(Errc::InvalidData, Blame::Operator, concat(origin, ":1:1: no [network] table"));
-    Table reader(*table, "network", origin);
+    BenchTable reader(*table, "network", origin);
     std::string password;
     std::int64_t security = 3;
     TRY(reader.take("ssid", network.ssid));
@@ -154,7 +97,7 @@ Result<> readNetwork(const toml::table& root, std::string_view origin, BenchNetw
     return reader.noOthers();
 }
 
-Result<> readCount(Table& reader, UnitSupply& unit)
+Result<> readCount(BenchTable& reader, UnitSupply& unit)
 {
     const toml::node* count = reader.find("count");
     if (count == nullptr)
@@ -173,16 +116,33 @@ Result<> readCount(Table& reader, UnitSupply& unit)
 Result<UnitSupply> readUnit(const toml::table& table, std::string_view origin)
 {
     UnitSupply unit;
-    Table reader(table, "slot.unit", origin);
+    BenchTable reader(table, "slot.unit", origin);
+    TRY(reader.take("platform", unit.platform));
     TRY(reader.take("stock", unit.stock));
-    if (const auto stock = stockRelease(unit.stock); !stock)
-        return reader.wrong(reader.find("stock"), stock.error().message);
+    if (const auto stock = stockRelease(unit.platform, unit.stock); !stock)
+        return reader.wrong(
+            reader.find(boardProfile(unit.platform) == nullptr ? "platform" : "stock"),
+            stock.error().message);
+    TRY(reader.take("usb", unit.usb));
+    TRY(reader.take("serial_tester", unit.serialTester));
+    if (!unit.usb && unit.platform != "p1")
+        return reader.wrong(reader.find("usb"), "usb: only a P1 comes on carriers without USB");
+    if (unit.serialTester && unit.usb)
+        return reader.wrong(reader.find("serial_tester"),
+                            "serial_tester: for units with usb = false");
     TRY(reader.word("key", kKeys, unit.key));
     TRY(reader.word("credentials", kCredentials, unit.credentials));
     TRY(reader.take("label", unit.label));
     TRY(reader.take("device_id", unit.deviceId));
     TRY(reader.take("memory", unit.memory));
     TRY(readCount(reader, unit));
+    if (const toml::node* faults = reader.find("fault")) {
+        if (!faults->is_array_of_tables())
+            return reader.wrong(faults, "fault: [[slot.unit.fault]] tables are meant");
+        for (const toml::node& fault : *faults->as_array())
+            unit.faults.push_back(
+                TRY(readFault(*fault.as_table(), *boardProfile(unit.platform), origin)));
+    }
     if (unit.deviceId != "random") {
         const auto id = fromHex(unit.deviceId);
         if (!id || id->size() != 12)
@@ -203,7 +163,7 @@ Result<UnitSupply> readUnit(const toml::table& table, std::string_view origin)
 Result<SlotFile> readSlot(const toml::table& table, std::string_view origin)
 {
     SlotFile slot;
-    Table reader(table, "slot", origin);
+    BenchTable reader(table, "slot", origin);
     std::int64_t number = 0;
     TRY(reader.take("number", number));
     if (number < 1 || number > 127)
@@ -223,7 +183,7 @@ Result<SlotFile> readSlot(const toml::table& table, std::string_view origin)
 Result<BenchFile> readFile(const toml::table& root, std::string_view origin)
 {
     BenchFile file;
-    Table top(root, "file", origin);
+    BenchTable top(root, "file", origin);
     top.find("bench");
     top.find("network");
     top.find("probe"); // read by ProbeBench

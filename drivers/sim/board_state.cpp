@@ -14,6 +14,32 @@ constexpr std::size_t kTransmitBuffer = 65536;
 
 } // namespace
 
+void BoardState::attach(std::shared_ptr<VirtualUsbFunction> function) const
+{
+    if (usb)
+        port->attach(std::move(function));
+}
+
+void BoardState::detach() const
+{
+    if (usb)
+        port->detach();
+}
+
+void BoardState::pullCable()
+{
+    powered = false;
+    detach();
+    notify();
+}
+
+void BoardState::brownOut()
+{
+    say("supply: brown-out");
+    detach();
+    askRestart(BootTarget::Normal);
+}
+
 void BoardState::say(std::string line)
 {
     if (log.size() >= kLogLines)
@@ -61,23 +87,111 @@ std::string BoardState::macText() const
 
 std::optional<WifiCredentials> BoardState::credentials() const
 {
-    return storedCredentials(store);
+    switch (profile.credentials) {
+    case CredentialPlace::Table:
+        return readCredentials(store.wifi());
+    case CredentialPlace::RadioModule:
+        return readCredentials(radioMemory.reveal());
+    case CredentialPlace::None:
+        break;
+    }
+    return std::nullopt;
 }
 
 bool BoardState::saveCredentials(const WifiCredentials& wanted)
 {
-    return storeCredentials(store, wanted);
+    auto record = makeCredentials(wanted);
+    if (!record || profile.credentials == CredentialPlace::None)
+        return false;
+    if (profile.credentials == CredentialPlace::Table)
+        store.writeWifi(record->reveal());
+    else
+        radioMemory = std::move(*record);
+    return true;
 }
 
 void BoardState::clearCredentials()
 {
-    store.writeWifi({});
+    if (profile.credentials == CredentialPlace::Table)
+        store.writeWifi({});
+    radioMemory = {};
+}
+
+bool BoardState::lacksNetwork() const
+{
+    return profile.radio == Radio::Wifi && !credentials();
+}
+
+std::optional<ModuleInfo> BoardState::system() const
+{
+    return runnable(profile, flash, profile.systemRegion());
 }
 
 std::uint32_t BoardState::usableDct() const
 {
-    const auto part2 = runnable(flash, region::kPart2);
-    return part2 && part2->version >= 200 ? dct::kUsable : dct::kUsableOld;
+    if (profile.dct == DctFormat::Dcd)
+        return dct::kUsableDcd;
+    const auto running = system();
+    return running && running->version >= 200 ? dct::kUsable : dct::kUsableOld;
+}
+
+ByteView BoardState::keyField(StoredField field) const
+{
+    if (profile.keys.space == MemorySpace::External)
+        return external->view(field.at, field.size);
+    return store.read(field.at, field.size);
+}
+
+bool BoardState::claimed() const
+{
+    // The Core keeps no claim code in a memory that the sheets describe.
+    return profile.dct == DctFormat::None || u8(store.read(dct::kClaimed, 1)[0]) == '1';
+}
+
+std::string BoardState::claimCode() const
+{
+    if (claimed())
+        return {};
+    const ByteView code = store.read(dct::kClaimCode, dct::kClaimCodeSize);
+    return u8(code[0]) == 0xFF || u8(code[0]) == 0 ? std::string() : toText(code);
+}
+
+std::string BoardState::report() const
+{
+    return moduleReport(profile, flash);
+}
+
+BoardMemory BoardMemory::clone() const
+{
+    BoardMemory copy(*profile);
+    copy.flash = flash;
+    copy.external = external;
+    copy.radioMemory = radioMemory.clone();
+    copy.usb = usb;
+    copy.serialTester = serialTester;
+    return copy;
+}
+
+void BoardMemory::putKey(StoredField field, ByteView bytes)
+{
+    if (field.size == 0)
+        return;
+    if (profile->keys.space == MemorySpace::External)
+        external->program(field.at, bytes);
+    else
+        table().write(field.at, bytes, dct::kUsableOld);
+}
+
+bool BoardMemory::storeCredentials(const WifiCredentials& wanted)
+{
+    auto record = makeCredentials(wanted);
+    if (!record || profile->credentials == CredentialPlace::None)
+        return false;
+    if (profile->credentials == CredentialPlace::Table)
+        table().writeWifi(record->reveal());
+    else
+        radioMemory = std::move(*record);
+    return true;
 }
 
 bool BoardState::writeDct(std::uint32_t applicationOffset, ByteView bytes)

@@ -3,8 +3,7 @@
 #pragma once
 
 #include "crypto/secret_bytes.h"
-#include "sim/dct_store.h"
-#include "sim/modules.h"
+#include "sim/board_profile.h"
 #include "sim/pace.h"
 #include "sim/virtual_usb.h"
 #include "sim/wifi_store.h"
@@ -36,16 +35,50 @@ struct Led {
 };
 
 /// What the unit is running.
-enum class PhotonMode : std::uint8_t { Off, Booting, Dfu, Listening, Application, SafeMode };
+enum class BoardMode : std::uint8_t { Off, Booting, Dfu, Listening, Application, SafeMode };
+
+/// What goes wrong inside a board; counts go down to 0, which is never.
+struct BoardFaults {
+    std::uint32_t brownOutErase = 0;        ///< the n-th sector that DFU erases
+    std::uint32_t stuckWork = 0;            ///< behind the n-th erase or write by DFU
+    std::optional<std::uint32_t> pollMs{};  ///< announced instead of the true time
+    const ModuleRegion* unplugIn = nullptr; ///< the cable comes out while DFU writes this module,
+    std::uint32_t unplugPercent = 0;        ///< at this share of it
+    bool constantSerial = false;            ///< as old firmware, the same on all units (1.2)
+};
+
+/// All memories of a board, as delivered.
+struct BoardMemory {
+    const BoardProfile* profile = nullptr;
+    FlashMemory flash;
+    std::optional<FlashMemory> external{};
+    SecretBytes radioMemory{};
+    bool usb = true;           ///< false: the carrier has none; Serial1 is wired to the fixture
+    bool serialTester = false; ///< the application starts the tester (7.6)
+    BoardFaults faults{};
+
+    explicit BoardMemory(const BoardProfile& board)
+        : profile(&board), flash(*board.flash),
+          external(board.external ? std::optional<FlashMemory>(*board.external) : std::nullopt)
+    {
+    }
+    BoardMemory clone() const; ///< without faults
+    DctStore table() { return {flash, profile->dct}; }
+    /// Puts a field where keys of the RSA handshake lie, FF behind it.
+    void putKey(StoredField field, ByteView bytes);
+    bool storeCredentials(const WifiCredentials& wanted);
+};
 
 enum class BootTarget : std::uint8_t { Normal, Dfu, SafeMode, SafeListening };
 
 /// Everything but `mutex` and the members above it is guarded by `mutex`.
 struct BoardState {
-    BoardState(FlashMemory stock, Bytes id, std::shared_ptr<const BenchNetwork> around, Pace speed,
+    BoardState(BoardMemory stock, Bytes id, std::shared_ptr<const BenchNetwork> around, Pace speed,
                std::shared_ptr<VirtualPort> socket)
-        : deviceId(std::move(id)), network(std::move(around)), pace(speed), port(std::move(socket)),
-          flash(std::move(stock)), store(flash)
+        : profile(*stock.profile), deviceId(std::move(id)), network(std::move(around)), pace(speed),
+          port(std::move(socket)), usb(stock.usb), serialTester(stock.serialTester),
+          faults(stock.faults), flash(std::move(stock.flash)), external(std::move(stock.external)),
+          radioMemory(std::move(stock.radioMemory)), store(flash, profile.dct)
     {
     }
     BoardState(const BoardState&) = delete;
@@ -58,16 +91,23 @@ struct BoardState {
         powered = on;
     }
 
+    const BoardProfile& profile;
     const Bytes deviceId; ///< 12 bytes of the MCU's unique id, in memory order
     const std::shared_ptr<const BenchNetwork> network;
     const Pace pace;
     const std::shared_ptr<VirtualPort> port;
+    const bool usb;
+    const bool serialTester;
     mutable Mutex mutex;
     mutable std::condition_variable_any changed;
 
+    BoardFaults faults;
+    std::chrono::microseconds flashTime{0}; ///< that erasing and writing takes on a real board
     FlashMemory flash;
+    std::optional<FlashMemory> external;
+    SecretBytes radioMemory; ///< credentials of a radio module that keeps them itself
     DctStore store;
-    PhotonMode mode = PhotonMode::Off;
+    BoardMode mode = BoardMode::Off;
     Led led{};
     std::vector<Led> ledHistory{};
     bool powered = true;
@@ -89,8 +129,17 @@ struct BoardState {
     std::vector<std::string> log{};
     std::vector<std::string> violations{}; ///< of the host against DFU 1.1
     std::vector<std::string> escapes{};    ///< attempts to reach anything outside the bench
+    std::map<std::string, bool> pins{};    ///< driven by the tester; true: high
+
+    // On and off the bus; a board without USB never is. The caller holds no lock.
+    void attach(std::shared_ptr<VirtualUsbFunction> function) const;
+    void detach() const;
 
     // The rest expects the caller to hold `mutex`.
+    /// The cable comes out: no power until it is given back.
+    void pullCable();
+    /// The supply dips: what runs is lost, the board starts anew.
+    void brownOut();
     void notify() const { changed.notify_all(); }
     void say(std::string line);
     void show(Led next);
@@ -102,6 +151,15 @@ struct BoardState {
     bool saveCredentials(const WifiCredentials& wanted);
     void clearCredentials();
     std::uint32_t usableDct() const;
+    /// Of a key field; precondition: the board has it.
+    ByteView keyField(StoredField field) const;
+    /// Claim code waiting for the cloud; empty: none, or claimed already.
+    std::string claimCode() const;
+    bool claimed() const;
+    std::string report() const; ///< module report without outer braces
+    /// A Wi-Fi board that knows no network: it listens.
+    bool lacksNetwork() const;
+    std::optional<ModuleInfo> system() const; ///< what decides the behaviour, where it may run
     bool writeDct(std::uint32_t applicationOffset, ByteView bytes);
 };
 

@@ -2,6 +2,7 @@
 
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "sim/acm_descriptors.h"
 
 #include <algorithm>
 
@@ -9,93 +10,58 @@ namespace provost::sim {
 
 namespace {
 
-constexpr std::uint8_t kInterrupt = 0x82;
-constexpr std::uint8_t kDataIn = 0x81;
-constexpr std::uint8_t kDataOut = 0x01;
-constexpr unsigned k050 = 13;
-constexpr unsigned k060 = 102;
-constexpr unsigned k070 = 200;
+constexpr unsigned kCdc050 = 13;
+constexpr unsigned kCdc060 = 102;
+constexpr unsigned kCdc070 = 200;
+constexpr std::string_view kSameOnAll = "00000000050B";
 constexpr std::uint32_t kDfuBaud = 14400;
 constexpr std::uint32_t kListeningBaud = 28800;
 
-std::string serialOf(unsigned version, const std::string& id)
+/// 1.2
+std::string cdcSerial(const BoardProfile& board, unsigned version, ByteView id)
 {
-    if (version < k060)
-        return "00000000050B";
-    if (version >= k070)
-        return id;
-    std::string upper = id;
-    std::transform(upper.begin(), upper.end(), upper.begin(),
-                   [](char c) { return c >= 'a' && c <= 'f' ? static_cast<char>(c - 32) : c; });
-    return upper;
+    const bool f2 = board.dfu.code == BootloaderCode::F2;
+    if (f2 && version >= kCdc070)
+        return toHex(id);
+    if (f2 && version < kCdc060)
+        return std::string(kSameOnAll);
+    return f2 || version >= kCdc070 ? upperHex(id) : shortSerial(id);
 }
 
 } // namespace
 
 CdcFunction::CdcFunction(std::shared_ptr<BoardState> board)
     : m_board(std::move(board)), m_version(m_board->systemVersion),
-      m_serial(serialOf(m_version, m_board->idText())), m_channel(*m_board)
+      m_serial(m_board->faults.constantSerial
+                   ? std::string(kSameOnAll)
+                   : cdcSerial(m_board->profile, m_version, m_board->deviceId)),
+      m_channel(*m_board)
 {
     ByteWriter(m_coding).le32(9600).u8(0).u8(0).u8(8);
 }
 
 Bytes CdcFunction::deviceDescriptor() const
 {
-    Bytes bytes;
-    ByteWriter(bytes)
-        .u8(18)
-        .u8(1)
-        .le16(0x0200)
-        .u8(2)
-        .u8(0)
-        .u8(0)
-        .u8(64)
-        .le16(0x2B04)
-        .le16(0xC006)
-        .le16(m_version >= k060 ? 0x0250 : 0x0200)
-        .u8(1)
-        .u8(2)
-        .u8(3)
-        .u8(1);
-    return bytes;
+    const CdcProfile& cdc = m_board->profile.cdc;
+    return acm::deviceDescriptor(cdc.id,
+                                 m_version >= kCdc060 && cdc.controlRequests ? 0x0250 : 0x0200);
 }
 
 Bytes CdcFunction::configurationDescriptor() const
 {
-    Bytes body;
-    ByteWriter out(body);
-    out.u8(9).u8(4).u8(0).u8(0).u8(1).u8(2).u8(2).u8(1).u8(0);
-    out.u8(5).u8(0x24).u8(0).le16(0x0110); // header
-    out.u8(5).u8(0x24).u8(1).u8(0).u8(1);  // call management
-    out.u8(4).u8(0x24).u8(2).u8(2);        // line coding, control line state
-    out.u8(5).u8(0x24).u8(6).u8(0).u8(1);  // union
-    out.u8(7).u8(5).u8(kInterrupt).u8(3).le16(8).u8(16);
-    out.u8(9).u8(4).u8(1).u8(0).u8(2).u8(10).u8(0).u8(0).u8(0);
-    out.u8(7).u8(5).u8(kDataIn).u8(2).le16(64).u8(0);
-    out.u8(7).u8(5).u8(kDataOut).u8(2).le16(64).u8(0);
-    Bytes bytes;
-    ByteWriter(bytes)
-        .u8(9)
-        .u8(2)
-        .le16(static_cast<unsigned>(9 + body.size()))
-        .u8(2)
-        .u8(1)
-        .u8(0)
-        .u8(0xC0)
-        .u8(50)
-        .raw(body);
-    return bytes;
+    return acm::configurationDescriptor();
 }
 
 Bytes CdcFunction::stringDescriptor(std::uint8_t index) const
 {
     switch (index) {
     case 0:
-        return *fromHex("04030904");
+        return acm::languages();
     case 1:
-        return stringDescriptorOf("Particle");
+        return stringDescriptorOf(m_board->profile.manufacturer);
     case 2:
-        return stringDescriptorOf(m_version >= k060 ? "Photon" : "Photon with WiFi");
+        return stringDescriptorOf(m_version >= kCdc060 ? m_board->profile.cdc.product
+                                                       : m_board->profile.cdc.productBefore060);
     case 3:
         return stringDescriptorOf(m_serial);
     default:
@@ -112,16 +78,16 @@ UsbReply CdcFunction::classRequest(const UsbSetup& setup, ByteView data)
 {
     const MutexLock lock(m_board->mutex);
     switch (setup.request) {
-    case 0x20:
+    case acm::kSetLineCoding:
         if (data.size() != 7)
             return UsbReply::stall();
         m_coding = toBytes(data);
         lineCoding(readLe32(data));
         return {};
-    case 0x21:
+    case acm::kGetLineCoding:
         return UsbReply::with(m_coding);
-    case 0x22: // SET_CONTROL_LINE_STATE
-    case 0x23: // SEND_BREAK
+    case acm::kSetControlLineState:
+    case acm::kSendBreak:
         return {};
     default:
         return UsbReply::stall();
@@ -136,7 +102,8 @@ void CdcFunction::lineCoding(std::uint32_t baud)
     }
     if (baud != kListeningBaud || m_board->listening)
         return;
-    (m_version >= k050 ? m_board->listening : m_board->startReceiver) = true;
+    const bool oldReceiver = m_version < kCdc050 && m_board->profile.received.size != 0;
+    (oldReceiver ? m_board->startReceiver : m_board->listening) = true;
     m_board->notify();
 }
 
@@ -148,7 +115,7 @@ UsbReply CdcFunction::vendorRequest(const UsbSetup& setup, ByteView data)
 
 UsbReply CdcFunction::bulkOut(std::uint8_t endpoint, ByteView data)
 {
-    if (endpoint != kDataOut)
+    if (endpoint != acm::kDataOut)
         return UsbReply::stall();
     const MutexLock lock(m_board->mutex);
     // The stock application does not read its serial port.
@@ -161,9 +128,9 @@ UsbReply CdcFunction::bulkOut(std::uint8_t endpoint, ByteView data)
 
 UsbReply CdcFunction::bulkIn(std::uint8_t endpoint, std::size_t most)
 {
-    if (endpoint == kInterrupt)
+    if (endpoint == acm::kInterrupt)
         return UsbReply::nak();
-    if (endpoint != kDataIn)
+    if (endpoint != acm::kDataIn)
         return UsbReply::stall();
     const MutexLock lock(m_board->mutex);
     Bytes& waiting = m_board->toHost;

@@ -1,4 +1,4 @@
-// A Photon's running firmware on USB: CDC-ACM and vendor control requests (particle-devices 1.2,
+// A board's running firmware on USB: CDC-ACM and vendor control requests (particle-devices 1.2,
 // 1.3, 7.2).
 #pragma once
 

@@ -23,12 +23,14 @@ constexpr auto kPingWait = 10000ms;
 constexpr auto kLeastPatience = 2000ms;
 
 constexpr std::size_t kLargestFrame = 800; // 5.2
-constexpr unsigned kLightSsl = 1213;       // Photon and P1 from 1.2.x on (5.3, 5.7)
+constexpr unsigned kCoreProtocol = 1213;   // log category from 1.2 on (5.7)
 
-std::string category(unsigned systemVersion)
+std::string category(unsigned systemVersion, bool lightSsl)
 {
-    if (systemVersion >= kLightSsl)
+    if (systemVersion >= kCoreProtocol)
         return "comm.CoreProtocol.handshake";
+    if (lightSsl)
+        return "comm.lightssl.handshake";
     return systemVersion >= 102 ? "comm.sparkprotocol.handshake" : "handshake";
 }
 
@@ -58,7 +60,7 @@ CloudClient::CloudClient(CloudLine& line, CloudIdentity identity, Pace pace, Log
 void CloudClient::note(const std::string& text) const
 {
     if (m_log)
-        m_log(concat(category(m_identity.systemVersion), ": ", text));
+        m_log(concat(category(m_identity.systemVersion, m_identity.lightSsl), ": ", text));
 }
 
 int CloudClient::handshake()
@@ -116,7 +118,7 @@ int CloudClient::setKey(ByteView credentialsCipher, ByteView signature)
     m_sendIv = toBytes(bytes.subspan(16, 16));
     m_receiveIv = m_sendIv;
     const ByteView salt = bytes.subspan(32);
-    m_id = m_identity.systemVersion >= kLightSsl ? readLe16(salt) : readBe16(salt);
+    m_id = m_identity.lightSsl ? readLe16(salt) : readBe16(salt);
     m_token = u8(salt[2]);
     return e::kNone;
 }
@@ -132,8 +134,8 @@ int CloudClient::hello()
     if (const int error = sendMessage(message))
         return error;
     note("Receiving HELLO response");
-    const bool lightSsl = m_identity.systemVersion >= kLightSsl;
-    const auto wait = m_pace.patience(lightSsl ? kHelloWaitLightSsl : kHelloWait, kLeastPatience);
+    const auto wait =
+        m_pace.patience(m_identity.lightSsl ? kHelloWaitLightSsl : kHelloWait, kLeastPatience);
     const auto until = std::chrono::steady_clock::now() + wait;
     while (true) {
         const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(

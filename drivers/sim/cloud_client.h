@@ -20,7 +20,8 @@ struct CloudIdentity {
     std::uint16_t productId = 6;
     std::uint16_t firmwareVersion = 0xFFFF;
     std::uint8_t helloFlags = 0;
-    unsigned systemVersion = 1512; ///< decides byte order of ids, log category, events
+    unsigned systemVersion = 1512; ///< decides log category and events
+    bool lightSsl = true;          ///< decides byte order of ids and patience (5.3)
     std::string claimCode{};       ///< empty: none stored
     bool safeMode = false;
     bool miscounts = false;     ///< counts its messages by two, as broken firmware may

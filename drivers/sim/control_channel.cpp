@@ -70,6 +70,8 @@ UsbReply replyOf(const Reply& reply)
 UsbReply ControlChannel::request(const UsbSetup& setup, ByteView data)
 {
     const unsigned version = m_board.systemVersion;
+    if (!m_board.profile.cdc.controlRequests)
+        return UsbReply::stall();
     if (setup.request == kRawRequest)
         return version >= k060 ? raw(setup) : UsbReply::stall();
     if (version < k080)
@@ -108,7 +110,7 @@ UsbReply ControlChannel::raw(const UsbSetup& setup)
     case 90:
         if (m_board.systemVersion < k070)
             return UsbReply::stall();
-        return UsbReply::with(toBytes(concat("{", moduleReport(m_board.flash), "}")));
+        return UsbReply::with(toBytes(concat("{", m_board.report(), "}")));
     default:
         return UsbReply::stall();
     }
@@ -199,12 +201,13 @@ ControlChannel::Outcome ControlChannel::execute(std::uint16_t type, ByteView pay
     case 71:
         return mode(type);
     case 90:
-        outcome.reply = toBytes(concat("{", moduleReport(m_board.flash), "}"));
+        outcome.reply = toBytes(concat("{", m_board.report(), "}"));
         return outcome;
     case 113:
     case 114:
     case 115:
-        return wifi(type, payload);
+        return m_board.profile.radio == Radio::Wifi ? wifi(type, payload)
+                                                    : Outcome{.result = kNotSupported};
     case 200:
     case 201:
         return claim(type, payload);
@@ -270,8 +273,7 @@ ControlChannel::Outcome ControlChannel::claim(std::uint16_t type, ByteView paylo
 {
     Outcome outcome;
     if (type == 201) {
-        const bool claimed = u8(m_board.store.read(dct::kClaimed, 1)[0]) == '1';
-        putVarintField(outcome.reply, 1, claimed ? 1 : 0);
+        putVarintField(outcome.reply, 1, m_board.claimed() ? 1 : 0);
         return outcome;
     }
     auto fields = readProtobuf(payload);

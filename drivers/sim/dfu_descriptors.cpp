@@ -6,7 +6,6 @@ namespace provost::sim {
 
 namespace {
 
-constexpr unsigned kTransferSize = 4096;
 constexpr std::uint8_t kMicrosoftCode = 0xEE;
 constexpr std::uint8_t kFunctional = 0x21;
 
@@ -15,18 +14,20 @@ constexpr std::uint8_t kProductString = 2;
 constexpr std::uint8_t kSerialString = 3;
 constexpr std::uint8_t kFirstAlternateString = 4;
 
-constexpr std::string_view kFlashLayout =
-    "@Internal Flash   /0x08000000/03*016Ka,01*016Kg,01*064Kg,07*128Kg";
-constexpr std::string_view kDctLayout = "@DCT Flash   /0x00000000/01*016Kg";
+} // namespace
 
-Bytes functionalDescriptor()
+Bytes DfuFunction::functionalDescriptor() const
 {
     Bytes bytes;
-    ByteWriter(bytes).u8(9).u8(kFunctional).u8(0x0B).le16(255).le16(kTransferSize).le16(0x011A);
+    ByteWriter(bytes)
+        .u8(9)
+        .u8(kFunctional)
+        .u8(0x0B)
+        .le16(255)
+        .le16(m_dfu.transferSize)
+        .le16(0x011A);
     return bytes;
 }
-
-} // namespace
 
 Bytes DfuFunction::deviceDescriptor() const
 {
@@ -34,14 +35,14 @@ Bytes DfuFunction::deviceDescriptor() const
     ByteWriter(bytes)
         .u8(18)
         .u8(1)
-        .le16(0x0200)
+        .le16(m_dfu.usbVersion)
         .u8(0)
         .u8(0)
         .u8(0)
         .u8(64)
-        .le16(0x2B04)
-        .le16(0xD006)
-        .le16(m_version >= 11 ? 0x0250 : 0x0200)
+        .le16(m_dfu.id.vendor)
+        .le16(m_dfu.id.product)
+        .le16(m_version >= 11 && !onF1() ? 0x0250 : 0x0200)
         .u8(kManufacturerString)
         .u8(kProductString)
         .u8(kSerialString)
@@ -53,8 +54,9 @@ Bytes DfuFunction::configurationDescriptor() const
 {
     Bytes bytes;
     ByteWriter out(bytes);
-    out.u8(9).u8(2).le16(36).u8(1).u8(1).u8(0).u8(0xC0).u8(50);
-    for (unsigned alternate = 0; alternate < 2; ++alternate)
+    const auto memories = static_cast<unsigned>(m_dfu.memories.size());
+    out.u8(9).u8(2).le16(18 + 9 * memories).u8(1).u8(1).u8(0).u8(0xC0).u8(50);
+    for (unsigned alternate = 0; alternate < memories; ++alternate)
         out.u8(9).u8(4).u8(0).u8(alternate).u8(0).u8(0xFE).u8(1).u8(2).u8(kFirstAlternateString +
                                                                           alternate);
     out.raw(functionalDescriptor());
@@ -67,17 +69,13 @@ Bytes DfuFunction::stringDescriptor(std::uint8_t index) const
     case 0:
         return *fromHex("04030904");
     case kManufacturerString:
-        return stringDescriptorOf("Particle");
+        return stringDescriptorOf(m_board->profile.manufacturer);
     case kProductString:
-        return stringDescriptorOf("Photon DFU Mode");
+        return stringDescriptorOf(m_dfu.product);
     case kSerialString:
         return stringDescriptorOf(m_serial);
-    case kFirstAlternateString:
-        return stringDescriptorOf(kFlashLayout);
-    case kFirstAlternateString + 1:
-        return stringDescriptorOf(kDctLayout);
     case 0xEE: {
-        if (m_version < 11)
+        if (m_version < 11 || onF1())
             return {};
         Bytes bytes = stringDescriptorOf("MSFT100");
         bytes[0] = std::byte{0x12};
@@ -85,8 +83,17 @@ Bytes DfuFunction::stringDescriptor(std::uint8_t index) const
         return bytes;
     }
     default:
-        return {};
+        return memoryName(index - kFirstAlternateString);
     }
+}
+
+Bytes DfuFunction::memoryName(int alternate) const
+{
+    if (alternate < 0 || static_cast<std::size_t>(alternate) >= m_dfu.memories.size())
+        return {};
+    const DfuMemory& memory = m_dfu.memories[static_cast<std::size_t>(alternate)];
+    return stringDescriptorOf(
+        std::string(memory.layout).append(static_cast<std::size_t>(memory.trailingNuls), '\0'));
 }
 
 Bytes DfuFunction::otherDescriptor(std::uint8_t type, std::uint8_t) const
@@ -97,7 +104,7 @@ Bytes DfuFunction::otherDescriptor(std::uint8_t type, std::uint8_t) const
 UsbReply DfuFunction::vendorRequest(const UsbSetup& setup, ByteView)
 {
     // Microsoft OS descriptors (1.3): WinUSB without a driver package.
-    if (m_version < 11 || setup.request != kMicrosoftCode || !setup.isIn())
+    if (m_version < 11 || onF1() || setup.request != kMicrosoftCode || !setup.isIn())
         return UsbReply::stall();
     Bytes bytes;
     ByteWriter out(bytes);

@@ -1,4 +1,4 @@
-// The bootloader of a Photon on USB: DFU 1.1 with DfuSe, as particle-devices 1.4, 1.5, 3.4 and the
+// The bootloaders on USB: DFU 1.1 with DfuSe, as particle-devices 1.4, 1.5, 3.4 and the
 // protocol sheet 1.1 to 1.4 and 1.7 have it.
 #pragma once
 
@@ -40,11 +40,19 @@ private:
     bool writeFlash(std::uint32_t address, ByteView data);
     bool writeDct(std::uint32_t offset, ByteView data);
     Bytes readMemory(std::uint32_t address, std::size_t size);
+    bool cableComesOut(std::uint32_t address, std::size_t size) const;
+    static bool due(std::uint32_t& left);
     void workFor(std::chrono::microseconds real);
     void plugInState();
-    bool onDct() const { return alternateOf(0) == 1; }
+    bool onF1() const { return m_dfu.code == BootloaderCode::F1; }
+    MemorySpace spaceAt(std::uint32_t address) const;
+    FlashMemory* memoryAt(std::uint32_t address);
+    bool refused(std::uint32_t address) const;
+    Bytes functionalDescriptor() const;
+    Bytes memoryName(int alternate) const;
 
     const std::shared_ptr<BoardState> m_board;
+    const DfuProfile& m_dfu;
     const unsigned m_version; ///< of the bootloader module
     const std::string m_serial;
     const bool m_borrowsDct; ///< its DCT code lives in system part 2 (3.4)
@@ -52,9 +60,10 @@ private:
     // Guarded by m_board->mutex.
     std::uint8_t m_state = 2;
     std::uint8_t m_status = 0;
-    std::uint32_t m_poll = 0; ///< ms; never cleared by this code, only set (1.7)
-    std::uint32_t m_pointer = 0x08020000;
+    std::uint32_t m_poll = 0; ///< ms; the F2 code never clears it, only sets it (1.7)
+    std::uint32_t m_pointer = 0;
     std::optional<Pending> m_pending{};
+    bool m_stuck = false;  ///< says dfuDNBUSY for ever
     bool m_failed = false; ///< endpoint 0 is stalled behind the last GETSTATUS
     Bytes m_buffer;        ///< keeps what was last in it
     SteadyTime m_busyUntil{};

@@ -5,6 +5,7 @@
 #include "sim/cdc_function.h"
 #include "sim/dfu_function.h"
 #include "sim/module_installer.h"
+#include "sim/serial_tester.h"
 #include "sim/setup_console.h"
 
 #include <algorithm>
@@ -20,7 +21,8 @@ constexpr auto kSystemStart = 900ms;
 constexpr auto kLeaveDelay = 500ms; ///< 1.5: the board resets about 500 ms behind the last answer
 constexpr auto kReplugDelay = 200ms;
 constexpr auto kForEver = 24h;
-constexpr auto kDrain = 500ms; ///< for the last words before a restart
+constexpr unsigned kTesterByApplication = 13; // 0.5.0
+constexpr auto kDrain = 500ms;                ///< for the last words before a restart
 
 } // namespace
 
@@ -75,22 +77,22 @@ void Firmware::run(std::stop_token stop)
                 runSystem();
             break;
         }
-        m_board->port->detach();
+        m_board->detach();
         const MutexLock lock(m_board->mutex);
         target = powerWasCut() ? BootTarget::Normal : m_board->restart.value_or(BootTarget::Normal);
     }
-    m_board->port->detach();
+    m_board->detach();
 }
 
 void Firmware::waitForPower()
 {
     MutexLock lock(m_board->mutex);
-    if (m_board->powered && m_board->mode != PhotonMode::Off)
+    if (m_board->powered && m_board->mode != BoardMode::Off)
         return;
     m_board->show({});
-    m_board->mode = PhotonMode::Off;
+    m_board->mode = BoardMode::Off;
     m_board->changed.wait(lock, m_stop, [this] { return m_board->powered; });
-    m_board->mode = PhotonMode::Booting;
+    m_board->mode = BoardMode::Booting;
 }
 
 Firmware::Boot Firmware::bootloader(BootTarget target)
@@ -108,20 +110,20 @@ Firmware::Boot Firmware::bootloader(BootTarget target)
         board.received.clear();
         board.toHost.clear();
         board.joinedNetwork.clear();
-        board.mode = PhotonMode::Booting;
+        board.pins.clear();
+        board.mode = BoardMode::Booting;
         board.show({});
-        if (!runnable(board.flash, region::kBootloader)) {
+        if (!runnable(board.profile, board.flash, board.profile.bootloader())) {
             board.say("no valid bootloader: the board does not start");
-            board.mode = PhotonMode::Off;
+            board.mode = BoardMode::Off;
             board.powered = false;
             return Boot::Dead;
         }
         applyPendingModules(board);
-        const auto part2 = runnable(board.flash, region::kPart2);
-        const bool systemThere = part2 && runnable(board.flash, region::kPart1);
-        if (target == BootTarget::Dfu || !systemThere)
+        if (target == BootTarget::Dfu || !systemRuns(board.profile, board.flash))
             next = Boot::Dfu;
-        board.systemVersion = part2 ? part2->version : 0;
+        const auto system = board.system();
+        board.systemVersion = system ? system->version : 0;
     }
     MutexLock lock(m_board->mutex);
     const auto until = std::chrono::steady_clock::now() + m_board->pace.work(kBootloaderStart);
@@ -136,11 +138,11 @@ void Firmware::runDfu()
         {
             const MutexLock lock(m_board->mutex);
             m_board->replug = false;
-            m_board->mode = PhotonMode::Dfu;
+            m_board->mode = BoardMode::Dfu;
             m_board->show({LedColour::Yellow, LedPattern::Blink, 200});
             function = std::make_shared<DfuFunction>(m_board);
         }
-        m_board->port->attach(function);
+        m_board->attach(function);
         {
             MutexLock lock(m_board->mutex);
             m_board->changed.wait(lock, m_stop, [this] { return mustLeave() || m_board->replug; });
@@ -151,11 +153,23 @@ void Firmware::runDfu()
             if (mustLeave())
                 return;
         }
-        m_board->port->detach();
+        m_board->detach();
         MutexLock lock(m_board->mutex);
         const auto until = std::chrono::steady_clock::now() + m_board->pace.work(kReplugDelay);
         m_board->changed.wait_until(lock, m_stop, until, [this] { return mustLeave(); });
     }
+}
+
+/// Caller holds the mutex. Every module that runs finds the others that it needs (6.4).
+bool Firmware::chainMet() const
+{
+    const BoardState& board = *m_board;
+    return std::all_of(
+        board.profile.regions.begin(), board.profile.regions.end(), [&](const ModuleRegion& each) {
+            const bool counts = each.location == 'm' && each.function != ModuleFunction::Bootloader;
+            const auto module = runnable(board.profile, board.flash, each);
+            return !counts || (module && dependenciesMet(board.profile, board.flash, *module));
+        });
 }
 
 bool Firmware::startSystem(BootTarget target)
@@ -170,28 +184,22 @@ bool Firmware::startSystem(BootTarget target)
             board.restart = BootTarget::Normal;
             return false;
         }
-        const auto part1 = runnable(board.flash, region::kPart1);
-        const auto part2 = runnable(board.flash, region::kPart2);
-        const auto user = runnable(board.flash, region::kUser);
-        const bool chainMet = part1 && part2 && user && dependenciesMet(board.flash, *part1) &&
-                              dependenciesMet(board.flash, *part2) &&
-                              dependenciesMet(board.flash, *user);
         board.safeMode =
-            !chainMet || target == BootTarget::SafeMode || target == BootTarget::SafeListening;
+            !chainMet() || target == BootTarget::SafeMode || target == BootTarget::SafeListening;
         if (board.safeMode)
             board.show({LedColour::Magenta, LedPattern::Breathe, 4000});
         const auto until = std::chrono::steady_clock::now() + board.pace.work(kSystemStart);
         board.changed.wait_until(lock, m_stop, until, [this] { return mustLeave(); });
         if (mustLeave())
             return true;
-        board.listening = board.listening || !board.credentials();
-        board.mode = board.listening  ? PhotonMode::Listening
-                     : board.safeMode ? PhotonMode::SafeMode
-                                      : PhotonMode::Application;
+        board.listening = board.listening || board.lacksNetwork();
+        board.mode = board.listening  ? BoardMode::Listening
+                     : board.safeMode ? BoardMode::SafeMode
+                                      : BoardMode::Application;
         function = std::make_shared<CdcFunction>(m_board);
     }
     m_failures = 0;
-    m_board->port->attach(function);
+    m_board->attach(function);
     return true;
 }
 
@@ -204,7 +212,7 @@ void Firmware::runSystem()
             const MutexLock lock(m_board->mutex);
             if (mustLeave())
                 return;
-            listening = m_board->listening || !m_board->credentials();
+            listening = m_board->listening || m_board->lacksNetwork();
             receiver = std::exchange(m_board->startReceiver, false);
         }
         if (receiver)
@@ -221,7 +229,7 @@ void Firmware::listen()
     {
         const MutexLock lock(m_board->mutex);
         m_board->listening = true;
-        m_board->mode = PhotonMode::Listening;
+        m_board->mode = BoardMode::Listening;
         m_board->joinedNetwork.clear();
         m_board->show({LedColour::Blue, LedPattern::Blink, 500});
     }
@@ -229,16 +237,43 @@ void Firmware::listen()
     const MutexLock lock(m_board->mutex);
     if (mustLeave())
         return;
-    m_board->mode = m_board->safeMode ? PhotonMode::SafeMode : PhotonMode::Application;
+    m_board->mode = m_board->safeMode ? BoardMode::SafeMode : BoardMode::Application;
     m_failures = 0;
 }
 
 void Firmware::serveConsole(bool receiverOnly)
 {
-    runConsole(receiverOnly);
+    if (m_board->usb)
+        runConsole(receiverOnly);
+    else
+        runTester();
     const MutexLock lock(m_board->mutex);
     m_board->consoleRuns = false;
     m_board->received.clear();
+}
+
+/// Serial1 of a board without USB: always up to 0.4.9, later where the application wants it (7.6).
+void Firmware::runTester()
+{
+    MutexLock lock(m_board->mutex);
+    BoardState& board = *m_board;
+    SerialTester tester(board);
+    board.consoleRuns = board.systemVersion < kTesterByApplication || board.serialTester;
+    while (board.listening) {
+        board.changed.wait(lock, m_stop, [&] {
+            return !board.received.empty() || mustLeave() || !board.listening;
+        });
+        tester.feed(std::exchange(board.received, {}));
+        const Bytes output = tester.takeOutput();
+        if (!output.empty())
+            board.print(toText(output));
+        if (!mustLeave())
+            continue;
+        const auto drained = std::chrono::steady_clock::now() + kDrain;
+        board.changed.wait_until(lock, m_stop, drained,
+                                 [&] { return board.toHost.empty() || !board.powered; });
+        return;
+    }
 }
 
 void Firmware::runConsole(bool receiverOnly)

@@ -1,4 +1,4 @@
-// The main loop of a Photon: bootloader, system firmware, listening, network and cloud. Runs on the
+// The main loop of a board: bootloader, system firmware, listening, network and cloud. Runs on the
 // board's own thread.
 #pragma once
 
@@ -22,12 +22,15 @@ private:
     void runDfu();
     /// The system's own start-up; false: it restarts at once.
     bool startSystem(BootTarget target);
+    bool chainMet() const;
     void runSystem();
     void listen();
     void serveConsole(bool receiverOnly);
     void runConsole(bool receiverOnly);
+    void runTester();
     void goOnline();
     bool joinNetwork();
+    bool overUdp() const; ///< takes the mutex
     void prepareKeys();
     void connectCloud();
     std::optional<std::uint32_t> route(ServerRecord& record);

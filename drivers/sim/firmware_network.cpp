@@ -23,7 +23,9 @@ constexpr auto kBurst = 250ms;
 constexpr auto kLeastBackOff = 20ms;
 constexpr unsigned k070 = 200;
 constexpr std::uint16_t kDefaultPort = 5683;
+constexpr std::uint16_t kUdpPort = 5684;
 constexpr std::string_view kPublicCloud = "device.spark.io";
+constexpr std::string_view kUdpCloud = "$id.udp.particle.io";
 
 } // namespace
 
@@ -44,15 +46,17 @@ void Firmware::goOnline()
 bool Firmware::joinNetwork()
 {
     bool joins = false;
+    bool cellular = false;
     {
         const MutexLock lock(m_board->mutex);
         if (!m_board->joinedNetwork.empty())
             return true;
         const auto known = m_board->credentials();
         const BenchNetwork& around = *m_board->network;
-        joins = known && known->ssid == around.ssid &&
-                (around.security == 0 ||
-                 equalBytes(known->password.reveal(), around.password.reveal()));
+        cellular = m_board->profile.radio == Radio::Cellular;
+        joins = cellular || (known && known->ssid == around.ssid &&
+                             (around.security == 0 ||
+                              equalBytes(known->password.reveal(), around.password.reveal())));
         m_board->show({LedColour::Green, LedPattern::Blink, 200});
     }
     if (!pause(m_board->pace.work(kJoin)))
@@ -62,7 +66,7 @@ bool Firmware::joinNetwork()
         return false;
     }
     const MutexLock lock(m_board->mutex);
-    m_board->joinedNetwork = m_board->network->ssid;
+    m_board->joinedNetwork = cellular ? std::string("cellular") : m_board->network->ssid;
     m_board->say(concat("net: joined ", m_board->joinedNetwork));
     m_board->show({LedColour::Green, LedPattern::Breathe, 4000});
     return true;
@@ -70,12 +74,13 @@ bool Firmware::joinNetwork()
 
 void Firmware::prepareKeys()
 {
+    const KeyFields& keys = m_board->profile.keys;
     bool blank = false;
     {
         const MutexLock lock(m_board->mutex);
-        blank = u8(m_board->store.read(dct::kPrivateKey, 1)[0]) == 0xFF;
+        blank = u8(m_board->keyField(keys.privateKey)[0]) == 0xFF;
     }
-    if (blank) {
+    if (blank && m_board->profile.makesOwnKey) {
         setLed(LedColour::White, LedPattern::Blink, 200);
         const auto key = generateOnDevice();
         if (!key || !pause(m_board->pace.work(kKeyGeneration)))
@@ -84,6 +89,8 @@ void Firmware::prepareKeys()
         m_board->writeDct(dct::kPrivateKey, key->reveal());
         m_board->say("system: made a device key");
     }
+    if (keys.publicKey.size == 0)
+        return;
     // The public slot follows the private one whenever the server key is read (3.6).
     const MutexLock lock(m_board->mutex);
     const Bytes derived = pastedPublicKey(m_board->store.read(dct::kPrivateKey, 612));
@@ -95,9 +102,10 @@ void Firmware::connectCloud()
 {
     setLed(LedColour::Cyan, LedPattern::Blink, 200);
     ServerRecord record;
+    const bool udp = overUdp();
     const auto ip = route(record);
     int error = -20;
-    if (ip && pause(m_board->pace.work(kDialLatency)))
+    if (!udp && ip && pause(m_board->pace.work(kDialLatency)))
         error = talk(*ip, record.port);
     if (error == e::kInterrupted || interrupted())
         return;
@@ -110,12 +118,31 @@ void Firmware::connectCloud()
     backOff();
 }
 
+bool Firmware::overUdp() const
+{
+    const MutexLock lock(m_board->mutex);
+    return m_board->profile.transportByte &&
+           u8(m_board->store.read(dct::kTransport, 1)[0]) != 0; // 3.3: 00 is TCP
+}
+
 std::optional<std::uint32_t> Firmware::route(ServerRecord& record)
 {
     const MutexLock lock(m_board->mutex);
-    record = readServerRecord(m_board->store.read(dct::kServerAddress, dct::kServerAddressSize),
-                              kDefaultPort);
-    const bool noKey = u8(m_board->store.read(dct::kServerKey, 1)[0]) == 0xFF;
+    if (m_board->profile.transportByte && u8(m_board->store.read(dct::kTransport, 1)[0]) != 0) {
+        record = readServerRecord(
+            m_board->store.read(dct::kAlternateServerAddress, dct::kServerAddressSize), kUdpPort);
+        if (record.kind == ServerRecord::Kind::None) {
+            record.kind = ServerRecord::Kind::Domain;
+            record.domain = kUdpCloud;
+            record.port = kUdpPort;
+        }
+        // DTLS is not reduced to bytes (particle-devices 12): the unit gets as far as the name.
+        m_board->say("cloud: DTLS over UDP, which no bench offers");
+        return resolve(record);
+    }
+    const KeyFields& keys = m_board->profile.keys;
+    record = readServerRecord(m_board->keyField(keys.serverAddress), kDefaultPort);
+    const bool noKey = u8(m_board->keyField(keys.serverKey)[0]) == 0xFF;
     const bool noAddress = record.kind == ServerRecord::Kind::None;
     if (m_board->systemVersion >= k070 && (noKey || noAddress)) {
         // It falls back on a built-in copy of the public cloud's key and address (3.6).
@@ -144,10 +171,12 @@ std::optional<std::uint32_t> Firmware::resolve(const ServerRecord& record)
     std::optional<std::uint32_t> ip = record.ip;
     if (record.kind == ServerRecord::Kind::Domain) {
         where = record.domain;
+        const auto& hosts = m_board->network->hosts;
+        auto found = hosts.find(where); // a bench may know the name as it stands in the record
         if (const auto at = where.find("$id"); at != std::string::npos)
             where.replace(at, 3, m_board->idText());
-        const auto& hosts = m_board->network->hosts;
-        const auto found = hosts.find(where);
+        if (found == hosts.end())
+            found = hosts.find(where);
         ip = found == hosts.end() ? parseIpv4(where) : parseIpv4(found->second);
     }
     if (ip && *ip >> 24 == 127)
@@ -160,18 +189,19 @@ std::optional<std::uint32_t> Firmware::resolve(const ServerRecord& record)
 CloudIdentity Firmware::identity() const
 {
     const MutexLock lock(m_board->mutex);
-    const DctStore& store = m_board->store;
+    const BoardProfile& board = m_board->profile;
     CloudIdentity who{.deviceId = m_board->deviceId,
-                      .privateSlot = SecretBytes(store.read(dct::kPrivateKey, 612)),
-                      .serverSlot = toBytes(store.read(dct::kServerKey, 384)),
+                      .privateSlot =
+                          SecretBytes(m_board->keyField(board.keys.privateKey).first(612)),
+                      .serverSlot = toBytes(m_board->keyField(board.keys.serverKey)),
+                      .platformId = board.platform,
+                      .productId = board.platform,
                       .systemVersion = m_board->systemVersion,
                       .safeMode = m_board->safeMode,
                       .miscounts = m_board->miscounts,
-                      .moduleReport = moduleReport(m_board->flash)};
-    const ByteView code = store.read(dct::kClaimCode, dct::kClaimCodeSize);
-    const bool claimed = u8(store.read(dct::kClaimed, 1)[0]) == '1';
-    if (!claimed && u8(code[0]) != 0xFF && u8(code[0]) != 0)
-        who.claimCode = toText(code);
+                      .moduleReport = m_board->report()};
+    who.lightSsl = m_board->systemVersion >= board.lightSslSince;
+    who.claimCode = m_board->claimCode();
     return who;
 }
 

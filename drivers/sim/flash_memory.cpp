@@ -6,43 +6,44 @@
 
 namespace provost::sim {
 
-namespace {
-
-constexpr std::uint32_t kBootloaderEnd = FlashMemory::kBase + 0x4000;
-
-} // namespace
-
-bool FlashMemory::contains(std::uint32_t address, std::size_t size)
+bool FlashMemory::contains(std::uint32_t address, std::size_t size) const
 {
-    return address >= kBase && size <= kSize && address - kBase <= kSize - size;
+    return address >= m_geometry->base && size <= m_bytes.size() &&
+           address - m_geometry->base <= m_bytes.size() - size;
 }
 
-std::optional<FlashMemory::Sector> FlashMemory::sectorAt(std::uint32_t address)
+std::optional<FlashMemory::Sector> FlashMemory::sectorAt(std::uint32_t address) const
 {
-    using std::chrono::milliseconds;
     if (!contains(address, 1))
         return std::nullopt;
-    const std::uint32_t offset = address - kBase;
-    if (offset < 0x10000)
-        return Sector{kBase + (offset & ~0x3FFFU), 0x4000, milliseconds(250)};
-    if (offset < 0x20000)
-        return Sector{kBase + 0x10000, 0x10000, milliseconds(550)};
-    return Sector{kBase + (offset & ~0x1FFFFU), 0x20000, milliseconds(1000)};
+    std::uint32_t start = m_geometry->base;
+    for (const FlashGeometry::Group& group : m_geometry->groups) {
+        const std::uint32_t end = start + group.count * group.sectorSize;
+        if (address < end)
+            return Sector{.address = address - (address - start) % group.sectorSize,
+                          .size = group.sectorSize,
+                          .eraseTime = group.eraseTime};
+        start = end;
+    }
+    return std::nullopt;
 }
 
-std::chrono::microseconds FlashMemory::programTime(std::size_t size)
+std::chrono::microseconds FlashMemory::programTime(std::size_t size) const
 {
-    return std::chrono::microseconds(16 * ((size + 3) / 4));
+    const auto units = (size + m_geometry->programUnit - 1) / m_geometry->programUnit;
+    return std::chrono::duration_cast<std::chrono::microseconds>(m_geometry->programTime *
+                                                                 static_cast<std::int64_t>(units));
 }
 
 ByteView FlashMemory::view(std::uint32_t address, std::size_t size) const
 {
-    return ByteView(m_bytes).subspan(address - kBase, size);
+    return ByteView(m_bytes).subspan(address - m_geometry->base, size);
 }
 
 bool FlashMemory::writable(std::uint32_t address, std::size_t size) const
 {
-    return contains(address, size) && (!m_bootloaderProtected || address >= kBootloaderEnd);
+    return contains(address, size) &&
+           (!m_protected || address - m_geometry->base >= m_geometry->protectable);
 }
 
 bool FlashMemory::erase(std::uint32_t address)
@@ -51,6 +52,20 @@ bool FlashMemory::erase(std::uint32_t address)
     if (!sector || !writable(sector->address, sector->size))
         return false;
     change(sector->address, Bytes(sector->size, std::byte{0xFF}));
+    return true;
+}
+
+bool FlashMemory::eraseHalf(std::uint32_t address)
+{
+    const auto sector = sectorAt(address);
+    if (!sector || !writable(sector->address, sector->size))
+        return false;
+    const std::uint32_t half = sector->size / 2;
+    Bytes next(sector->size, std::byte{0xFF});
+    const ByteView rest = view(sector->address + half, sector->size - half);
+    std::ranges::transform(rest, next.begin() + half,
+                           [](std::byte now) { return now | std::byte{0xA5}; });
+    change(sector->address, next);
     return true;
 }
 
@@ -70,11 +85,33 @@ bool FlashMemory::program(std::uint32_t address, ByteView bytes)
 {
     if (!writable(address, bytes.size()))
         return false;
+    const std::size_t first = address - m_geometry->base;
+    if (m_geometry->needsErasedUnit)
+        return programErased(first, bytes);
     Bytes next = toBytes(view(address, bytes.size()));
     std::ranges::transform(bytes, next, next.begin(),
                            [](std::byte wanted, std::byte now) { return wanted & now; });
     change(address, next);
     return true;
+}
+
+bool FlashMemory::programErased(std::size_t at, ByteView bytes)
+{
+    bool taken = true;
+    for (std::size_t i = 0; i < bytes.size(); i += m_geometry->programUnit) {
+        const std::size_t unit = std::min<std::size_t>(m_geometry->programUnit, bytes.size() - i);
+        const ByteView wanted = bytes.subspan(i, unit);
+        const ByteSpan now = ByteSpan(m_bytes).subspan(at + i, unit);
+        const auto all = [](ByteView each, std::byte value) {
+            return std::all_of(each.begin(), each.end(),
+                               [value](std::byte byte) { return byte == value; });
+        };
+        if (all(now, std::byte{0xFF}) || all(wanted, std::byte{0}))
+            std::copy(wanted.begin(), wanted.end(), now.begin());
+        else
+            taken = false;
+    }
+    return taken;
 }
 
 void FlashMemory::poke(std::uint32_t address, ByteView bytes)
@@ -88,14 +125,15 @@ Result<> FlashMemory::keepIn(const std::filesystem::path& file)
     std::error_code none;
     const auto size = std::filesystem::file_size(file, none);
     const bool there = !none;
-    if (there && size != kSize)
+    if (there && size != m_bytes.size())
         return fail(Errc::InvalidData, Blame::Operator,
                     concat("keep a unit's flash in ", file.string(), ": it has ", size,
-                           " bytes, wanted are ", kSize));
+                           " bytes, wanted are ", m_bytes.size()));
     const auto mode = std::ios::binary | std::ios::in | std::ios::out;
     auto kept = std::make_shared<std::fstream>(file, there ? mode : mode | std::ios::trunc);
     char* const bytes = reinterpret_cast<char*>(m_bytes.data());
-    const bool good = there ? !!kept->read(bytes, kSize) : !!kept->write(bytes, kSize).flush();
+    const auto wanted = static_cast<std::streamsize>(m_bytes.size());
+    const bool good = there ? !!kept->read(bytes, wanted) : !!kept->write(bytes, wanted).flush();
     if (!good)
         return fail(Errc::Io, Blame::Station,
                     concat("keep a unit's flash in ", file.string(),
@@ -110,7 +148,7 @@ void FlashMemory::change(std::uint32_t address, ByteView bytes)
     for (const auto part : {bytes.first(half), bytes.subspan(half)}) {
         if (part.empty())
             continue;
-        const auto at = address - kBase;
+        const auto at = address - m_geometry->base;
         std::ranges::copy(part, m_bytes.begin() + at);
         if (m_file) {
             m_file->seekp(at);

@@ -35,7 +35,7 @@ void queuePending(BoardState& board, const ModuleInfo& module)
             .le16(kPending)
             .u8(0)
             .u8(0)
-            .le32(region::kReceived.address)
+            .le32(board.profile.received.address)
             .le32(module.start)
             .le32(module.fileSize())
             .u8(0)
@@ -46,13 +46,18 @@ void queuePending(BoardState& board, const ModuleInfo& module)
     }
 }
 
+std::optional<ModuleInfo> received(const BoardState& board)
+{
+    return moduleIn(board.profile, board.flash, board.profile.received);
+}
+
 bool copyModule(BoardState& board, std::uint32_t from, std::uint32_t to, std::uint32_t length)
 {
-    if (!FlashMemory::contains(from, length) || !FlashMemory::contains(to, length))
+    if (!board.flash.contains(from, length) || !board.flash.contains(to, length))
         return false;
     const Bytes content = toBytes(board.flash.view(from, length));
-    const auto module = readModule(content);
-    const auto home = module ? homeOf(*module) : std::nullopt;
+    const auto module = readModule(board.profile, content);
+    const auto* const home = module ? homeOf(board.profile, *module) : nullptr;
     const bool fits =
         module && module->intact && home && home->address == to && length <= home->size;
     return fits && board.flash.eraseRange(to, length) && board.flash.program(to, content);
@@ -62,11 +67,12 @@ bool copyModule(BoardState& board, std::uint32_t from, std::uint32_t to, std::ui
 
 bool FlashReceiveArea::prepare(std::uint32_t size)
 {
-    if (size > region::kReceived.size)
+    const ModuleRegion& area = m_board.profile.received;
+    if (size > area.size)
         return false;
-    const std::uint32_t end = region::kReceived.address + std::max(size, 1U);
-    for (std::uint32_t at = region::kReceived.address; at < end;) {
-        const auto sector = FlashMemory::sectorAt(at);
+    const std::uint32_t end = area.address + std::max(size, 1U);
+    for (std::uint32_t at = area.address; at < end;) {
+        const auto sector = m_board.flash.sectorAt(at);
         m_board.flash.erase(at);
         m_owed += m_board.pace.work(sector->eraseTime);
         at = sector->address + sector->size;
@@ -76,38 +82,40 @@ bool FlashReceiveArea::prepare(std::uint32_t size)
 
 bool FlashReceiveArea::store(std::uint32_t offset, ByteView bytes)
 {
-    const bool fits =
-        offset <= region::kReceived.size && bytes.size() <= region::kReceived.size - offset;
-    if (!fits || !m_board.flash.program(region::kReceived.address + offset, bytes))
+    const ModuleRegion& area = m_board.profile.received;
+    const bool fits = offset <= area.size && bytes.size() <= area.size - offset;
+    if (!fits || !m_board.flash.program(area.address + offset, bytes))
         return false;
-    m_owed += m_board.pace.work(FlashMemory::programTime(bytes.size()));
+    m_owed += m_board.pace.work(m_board.flash.programTime(bytes.size()));
     return true;
 }
 
 unsigned FlashReceiveArea::invalid()
 {
-    const unsigned passed = passedChecks(m_board.flash, moduleIn(m_board.flash, region::kReceived));
+    const unsigned passed = passedChecks(m_board.profile, m_board.flash, received(m_board));
     // What the module asks of others may still be on its way: only what it is itself counts.
     return (check::kAll ^ passed) & ~check::kDependencies;
 }
 
 void installReceived(BoardState& board)
 {
-    const auto module = moduleIn(board.flash, region::kReceived);
-    if (!module || !homeOf(*module))
+    const auto module = received(board);
+    if (!module || homeOf(board.profile, *module) == nullptr)
         return;
     if (!isBootloader(*module)) {
         queuePending(board, *module);
         return;
     }
     constexpr unsigned kNeeded = check::kIntegrity | check::kRange | check::kPlatform;
-    if ((passedChecks(board.flash, module) & kNeeded) == kNeeded)
-        writeBootloader(board,
-                        toBytes(board.flash.view(region::kReceived.address, module->fileSize())));
+    if ((passedChecks(board.profile, board.flash, module) & kNeeded) == kNeeded)
+        writeBootloader(
+            board, toBytes(board.flash.view(board.profile.received.address, module->fileSize())));
 }
 
 void applyPendingModules(BoardState& board)
 {
+    if (board.profile.dct == DctFormat::None)
+        return;
     for (std::uint32_t slot = 1; slot < kSlots; ++slot) {
         const Bytes entry = toBytes(board.store.read(slotOffset(slot), kSlotSize));
         if (readLe16(entry) != kPending)
@@ -123,14 +131,15 @@ void applyPendingModules(BoardState& board)
 
 bool applyOtaFlag(BoardState& board)
 {
-    const bool asked =
-        board.systemVersion >= kOtaFlagSince && u8(board.store.read(dct::kOtaFlag, 1)[0]) == 0xA5;
+    const bool asked = board.profile.dct != DctFormat::None &&
+                       board.systemVersion >= kOtaFlagSince &&
+                       u8(board.store.read(dct::kOtaFlag, 1)[0]) == 0xA5;
     if (!asked)
         return false;
     const Bytes blank(1, std::byte{0xFF});
     board.writeDct(dct::kOtaFlag, blank);
-    const auto module = moduleIn(board.flash, region::kReceived);
-    if (!module || !module->intact || !homeOf(*module)) {
+    const auto module = received(board);
+    if (!module || !module->intact || homeOf(board.profile, *module) == nullptr) {
         board.say("system: update flag set, no valid module in the receive area");
         return false;
     }
@@ -142,19 +151,19 @@ void restoreEmbeddedBootloader(BoardState& board)
 {
     if (board.systemVersion != 109 && board.systemVersion != 110)
         return;
-    const auto installed = moduleIn(board.flash, region::kBootloader);
+    const auto installed = moduleIn(board.profile, board.flash, board.profile.bootloader());
     const unsigned version = installed ? installed->version : 0;
     if (version >= 11 && version < 100)
         return;
     board.say(concat("system: replacing bootloader ", version, " by 11"));
-    writeBootloader(board, embeddedBootloader());
+    writeBootloader(board, embeddedBootloader(board.profile));
 }
 
 bool writeBootloader(BoardState& board, ByteView module)
 {
     board.flash.protectBootloader(false);
-    const bool written = board.flash.erase(region::kBootloader.address) &&
-                         board.flash.program(region::kBootloader.address, module);
+    const std::uint32_t address = board.profile.bootloader().address;
+    const bool written = board.flash.erase(address) && board.flash.program(address, module);
     board.flash.protectBootloader(true);
     board.say(written ? "system: bootloader written" : "system: bootloader not written");
     return written;

@@ -3,6 +3,7 @@
 #include "core/byte_io.h"
 #include "core/crc.h"
 #include "core/text.h"
+#include "sim/board_profile.h"
 
 #include <algorithm>
 
@@ -10,9 +11,7 @@ namespace provost::sim {
 
 namespace {
 
-constexpr std::uint16_t kPhoton = 6;
 constexpr std::size_t kHeaderSize = 24;
-constexpr std::size_t kVectorTable = 0x184;
 
 struct Release {
     unsigned system = 0;
@@ -50,10 +49,11 @@ const Release* releaseOf(unsigned systemVersion)
     return found;
 }
 
-/// On-device rule of 6.1: an image that starts with a stack pointer has its header at 0x184.
-std::size_t headerOffset(ByteView bytes)
+/// On-device rule of 6.1: an image that starts with a stack pointer has its header behind a vector
+/// table.
+std::size_t headerOffset(const BoardProfile& board, ByteView bytes)
 {
-    return (readLe32(bytes) & 0x2FF10000) == 0x20000000 ? kVectorTable : 0;
+    return (readLe32(bytes) & 0x2FF10000) == 0x20000000 ? board.vectorTable : 0;
 }
 
 char letter(std::uint8_t function)
@@ -70,11 +70,27 @@ std::string dependencyJson(const ModuleDependency& dependency)
 
 } // namespace
 
-std::optional<ModuleInfo> readModule(ByteView bytes)
+std::string nameOf(const ModuleRegion& region)
 {
-    if (bytes.size() < kVectorTable + kHeaderSize)
+    switch (region.function) {
+    case ModuleFunction::Bootloader:
+        return "bootloader";
+    case ModuleFunction::Monolithic:
+        return "monolithic";
+    case ModuleFunction::SystemPart:
+        return concat("system-", unsigned{region.index});
+    case ModuleFunction::UserPart:
+        return "user";
+    default:
+        return "none";
+    }
+}
+
+std::optional<ModuleInfo> readModule(const BoardProfile& board, ByteView bytes)
+{
+    if (bytes.size() < board.vectorTable + kHeaderSize)
         return std::nullopt;
-    const ByteView header = bytes.subspan(headerOffset(bytes), kHeaderSize);
+    const ByteView header = bytes.subspan(headerOffset(board, bytes), kHeaderSize);
     ModuleInfo module{.start = readLe32(header, 0),
                       .end = readLe32(header, 4),
                       .version = readLe16(header, 10),
@@ -87,7 +103,7 @@ std::optional<ModuleInfo> readModule(ByteView bytes)
             .function = u8(field[0]), .index = u8(field[1]), .version = readLe16(field, 2)};
     }
     const bool plausible = module.end > module.start &&
-                           module.end - module.start >= kVectorTable + kHeaderSize + 40 &&
+                           module.end - module.start >= board.vectorTable + kHeaderSize + 40 &&
                            module.function >= 1 && module.function <= 8;
     if (!plausible)
         return std::nullopt;
@@ -100,35 +116,37 @@ std::optional<ModuleInfo> readModule(ByteView bytes)
     return module;
 }
 
-std::optional<ModuleInfo> moduleIn(const FlashMemory& flash, const ModuleRegion& region)
+std::optional<ModuleInfo> moduleIn(const BoardProfile& board, const FlashMemory& flash,
+                                   const ModuleRegion& region)
 {
-    return readModule(flash.view(region.address, region.size));
+    return readModule(board, flash.view(region.address, region.size));
 }
 
-std::optional<ModuleInfo> runnable(const FlashMemory& flash, const ModuleRegion& region)
+std::optional<ModuleInfo> runnable(const BoardProfile& board, const FlashMemory& flash,
+                                   const ModuleRegion& region)
 {
-    auto module = moduleIn(flash, region);
+    auto module = moduleIn(board, flash, region);
     const bool runs =
         module && module->intact && module->start == region.address &&
-        module->platform == kPhoton &&
+        module->platform == board.platform &&
         module->function == static_cast<std::uint8_t>(region.function) &&
         (region.function != ModuleFunction::SystemPart || module->index == region.index);
     return runs ? module : std::nullopt;
 }
 
-std::optional<ModuleRegion> homeOf(const ModuleInfo& module)
+const ModuleRegion* homeOf(const BoardProfile& board, const ModuleInfo& module)
 {
-    for (const ModuleRegion& home :
-         {region::kBootloader, region::kPart1, region::kPart2, region::kUser}) {
-        const bool sameIndex =
-            home.function != ModuleFunction::SystemPart || module.index == home.index;
-        if (module.function == static_cast<std::uint8_t>(home.function) && sameIndex)
-            return home;
-    }
-    return std::nullopt;
+    return board.find(static_cast<ModuleFunction>(module.function), module.index);
 }
 
-bool dependenciesMet(const FlashMemory& flash, const ModuleInfo& module)
+bool systemRuns(const BoardProfile& board, const FlashMemory& flash)
+{
+    return std::all_of(board.regions.begin(), board.regions.end(), [&](const ModuleRegion& each) {
+        return each.function != board.system || runnable(board, flash, each).has_value();
+    });
+}
+
+bool dependenciesMet(const BoardProfile& board, const FlashMemory& flash, const ModuleInfo& module)
 {
     bool namesBootloader = false;
     for (const ModuleDependency& dependency : module.dependencies) {
@@ -136,43 +154,47 @@ bool dependenciesMet(const FlashMemory& flash, const ModuleInfo& module)
             continue;
         const auto bootloader = static_cast<std::uint8_t>(ModuleFunction::Bootloader);
         namesBootloader = namesBootloader || dependency.function == bootloader;
-        const auto home = homeOf({.function = dependency.function, .index = dependency.index});
-        const auto found = home ? runnable(flash, *home) : std::nullopt;
+        const auto* const home =
+            homeOf(board, {.function = dependency.function, .index = dependency.index});
+        const auto found = home ? runnable(board, flash, *home) : std::nullopt;
         if (!found || found->version < dependency.version)
             return false;
     }
     const bool isPart2 = module.function == static_cast<std::uint8_t>(ModuleFunction::SystemPart) &&
-                         module.index == 2;
+                         module.index == board.systemIndex;
     if (!isPart2 || namesBootloader)
         return true;
-    const auto bootloader = runnable(flash, region::kBootloader);
+    const auto bootloader = runnable(board, flash, board.bootloader());
     return (bootloader ? bootloader->version : 0U) >= demandedBootloader(module.version);
 }
 
-unsigned passedChecks(const FlashMemory& flash, const std::optional<ModuleInfo>& module)
+unsigned passedChecks(const BoardProfile& board, const FlashMemory& flash,
+                      const std::optional<ModuleInfo>& module)
 {
     if (!module)
         return 0;
     unsigned passed = module->intact ? check::kIntegrity : 0;
-    if (dependenciesMet(flash, *module))
+    if (dependenciesMet(board, flash, *module))
         passed |= check::kDependencies;
-    const auto home = homeOf(*module);
+    const auto* const home = homeOf(board, *module);
     if (home && module->start == home->address && module->fileSize() <= home->size)
         passed |= check::kRange;
-    if (module->platform == kPhoton)
+    if (module->platform == board.platform)
         passed |= check::kPlatform;
     return passed;
 }
 
-std::string moduleReport(const FlashMemory& flash, const ModuleRegion& region)
+std::string moduleReport(const BoardProfile& board, const FlashMemory& flash,
+                         const ModuleRegion& region)
 {
-    auto module = moduleIn(flash, region);
+    auto module = moduleIn(board, flash, region);
     // A factory image is a user part that waits at another address than its own.
     if (module && region.function != ModuleFunction::None &&
         module->function != static_cast<std::uint8_t>(region.function))
         module.reset();
-    std::string text = concat("{\"s\":", region.size, ",\"l\":\"", region.location,
-                              "\",\"vc\":", check::kAll, ",\"vv\":", passedChecks(flash, module));
+    std::string text =
+        concat("{\"s\":", region.size, ",\"l\":\"", region.location, "\",\"vc\":", check::kAll,
+               ",\"vv\":", passedChecks(board, flash, module));
     if (!module)
         return text + ",\"d\":[]}";
     if (module->function == static_cast<std::uint8_t>(ModuleFunction::UserPart))
@@ -190,13 +212,16 @@ std::string moduleReport(const FlashMemory& flash, const ModuleRegion& region)
     return text + "]}";
 }
 
-std::string moduleReport(const FlashMemory& flash)
+std::string moduleReport(const BoardProfile& board, const FlashMemory& flash)
 {
-    std::string text = concat("\"p\":", kPhoton, ",\"m\":[");
+    std::string text = concat("\"p\":", board.platform);
+    if (board.radio == Radio::Cellular)
+        text += concat(",\"imei\":\"", kImei, "\",\"iccid\":\"", kIccid, '"');
+    text += ",\"m\":[";
     bool first = true;
-    for (const ModuleRegion& each : region::kReported) {
+    for (const ModuleRegion& each : board.regions) {
         text += first ? "" : ",";
-        text += moduleReport(flash, each);
+        text += moduleReport(board, flash, each);
         first = false;
     }
     return text + "]";

@@ -45,16 +45,12 @@ struct ModuleRegion {
     char location = 'm'; ///< as in the module report
     ModuleFunction function{};
     std::uint8_t index = 0;
+    bool vectorTable = true; ///< in front of the header; never in a user part (6.1)
 };
-namespace region {
-constexpr ModuleRegion kBootloader{0x08000000, 0x4000, 'm', ModuleFunction::Bootloader, 0};
-constexpr ModuleRegion kPart1{0x08020000, 0x40000, 'm', ModuleFunction::SystemPart, 1};
-constexpr ModuleRegion kPart2{0x08060000, 0x40000, 'm', ModuleFunction::SystemPart, 2};
-constexpr ModuleRegion kUser{0x080A0000, 0x20000, 'm', ModuleFunction::UserPart, 1};
-constexpr ModuleRegion kFactory{0x080E0000, 0x20000, 'f', ModuleFunction::UserPart, 1};
-constexpr ModuleRegion kReceived{0x080C0000, 0x40000, 't', ModuleFunction::None, 0};
-constexpr std::array<ModuleRegion, 5> kReported{kBootloader, kPart1, kPart2, kUser, kFactory};
-} // namespace region
+struct BoardProfile;
+
+/// "bootloader", "system-1", "user", "monolithic": as images are named.
+std::string nameOf(const ModuleRegion& region);
 
 /// `vc` and `vv` bits (6.3).
 namespace check {
@@ -66,23 +62,33 @@ constexpr unsigned kAll = kIntegrity | kDependencies | kRange | kPlatform;
 } // namespace check
 
 /// The module whose first byte is bytes[0]; nullopt where no header fits.
-std::optional<ModuleInfo> readModule(ByteView bytes);
-std::optional<ModuleInfo> moduleIn(const FlashMemory& flash, const ModuleRegion& region);
+std::optional<ModuleInfo> readModule(const BoardProfile& board, ByteView bytes);
+std::optional<ModuleInfo> moduleIn(const BoardProfile& board, const FlashMemory& flash,
+                                   const ModuleRegion& region);
 /// Intact, made for this place and for this platform: what may run.
-std::optional<ModuleInfo> runnable(const FlashMemory& flash, const ModuleRegion& region);
-/// Where a module belongs by its header; nullopt: nowhere on this unit.
-std::optional<ModuleRegion> homeOf(const ModuleInfo& module);
-bool dependenciesMet(const FlashMemory& flash, const ModuleInfo& module);
+std::optional<ModuleInfo> runnable(const BoardProfile& board, const FlashMemory& flash,
+                                   const ModuleRegion& region);
+/// Where a module belongs by its header; nullptr: nowhere on this unit.
+const ModuleRegion* homeOf(const BoardProfile& board, const ModuleInfo& module);
+bool dependenciesMet(const BoardProfile& board, const FlashMemory& flash, const ModuleInfo& module);
+/// Every system part is there and may run: the bootloader starts it.
+bool systemRuns(const BoardProfile& board, const FlashMemory& flash);
 /// Checks passed, of check::kAll. 0 for no module.
-unsigned passedChecks(const FlashMemory& flash, const std::optional<ModuleInfo>& module);
+unsigned passedChecks(const BoardProfile& board, const FlashMemory& flash,
+                      const std::optional<ModuleInfo>& module);
 /// `{"s":…}` of one region (7.4).
-std::string moduleReport(const FlashMemory& flash, const ModuleRegion& region);
+std::string moduleReport(const BoardProfile& board, const FlashMemory& flash,
+                         const ModuleRegion& region);
 /// `"p":6,"m":[…]`: everything between the outer braces.
-std::string moduleReport(const FlashMemory& flash);
+std::string moduleReport(const BoardProfile& board, const FlashMemory& flash);
 
 /// Release text of a system module version, e.g. 1512 is 1.5.2; the nearest older one otherwise.
 std::string releaseName(unsigned systemVersion);
 /// Bootloader version that the system part of that version demands by the table in 6.5; 0: none.
 unsigned demandedBootloader(unsigned systemVersion);
+
+/// Of the modem and the SIM of every virtual cellular board: numbers from ranges kept for tests.
+constexpr std::string_view kImei = "001010000000017";
+constexpr std::string_view kIccid = "8900100000000000012";
 
 } // namespace provost::sim

@@ -13,6 +13,16 @@ enum class Speed : std::uint8_t { Instant, Demo, Timed };
 struct Pace {
     Speed speed = Speed::Instant;
     double factor = 10; ///< Demo: this many times faster
+    /// What a control transfer costs besides its bytes, and how fast those go (bench file).
+    std::chrono::microseconds usbTransfer{300};
+    std::int64_t usbKilobytes = 1000; ///< a second
+
+    std::chrono::microseconds usbTime(bool control, std::size_t bytes) const
+    {
+        return work(
+            (control ? usbTransfer : std::chrono::microseconds(0)) +
+            std::chrono::microseconds(static_cast<std::int64_t>(bytes) * 1000 / usbKilobytes));
+    }
 
     /// How long work takes here that takes `real` on a board.
     std::chrono::microseconds work(std::chrono::microseconds real) const

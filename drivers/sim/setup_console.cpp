@@ -22,10 +22,6 @@ constexpr auto kReceiverPatience = 5000ms;
 constexpr auto kLeastReceiverPatience = 500ms;
 constexpr std::size_t kLongestLine = 4096;
 
-constexpr std::string_view kAwesome = "Awesome. Now we'll connect!\r\n\r\n"
-                                      "If you see a pulsing cyan light, your Photon\r\n"
-                                      "has connected to the Cloud and is ready to go!\r\n\r\n";
-
 constexpr std::string_view kDerp = "Derp. Sorry, we couldn't save the credentials.\r\n\r\n";
 
 } // namespace
@@ -59,7 +55,8 @@ void SetupConsole::feed(ByteView bytes, SteadyTime now)
             typed(key);
             continue;
         }
-        const bool startsPacket = (key == 0x01 || key == 0x02) && since(k050);
+        const bool startsPacket =
+            (key == 0x01 || key == 0x02) && since(k050) && m_board.profile.received.size != 0;
         if (startsPacket) {
             startReceiver(now);
             m_receiver->feed(byte, now);
@@ -131,22 +128,26 @@ void SetupConsole::command(char key, SteadyTime now)
 {
     switch (key) {
     case 'i':
-        put(concat("Your device id is ", m_board.idText(), "\r\n"));
+        identify();
         return;
     case 'm':
-        put(concat("Your device MAC address is\r\n", m_board.macText(), "\r\n"));
+        if (m_board.profile.radio == Radio::Wifi)
+            put(concat("Your device MAC address is\r\n", m_board.macText(), "\r\n"));
         return;
     case 'v':
         put(concat("system firmware version: ", releaseName(m_board.systemVersion), "\n\r\n"));
         return;
     case 's':
-        put(concat("{", moduleReport(m_board.flash), "}\r\n"));
+        put(concat("{", m_board.report(), "}\r\n"));
         return;
     case 'w':
         m_wifi = {};
-        ask(Question::Ssid);
+        if (m_board.profile.radio == Radio::Wifi)
+            ask(Question::Ssid);
         return;
     case 'f':
+        if (m_board.profile.received.size == 0)
+            return put("Firmware update using this terminal is not supported!\r\n");
         put("Waiting for the binary file to be sent ... (press 'a' to abort)\r\n");
         startReceiver(now);
         return;
@@ -160,11 +161,10 @@ void SetupConsole::command(char key, SteadyTime now)
         return;
     case 'c':
         if (since(k060))
-            put(concat("Device claimed: ",
-                       u8(m_board.store.read(dct::kClaimed, 1)[0]) == '1' ? "yes" : "no", "\r\n"));
+            put(concat("Device claimed: ", m_board.claimed() ? "yes" : "no", "\r\n"));
         return;
     case 'C':
-        if (since(k060))
+        if (since(k060) && m_board.profile.dct != DctFormat::None)
             ask(Question::ClaimCode);
         return;
     case 'd':
@@ -174,6 +174,18 @@ void SetupConsole::command(char key, SteadyTime now)
     default:
         return;
     }
+}
+
+/// 7.1
+void SetupConsole::identify()
+{
+    if (m_board.profile.radio == Radio::Cellular)
+        put(concat("Device ID: ", m_board.idText(), "\r\nIMEI: ", kImei, "\r\nICCID: ", kIccid,
+                   "\r\n"));
+    else if (m_board.profile.dct == DctFormat::None)
+        put(concat("Your core id is ", m_board.idText(), "\r\n"));
+    else
+        put(concat("Your device id is ", m_board.idText(), "\r\n"));
 }
 
 void SetupConsole::typed(char key)
@@ -196,7 +208,7 @@ void SetupConsole::typed(char key)
 std::string SetupConsole::securityPrompt() const
 {
     return concat("Security 0=unsecured, 1=WEP, 2=WPA, 3=WPA2",
-                  since(k070) ? ", 4=WPA Enterprise, 5=WPA2 Enterprise: " : ": ");
+                  enterprise() ? ", 4=WPA Enterprise, 5=WPA2 Enterprise: " : ": ");
 }
 
 void SetupConsole::ask(Question question)
@@ -261,7 +273,7 @@ void SetupConsole::answeredNumber(int value)
     const Question question = *std::exchange(m_question, std::nullopt);
     switch (question) {
     case Question::Security:
-        if (value < 0 || value > (since(k070) ? 5 : 3))
+        if (value < 0 || value > (enterprise() ? 5 : 3))
             return ask(question); // asks until it can use the answer
         m_wifi.security = value;
         return afterSecurity();
@@ -304,10 +316,16 @@ void SetupConsole::afterSecurity()
 
 void SetupConsole::saveWifi()
 {
-    put("Thanks! Wait while I save those credentials...\r\n\r\n");
+    const bool slow = m_board.profile.credentials == CredentialPlace::RadioModule;
+    put(slow ? "Thanks! Wait about 7 seconds while I save those credentials...\r\n\r\n"
+             : "Thanks! Wait while I save those credentials...\r\n\r\n");
     const bool saved = m_board.saveCredentials(m_wifi);
     m_wifi = {};
-    put(saved ? kAwesome : kDerp);
+    put(saved ? concat("Awesome. Now we'll connect!\r\n\r\n"
+                       "If you see a pulsing cyan light, your ",
+                       m_board.profile.spoken,
+                       "\r\nhas connected to the Cloud and is ready to go!\r\n\r\n")
+              : std::string(kDerp));
     if (!saved)
         return;
     m_board.listening = false;

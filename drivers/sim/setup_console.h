@@ -39,6 +39,7 @@ private:
     };
 
     void command(char key, SteadyTime now);
+    void identify();
     void typed(char key);
     void ask(Question question);
     void answered(std::string text);
@@ -51,6 +52,11 @@ private:
     void pumpReceiver();
     void finishReceiver();
     std::string securityPrompt() const;
+    /// Photon and P1 from 0.7 (7.3); the CC3000 cannot.
+    bool enterprise() const
+    {
+        return since(200) && m_board.profile.credentials == CredentialPlace::Table;
+    }
     bool since(unsigned systemVersion) const { return m_board.systemVersion >= systemVersion; }
 
     BoardState& m_board;

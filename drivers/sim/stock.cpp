@@ -11,37 +11,76 @@ namespace provost::sim {
 
 namespace {
 
-constexpr std::size_t kVectorTable = 0x184;
+constexpr std::uint32_t kBootloaderLength = 0x3C80;
+constexpr std::uint32_t kUserLength = 0x2A60;
 constexpr auto kBootloader = static_cast<std::uint8_t>(ModuleFunction::Bootloader);
 constexpr auto kSystem = static_cast<std::uint8_t>(ModuleFunction::SystemPart);
 
 // Versions: particle-devices 6.5. Lengths: of the usual order for these parts.
 constexpr std::array kStock{
-    StockRelease{.name = "0.4.9",
+    StockRelease{.board = "photon",
+                 .name = "0.4.9",
                  .bootloader = 7,
                  .system = 11,
-                 .part1Length = 0x33A40,
-                 .part2Length = 0x2F0C8},
-    StockRelease{.name = "0.6.3",
+                 .length = {0x33A40, 0x2F0C8}},
+    StockRelease{.board = "photon",
+                 .name = "0.6.3",
                  .bootloader = 11,
                  .system = 109,
-                 .part1Length = 0x391F4,
-                 .part2Length = 0x33C60},
-    StockRelease{.name = "1.5.2",
+                 .length = {0x391F4, 0x33C60}},
+    StockRelease{.board = "photon",
+                 .name = "1.5.2",
                  .bootloader = 502,
                  .system = 1512,
                  .demandedBootloader = 400,
                  .demandedByPart1 = 207,
-                 .part1Length = 0x3BE9C,
-                 .part2Length = 0x3A5D4},
-    StockRelease{.name = "2.3.1",
+                 .length = {0x3BE9C, 0x3A5D4}},
+    StockRelease{.board = "photon",
+                 .name = "2.3.1",
                  .bootloader = 1006,
                  .system = 2302,
                  .demandedBootloader = 1003,
                  .demandedByPart1 = 207,
-                 .part1Length = 0x3C410,
-                 .part2Length = 0x3BB08},
-    StockRelease{.name = "empty", .bootloader = 502},
+                 .length = {0x3C410, 0x3BB08}},
+    StockRelease{.board = "photon", .name = "empty", .bootloader = 502},
+    StockRelease{.board = "p1",
+                 .name = "0.4.9",
+                 .bootloader = 7,
+                 .system = 11,
+                 .length = {0x33C10, 0x2F344}},
+    StockRelease{.board = "p1",
+                 .name = "1.5.2",
+                 .bootloader = 502,
+                 .system = 1512,
+                 .demandedBootloader = 400,
+                 .demandedByPart1 = 207,
+                 .length = {0x3C0A4, 0x3A7F0}},
+    StockRelease{.board = "p1",
+                 .name = "2.3.1",
+                 .bootloader = 1006,
+                 .system = 2302,
+                 .demandedBootloader = 1003,
+                 .demandedByPart1 = 207,
+                 .length = {0x3C628, 0x3BD1C}},
+    StockRelease{.board = "p1", .name = "empty", .bootloader = 502},
+    StockRelease{.board = "electron",
+                 .name = "1.5.2",
+                 .bootloader = 502,
+                 .system = 1512,
+                 .demandedBootloader = 400,
+                 .demandedByPart1 = 110,
+                 .length = {0x1D2F8, 0x1B4A0, 0x1C880}},
+    StockRelease{.board = "electron",
+                 .name = "2.3.1",
+                 .bootloader = 1006,
+                 .system = 2302,
+                 .demandedBootloader = 1003,
+                 .demandedByPart1 = 110,
+                 .length = {0x1D90C, 0x1BC34, 0x1D018}},
+    StockRelease{.board = "electron", .name = "empty", .bootloader = 502},
+    StockRelease{
+        .board = "core", .name = "0.7.0", .bootloader = 7, .system = 207, .length = {0x18E40}},
+    StockRelease{.board = "core", .name = "empty", .bootloader = 7},
 };
 
 /// Filler in place of code, the same on each run.
@@ -56,22 +95,63 @@ void fillBody(Bytes& file, const ModuleSpec& spec)
     }
 }
 
-void putServerRecord(DctStore& store)
+/// A key that nobody has the private part of, in place of the public cloud's.
+Bytes publicCloudKey()
 {
-    // The public cloud's key stands here on a real board. Nobody holds the private part of this
-    // one.
-    Bytes slot = *fromHex("30820122300d06092a864886f70d01010105000382010f003082010a0282010100");
+    Bytes key = *fromHex("30820122300d06092a864886f70d01010105000382010f003082010a0282010100");
     for (unsigned block = 0; block < 8; ++block) {
         const Sha256 part = sha256(viewOf(concat("virtual public cloud ", block)));
-        slot.insert(slot.end(), part.begin(), part.end());
+        key.insert(key.end(), part.begin(), part.end());
     }
-    slot[33] |= std::byte{0x80};
-    slot.back() |= std::byte{1};
-    ByteWriter(slot).u8(2).u8(3).u8(1).u8(0).u8(1);
+    key[33] |= std::byte{0x80};
+    key.back() |= std::byte{1};
+    ByteWriter(key).u8(2).u8(3).u8(1).u8(0).u8(1);
+    return key;
+}
+
+void putServer(BoardMemory& memory)
+{
+    Bytes slot = publicCloudKey();
     slot.resize(384, std::byte{0xFF});
     // particle-devices 3.1: 01 0f "device.spark.io" 00
     ByteWriter(slot).u8(1).u8(15).text("device.spark.io").u8(0);
-    store.writeSlot(dct::kServerKey, dct::kServerKeySlot, slot);
+    memory.putKey(memory.profile->keys.serverKey, slot);
+    if (!memory.profile->transportByte)
+        return;
+    // 3.2: the cellular default is UDP, with a key and an address of its own.
+    Bytes address;
+    ByteWriter(address).u8(1).u8(19).text("$id.udp.particle.io").u8(0);
+    memory.table().write(dct::kAlternateServerAddress, address, dct::kUsableOld);
+}
+
+/// What system part `index` needs (6.4).
+std::array<ModuleDependency, 2> demands(const StockRelease& release, const BoardProfile& board,
+                                        std::uint8_t index)
+{
+    const std::uint16_t version = release.system;
+    const ModuleDependency part2{kSystem, 2, release.demandedByPart1};
+    if (board.find(ModuleFunction::SystemPart, 3) != nullptr) {
+        if (index == 1)
+            return {{{kSystem, 3, version}}};
+        if (index == 3)
+            return {{part2}};
+    } else if (index == 1) {
+        return {{release.demandedByPart1 != 0 ? part2 : ModuleDependency{}}};
+    }
+    const ModuleDependency bootloader{kBootloader, 0, release.demandedBootloader};
+    return {
+        {{kSystem, 1, version}, release.demandedBootloader != 0 ? bootloader : ModuleDependency{}}};
+}
+
+void putModule(BoardMemory& memory, const ModuleRegion& home, ModuleSpec spec)
+{
+    const BoardProfile& board = *memory.profile;
+    spec.start = home.address;
+    spec.function = home.function;
+    spec.index = home.index;
+    spec.platform = board.platform;
+    spec.vectorTable = home.vectorTable ? board.vectorTable : 0;
+    memory.flash.program(home.address, buildModule(spec));
 }
 
 } // namespace
@@ -81,8 +161,8 @@ Bytes buildModule(const ModuleSpec& spec)
     Bytes file(spec.length);
     fillBody(file, spec);
     std::size_t at = 0;
-    if (spec.function != ModuleFunction::UserPart) {
-        at = kVectorTable;
+    if (spec.function != ModuleFunction::UserPart && spec.vectorTable != 0) {
+        at = spec.vectorTable;
         writeLe32(file, 0, 0x20020000);
         writeLe32(file, 4, spec.start + 0x1C1);
     }
@@ -110,67 +190,63 @@ Bytes buildModule(const ModuleSpec& spec)
     return file;
 }
 
-Result<StockRelease> stockRelease(std::string_view name)
+Result<StockRelease> stockRelease(std::string_view board, std::string_view name)
 {
-    const auto found = std::find_if(kStock.begin(), kStock.end(),
-                                    [name](const auto& each) { return each.name == name; });
-    if (found == kStock.end())
+    std::string known;
+    for (const StockRelease& each : kStock) {
+        if (each.board != board)
+            continue;
+        if (each.name == name)
+            return each;
+        known += concat(known.empty() ? "" : ", ", each.name);
+    }
+    if (known.empty())
         return fail(
             Errc::InvalidArgument, Blame::Operator,
-            concat("no stock \"", name, "\": one of 0.4.9, 0.6.3, 1.5.2, 2.3.1, empty is meant"));
-    return *found;
+            concat("no platform \"", board, "\": one of photon, p1, electron, core is meant"));
+    return fail(Errc::InvalidArgument, Blame::Operator,
+                concat("no stock \"", name, "\" of ", board, ": one of ", known, " is meant"));
 }
 
-FlashMemory buildStock(const StockRelease& release)
+BoardMemory buildStock(const StockRelease& release)
 {
-    FlashMemory flash;
-    flash.protectBootloader(false);
-    const auto put = [&flash](const ModuleSpec& spec) {
-        flash.program(spec.start, buildModule(spec));
-    };
-    put({.start = region::kBootloader.address,
-         .length = 0x3C80,
-         .version = release.bootloader,
-         .function = ModuleFunction::Bootloader});
-    const std::uint16_t system = release.system;
-    if (system != 0) {
-        ModuleSpec part1{.start = region::kPart1.address,
-                         .length = release.part1Length,
-                         .version = system,
-                         .function = ModuleFunction::SystemPart,
-                         .index = 1};
-        if (release.demandedByPart1 != 0)
-            part1.dependencies[0] = {kSystem, 2, release.demandedByPart1};
-        put(part1);
-        ModuleSpec part2{.start = region::kPart2.address,
-                         .length = release.part2Length,
-                         .version = system,
-                         .function = ModuleFunction::SystemPart,
-                         .index = 2,
-                         .dependencies = {{{kSystem, 1, system}}}};
-        if (release.demandedBootloader != 0)
-            part2.dependencies[1] = {kBootloader, 0, release.demandedBootloader};
-        put(part2);
-        put({.start = region::kUser.address,
-             .length = 0x2A60,
-             .version = 6,
-             .function = ModuleFunction::UserPart,
-             .index = 1,
-             .dependencies = {{{kSystem, 2, system}}}});
+    const BoardProfile& board = *boardProfile(release.board);
+    BoardMemory memory(board);
+    memory.flash.protectBootloader(false);
+    for (const ModuleRegion& home : board.regions) {
+        const bool shipped = home.location == 'm' &&
+                             (release.system != 0 || home.function == ModuleFunction::Bootloader);
+        if (!shipped)
+            continue;
+        if (home.function == ModuleFunction::Bootloader)
+            putModule(memory, home, {.length = kBootloaderLength, .version = release.bootloader});
+        else if (home.function == ModuleFunction::UserPart)
+            putModule(memory, home,
+                      {.length = kUserLength,
+                       .version = 6,
+                       .dependencies = {{{kSystem, board.systemIndex, release.system}}}});
+        else if (home.function == ModuleFunction::Monolithic)
+            putModule(memory, home, {.length = release.length[0], .version = release.system});
+        else
+            putModule(memory, home,
+                      {.length = release.length.at(home.index - 1U),
+                       .version = release.system,
+                       .dependencies = demands(release, board, home.index)});
     }
-    flash.protectBootloader(true);
-    DctStore store(flash);
-    store.format(release.bootloader >= 100);
-    putServerRecord(store);
-    return flash;
+    memory.flash.protectBootloader(true);
+    if (board.dct != DctFormat::None)
+        memory.table().format(release.bootloader >= 100);
+    putServer(memory);
+    return memory;
 }
 
-Bytes embeddedBootloader()
+Bytes embeddedBootloader(const BoardProfile& board)
 {
-    return buildModule({.start = region::kBootloader.address,
-                        .length = 0x3C80,
+    return buildModule({.start = board.bootloader().address,
+                        .length = kBootloaderLength,
                         .version = 11,
-                        .function = ModuleFunction::Bootloader});
+                        .function = ModuleFunction::Bootloader,
+                        .platform = board.platform});
 }
 
 } // namespace provost::sim

@@ -14,28 +14,84 @@ namespace {
 constexpr std::string_view kCodeLetters = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
 constexpr std::uint16_t kDeviceIdSince = 13; ///< 0.5.0 keeps a copy of the id at 3618
 
+BoardFaults boardFaults(const UnitSupply& supply)
+{
+    using Kind = FaultSpec::Kind;
+    BoardFaults faults;
+    for (const FaultSpec& fault : supply.faults) {
+        if (fault.kind == Kind::BrownOut)
+            faults.brownOutErase = fault.number;
+        else if (fault.kind == Kind::StuckBusy)
+            faults.stuckWork = fault.number;
+        else if (fault.kind == Kind::LyingPoll)
+            faults.pollMs = fault.number;
+        else if (fault.region != nullptr) {
+            faults.unplugIn = fault.region;
+            faults.unplugPercent = fault.number;
+        }
+    }
+    return faults;
+}
+
+/// Faults of transfers, counted from the unit's first one on.
+void plan(VirtualPort& port, const UnitSupply& supply)
+{
+    using Kind = FaultSpec::Kind;
+    for (const FaultSpec& fault : supply.faults) {
+        if (fault.kind == Kind::Stall)
+            port.failTransfer(fault.number, FaultKind::Stall);
+        else if (fault.kind == Kind::Timeout)
+            port.failTransfer(fault.number, FaultKind::Timeout);
+        else if (fault.kind == Kind::Short)
+            port.failTransfer(fault.number, FaultKind::Short);
+        else if (fault.kind == Kind::BitFlip)
+            port.failTransfer(fault.number, FaultKind::BitFlip);
+        else if (fault.kind == Kind::Unplug && fault.region == nullptr)
+            port.failTransfer(fault.number, FaultKind::Unplug);
+    }
+}
+
 } // namespace
 
-Bytes UnitFactory::newDeviceId()
+Bytes UnitFactory::newDeviceId(const BoardProfile& board)
 {
-    // F2 parts: wafer position, then the lot number as text in bytes 5..11 (1.2).
+    constexpr std::string_view kHex = "0123456789abcdef";
     while (true) {
-        Bytes id;
-        ByteWriter out(id);
-        const unsigned position = m_random();
-        out.u8(position).u8(0).u8((position >> 8) & 0x3F).u8(0).u8((position >> 16) & 0x1F);
-        out.u8(static_cast<unsigned>('A') + m_random() % 26);
-        for (int digit = 0; digit < 6; ++digit)
-            out.u8(static_cast<unsigned>('0') + m_random() % 10);
+        std::string text(board.idPattern);
+        for (char& digit : text)
+            if (digit == '.')
+                digit = kHex[m_random() % 16];
+        // The lot number of F2 parts is text (1.2): a letter, then digits.
+        if (board.dfu.code == BootloaderCode::F2)
+            for (std::size_t at = 13; at < text.size(); at += 2)
+                text[at] = kHex[m_random() % 10];
+        const Bytes id = *fromHex(text);
         if (m_used.insert(id).second)
             return id;
     }
 }
 
-Result<> UnitFactory::equip(FlashMemory& flash, const UnitSupply& supply, ByteView deviceId)
+Result<> UnitFactory::putKey(BoardMemory& memory, KeySupply key)
 {
-    DctStore store(flash);
-    const StockRelease release = TRY(stockRelease(supply.stock));
+    const KeyFields& keys = memory.profile->keys;
+    if (key == KeySupply::SelfMade && memory.profile->makesOwnKey) {
+        const SecretBytes made = TRY(generateOnDevice());
+        memory.putKey(keys.privateKey, made.reveal());
+        memory.putKey(keys.publicKey, pastedPublicKey(made.reveal()));
+    } else if (key != KeySupply::None) {
+        const SecretBytes made = TRY(generateOnDesktop());
+        memory.putKey(keys.privateKey, made.reveal());
+    }
+    return {};
+}
+
+Result<> UnitFactory::equip(BoardMemory& memory, const UnitSupply& supply, ByteView deviceId)
+{
+    TRY(putKey(memory, supply.key));
+    if (memory.profile->dct == DctFormat::None)
+        return {};
+    DctStore store = memory.table();
+    const StockRelease release = TRY(stockRelease(supply.platform, supply.stock));
     Bytes code;
     for (int i = 0; i < 6; ++i)
         ByteWriter(code).u8(static_cast<unsigned char>(kCodeLetters[m_random() % 32]));
@@ -43,53 +99,53 @@ Result<> UnitFactory::equip(FlashMemory& flash, const UnitSupply& supply, ByteVi
     if (release.system >= kDeviceIdSince)
         store.poke(dct::kDeviceId, deviceId);
     store.poke(dct::kFactoryVersion, viewOf(supply.stock));
-    if (supply.key == KeySupply::SelfMade) {
-        const SecretBytes key = TRY(generateOnDevice());
-        store.write(dct::kPrivateKey, key.reveal(), dct::kUsableOld);
-        store.write(dct::kPublicKey, pastedPublicKey(key.reveal()), dct::kUsableOld);
-    } else if (supply.key == KeySupply::Burnt) {
-        const SecretBytes key = TRY(generateOnDesktop());
-        store.write(dct::kPrivateKey, key.reveal(), dct::kUsableOld);
-    }
     return {};
 }
 
 Result<UnitFactory::Made> UnitFactory::make(const UnitSupply& supply,
                                             std::shared_ptr<VirtualPort> port)
 {
-    if (!m_stock.contains(supply.stock))
-        m_stock.emplace(supply.stock, buildStock(TRY(stockRelease(supply.stock))));
-    FlashMemory flash = m_stock.at(supply.stock);
-    Bytes id = newDeviceId();
+    const std::string stock = concat(supply.platform, " ", supply.stock);
+    if (!m_stock.contains(stock))
+        m_stock.emplace(stock, buildStock(TRY(stockRelease(supply.platform, supply.stock))));
+    BoardMemory memory = m_stock.at(stock).clone();
+    const BoardProfile& board = *memory.profile;
+    Bytes id = newDeviceId(board);
     if (supply.deviceId != "random") {
         id = TRY(fromHex(supply.deviceId));
         m_used.insert(id);
     }
-    TRY(equip(flash, supply, id));
+    memory.usb = supply.usb;
+    memory.serialTester = supply.serialTester;
+    memory.faults = boardFaults(supply);
+    memory.faults.constantSerial = m_equalSerials;
+    plan(*port, supply);
+    TRY(equip(memory, supply, id));
     if (supply.credentials != CredentialSupply::None) {
         const bool own = supply.credentials == CredentialSupply::Bench;
         const Bytes elsewhere = toBytes("another-plant-1");
-        DctStore store(flash);
-        storeCredentials(
-            store,
+        memory.storeCredentials(
             {.ssid = own ? m_network->ssid : m_network->ssid.substr(0, 24) + "-foreign",
              .password = own ? m_network->password.clone() : SecretBytes(ByteView(elsewhere)),
              .security = own ? m_network->security : 3});
     }
     if (!supply.memory.empty())
-        TRY(flash.keepIn(supply.memory));
-    InsertedUnit unit{.label = supply.label, .deviceId = toHex(id), .stock = supply.stock};
+        TRY(memory.flash.keepIn(supply.memory));
+    InsertedUnit unit{.label = supply.label,
+                      .deviceId = toHex(id),
+                      .stock = supply.stock,
+                      .platform = supply.platform};
     if (supply.label == "match")
         unit.label = unit.deviceId;
     else if (supply.label == "mislabelled")
-        unit.label = toHex(newDeviceId());
+        unit.label = toHex(newDeviceId(board));
     Made made{.unit = std::move(unit),
               .board =
-                  std::make_unique<VirtualPhoton>(VirtualPhoton::Setup{.flash = std::move(flash),
-                                                                       .deviceId = std::move(id),
-                                                                       .network = m_network,
-                                                                       .pace = m_pace,
-                                                                       .port = std::move(port)})};
+                  std::make_unique<VirtualBoard>(VirtualBoard::Setup{.memory = std::move(memory),
+                                                                     .deviceId = std::move(id),
+                                                                     .network = m_network,
+                                                                     .pace = m_pace,
+                                                                     .port = std::move(port)})};
     return made;
 }
 

@@ -168,11 +168,15 @@ Result<Bytes> HostPipe::control(const UsbSetup& setup, ByteView data, const OpCo
         return fail(Errc::Timeout, Blame::Unit, concat(what, ": no answer"));
     if (fault == FaultKind::Short && !setup.isIn())
         return fail(Errc::Io, Blame::Fixture, concat(what, ": bus error in the data stage"));
-    Bytes reply = TRY(carry([&] { return function().control(setup, data); }, what, op));
+    Bytes sent = toBytes(data);
+    if (fault == FaultKind::BitFlip && !setup.isIn())
+        flipOneBit(sent);
+    Bytes reply = TRY(carry([&] { return function().control(setup, sent); }, what, op));
     if (fault == FaultKind::Short)
         reply.resize(reply.size() / 2);
-    // Three stages of one packet each at full speed, then about 1 MB/s.
-    TRY(pay(300 + std::max(reply.size(), data.size()), op));
+    if (fault == FaultKind::BitFlip && setup.isIn())
+        flipOneBit(reply);
+    TRY(pay(m_pace.usbTime(true, std::max(reply.size(), data.size())), op));
     return reply;
 }
 
@@ -180,14 +184,14 @@ Result<Bytes> HostPipe::bulkIn(std::uint8_t endpoint, std::size_t most, const Op
 {
     Bytes reply =
         TRY(carry([&] { return function().bulkIn(endpoint, most); }, "bulk transfer in", op));
-    TRY(pay(reply.size(), op));
+    TRY(pay(m_pace.usbTime(false, reply.size()), op));
     return reply;
 }
 
 Result<> HostPipe::bulkOut(std::uint8_t endpoint, ByteView data, const OpContext& op)
 {
     TRY(carry([&] { return function().bulkOut(endpoint, data); }, "bulk transfer out", op));
-    return pay(data.size(), op);
+    return pay(m_pace.usbTime(false, data.size()), op);
 }
 
 Result<Bytes> HostPipe::carry(const std::function<UsbReply()>& transfer, const std::string& what,
@@ -206,10 +210,10 @@ Result<Bytes> HostPipe::carry(const std::function<UsbReply()>& transfer, const s
     }
 }
 
-Result<> HostPipe::pay(std::size_t bytes, const OpContext& op)
+Result<> HostPipe::pay(std::chrono::microseconds cost, const OpContext& op)
 {
     // Short waits cost more than they say, so they are saved up.
-    m_owed += m_pace.work(std::chrono::microseconds(bytes));
+    m_owed += cost;
     const auto whole = std::chrono::duration_cast<std::chrono::milliseconds>(m_owed);
     if (whole < 2ms)
         return {};
@@ -220,11 +224,17 @@ Result<> HostPipe::pay(std::size_t bytes, const OpContext& op)
 Result<std::vector<UsbDeviceInfo>> VirtualUsbBus::enumerate()
 {
     std::vector<UsbDeviceInfo> devices;
+    std::size_t changes = 0;
     for (const auto& port : m_ports) {
         const VirtualPort::Occupant occupant = port->current();
         if (occupant.function)
             devices.push_back(infoOf(*port, occupant));
+        changes += occupant.incarnation;
     }
+    if (m_order == BusOrder::Shuffled && !devices.empty())
+        std::rotate(devices.begin(),
+                    devices.begin() + static_cast<std::ptrdiff_t>(changes % devices.size()),
+                    devices.end());
     return devices;
 }
 

@@ -9,10 +9,16 @@ namespace provost::sim {
 
 using VirtualPorts = std::vector<std::shared_ptr<VirtualPort>>;
 
+/// Shuffled: another order after each device that came.
+enum class BusOrder : std::uint8_t { ByPort, Shuffled };
+
 /// Thread-safe.
 class VirtualUsbBus final : public UsbBus {
 public:
-    VirtualUsbBus(VirtualPorts ports, Pace pace) : m_ports(std::move(ports)), m_pace(pace) {}
+    VirtualUsbBus(VirtualPorts ports, Pace pace, BusOrder order = BusOrder::ByPort)
+        : m_ports(std::move(ports)), m_pace(pace), m_order(order)
+    {
+    }
     Result<std::vector<UsbDeviceInfo>> enumerate() override;
     Result<std::unique_ptr<UsbDevice>> open(const UsbDeviceInfo& which) override;
     Result<UsbDeviceInfo> waitFor(const UsbPortPath& port, std::span<const UsbId> anyOf,
@@ -22,6 +28,7 @@ private:
     std::shared_ptr<VirtualPort> find(const UsbPortPath& path) const;
     const VirtualPorts m_ports;
     const Pace m_pace;
+    const BusOrder m_order;
 };
 
 /// The CDC functions on the ports, as a host's ACM driver presents them; `sim:BENCH#SLOT`.
@@ -53,7 +60,7 @@ public:
 private:
     Result<Bytes> carry(const std::function<UsbReply()>& transfer, const std::string& what,
                         const OpContext& op);
-    Result<> pay(std::size_t bytes, const OpContext& op);
+    Result<> pay(std::chrono::microseconds cost, const OpContext& op);
 
     std::shared_ptr<VirtualPort> m_port;
     VirtualPort::Occupant m_occupant;

@@ -257,6 +257,8 @@ std::optional<UsbIpSession::Answer> UsbIpSession::control(Transfer& transfer)
     }
     if (transfer.halved)
         reply.data.resize(reply.data.size() / 2);
+    if (transfer.flipped)
+        flipOneBit(reply.data);
     return Answer{.data = std::move(reply.data)};
 }
 
@@ -278,6 +280,11 @@ bool UsbIpSession::meetsFault(Transfer& transfer, std::optional<Answer>& answer)
         if (!transfer.command.in)
             answer = Answer{.status = usbip::kBusError};
         return !transfer.command.in;
+    case FaultKind::BitFlip:
+        transfer.flipped = transfer.command.in;
+        if (!transfer.command.in)
+            flipOneBit(transfer.data);
+        return false;
     case FaultKind::Unplug:
         return true;
     }
@@ -312,7 +319,7 @@ void UsbIpSession::finish(const Transfer& transfer, Answer answer)
     usbip::appendSubmitted(m_out, command.sequence, answer.status,
                            static_cast<std::uint32_t>(actual), answer.data);
     // Three stages of one packet each at full speed, then about 1 MB/s.
-    m_owed += m_pace.work(std::chrono::microseconds((command.endpoint == 0 ? 300 : 0) + actual));
+    m_owed += m_pace.usbTime(command.endpoint == 0, actual);
     if (m_owed >= 2ms)
         m_lineFree = Time::now() + std::exchange(m_owed, 0us);
 }

@@ -28,6 +28,7 @@ private:
         bool begun = false; ///< counted by the port's list of faults
         bool lost = false;  ///< a fault took the answer: only the client ends it
         bool halved = false;
+        bool flipped = false;
     };
     struct Answer {
         std::int32_t status = 0;

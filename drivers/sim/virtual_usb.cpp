@@ -153,6 +153,12 @@ std::string textOfString(ByteView descriptor)
     return text;
 }
 
+void flipOneBit(Bytes& bytes)
+{
+    if (!bytes.empty())
+        bytes[bytes.size() / 2] ^= std::byte{0x10};
+}
+
 void VirtualPort::attach(std::shared_ptr<VirtualUsbFunction> function)
 {
     std::shared_ptr<VirtualUsbFunction> former;
@@ -213,6 +219,12 @@ void VirtualPort::failTransfer(std::uint32_t nth, FaultKind kind)
 {
     const MutexLock lock(m_mutex);
     m_faults.push_back({.left = std::max(nth, 1U), .kind = kind});
+}
+
+void VirtualPort::clearFaults()
+{
+    const MutexLock lock(m_mutex);
+    m_faults.clear();
 }
 
 std::optional<FaultKind> VirtualPort::countControlTransfer()

@@ -98,8 +98,12 @@ enum class FaultKind : std::uint8_t {
     Stall,   ///< refused without reaching the device
     Timeout, ///< never answered; reported at once, without the wait
     Short,   ///< IN: half of the data; OUT: broken off with a bus error
+    BitFlip, ///< one bit arrives wrong, in either direction
     Unplug,  ///< the cable comes out: the unit loses power until it is given back
 };
+
+/// In the middle; nothing where there are no bytes.
+void flipOneBit(Bytes& bytes);
 
 /// One place where a device can be plugged in. Thread-safe.
 class VirtualPort {
@@ -125,6 +129,8 @@ public:
 
     /// Lets the `nth` (1 = next) control transfer of this port go wrong.
     void failTransfer(std::uint32_t nth, FaultKind kind);
+    /// Forgets what has not happened yet.
+    void clearFaults();
     /// Counts one control transfer; the fault that is due, if any. Unplug has happened then.
     std::optional<FaultKind> countControlTransfer();
     void onUnplug(std::function<void()> handler);

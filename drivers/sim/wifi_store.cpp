@@ -22,10 +22,9 @@ std::string textAt(ByteView part, std::size_t at, std::size_t most)
 
 } // namespace
 
-std::optional<WifiCredentials> storedCredentials(const DctStore& store)
+std::optional<WifiCredentials> readCredentials(ByteView part)
 {
-    const ByteView part = store.wifi();
-    if (u8(part[0]) != 1)
+    if (part.size() < kWifiRecord || u8(part[0]) != 1)
         return std::nullopt;
     const std::size_t length = std::min<std::size_t>(u8(part[kPassword]), 64);
     return WifiCredentials{.ssid = textAt(part, kSsid, 32),
@@ -33,12 +32,12 @@ std::optional<WifiCredentials> storedCredentials(const DctStore& store)
                            .security = u8(part[kSecurity])};
 }
 
-bool storeCredentials(DctStore& store, const WifiCredentials& wanted)
+std::optional<SecretBytes> makeCredentials(const WifiCredentials& wanted)
 {
     const bool fits = !wanted.ssid.empty() && wanted.ssid.size() <= 32 &&
                       wanted.password.size() <= 64 && wanted.security >= 0 && wanted.security <= 5;
     if (!fits)
-        return false;
+        return std::nullopt;
     SecretBytes record(kWifiRecord);
     const ByteSpan part = record.writable();
     part[0] = std::byte{1};
@@ -49,8 +48,7 @@ bool storeCredentials(DctStore& store, const WifiCredentials& wanted)
     part[kPassword] = static_cast<std::byte>(wanted.password.size());
     const ByteView password = wanted.password.reveal();
     std::copy(password.begin(), password.end(), part.begin() + kPassword + 1);
-    store.writeWifi(record.reveal());
-    return true;
+    return record;
 }
 
 } // namespace provost::sim

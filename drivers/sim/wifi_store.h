@@ -1,9 +1,9 @@
-// Wi-Fi credentials in the configuration table. The layout of that part is not published; this one
-// is the virtual board's own.
+// Wi-Fi credentials as a record. Neither the layout of that part of the table nor that of the
+// CC3000 is published; this one is the virtual boards' own.
 #pragma once
 
+#include "core/bytes.h"
 #include "crypto/secret_bytes.h"
-#include "sim/dct_store.h"
 
 #include <optional>
 #include <string>
@@ -16,8 +16,9 @@ struct WifiCredentials {
     int security = 3; ///< 0 open, 1 WEP, 2 WPA, 3 WPA2, 4 and 5 enterprise
 };
 
-std::optional<WifiCredentials> storedCredentials(const DctStore& store);
-/// False: a field is out of range; nothing is changed.
-bool storeCredentials(DctStore& store, const WifiCredentials& wanted);
+/// nullopt: none stored. An empty view is none.
+std::optional<WifiCredentials> readCredentials(ByteView part);
+/// nullopt: a field is out of range.
+std::optional<SecretBytes> makeCredentials(const WifiCredentials& wanted);
 
 } // namespace provost::sim

@@ -10,11 +10,9 @@ namespace {
 
 // particle-devices 6.1, 6.2
 constexpr std::uint32_t kHeaderBytes = 24;
-constexpr std::uint32_t kVectorTableBytes = 0x184;
 constexpr std::uint32_t kSuffixBytes = 40;
 constexpr std::uint32_t kShaBytes = 32;
 constexpr std::uint32_t kCrcBytes = 4;
-constexpr std::uint32_t kStackTop = 0x20020000; // end of 128 KB RAM, particle-devices 1.1
 
 /// SplitMix64: short, well spread, the same everywhere.
 class Generator {
@@ -43,10 +41,10 @@ std::uint64_t seedOf(const ModulePlan& plan)
 void writeVectorTable(ByteWriter& to, const ModulePlan& plan, Generator& random)
 {
     const std::uint32_t firstCode =
-        kVectorTableBytes + kHeaderBytes + static_cast<std::uint32_t>(kMark.size());
+        plan.vectorTableBytes + kHeaderBytes + static_cast<std::uint32_t>(kMark.size());
     const std::uint32_t room = plan.fileSize - kCrcBytes - kSuffixBytes - firstCode;
-    to.le32(kStackTop);
-    for (std::uint32_t at = 4; at < kVectorTableBytes; at += 4) {
+    to.le32(plan.stackTop);
+    for (std::uint32_t at = 4; at < plan.vectorTableBytes; at += 4) {
         const auto handler =
             room == 0 ? 0 : static_cast<std::uint32_t>(random.next() % room) & ~std::uint32_t{1};
         to.le32(plan.start + firstCode + handler + 1);
@@ -65,8 +63,8 @@ void writeHeader(ByteWriter& to, const ModulePlan& plan)
 
 std::uint32_t smallestFileSize(const ModulePlan& plan)
 {
-    return (plan.vectorTable ? kVectorTableBytes : 0) + kHeaderBytes +
-           static_cast<std::uint32_t>(kMark.size()) + kSuffixBytes + kCrcBytes;
+    return plan.vectorTableBytes + kHeaderBytes + static_cast<std::uint32_t>(kMark.size()) +
+           kSuffixBytes + kCrcBytes;
 }
 
 Bytes buildModule(const ModulePlan& plan)
@@ -75,7 +73,7 @@ Bytes buildModule(const ModulePlan& plan)
     Bytes file;
     file.reserve(plan.fileSize);
     ByteWriter to(file);
-    if (plan.vectorTable)
+    if (plan.vectorTableBytes != 0)
         writeVectorTable(to, plan, random);
     writeHeader(to, plan);
     to.text(kMark);

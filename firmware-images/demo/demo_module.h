@@ -25,7 +25,8 @@ struct ModulePlan {
     std::array<Requirement, 2> requirements{};
     std::uint16_t productId = 0xFFFF; ///< 0xFFFF: none
     std::uint16_t productVersion = 0xFFFF;
-    bool vectorTable = true; ///< header at 0x184 behind it, else at 0
+    std::uint32_t vectorTableBytes = 0x184; ///< in front of the header; 0: none
+    std::uint32_t stackTop = 0x20020000;    ///< end of the RAM
 };
 
 /// The text behind the header by which a demo image is recognised.

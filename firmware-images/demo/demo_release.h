@@ -1,4 +1,4 @@
-// The two Photon releases that training, tests and simulated benches flash.
+// The releases that training, tests and simulated benches flash.
 #pragma once
 
 #include "demo/demo_module.h"
@@ -8,7 +8,7 @@
 
 namespace provost::demo {
 
-/// The product of both user parts; their product versions are 1 (1.5.2) and 2 (2.3.1).
+/// The product of all user parts.
 inline constexpr std::uint16_t kProductId = 60000;
 
 struct DemoImage {
@@ -19,10 +19,10 @@ struct DemoImage {
     ModulePlan plan{};
 };
 
-/// Sorted by release, then bootloader, system-1, system-2, user.
+/// Sorted by platform and release, then bootloader, system parts by index, user.
 std::vector<DemoImage> demoImages();
 
-/// The manifest of one release, empty where there is no such release.
-std::string demoManifest(std::string_view version);
+/// The manifest of one release, named as its file ("photon-2.3.1"); empty where there is none.
+std::string demoManifest(std::string_view release);
 
 } // namespace provost::demo

@@ -22,12 +22,12 @@ constexpr int kUsage = 64;
 
 constexpr std::string_view kHelp =
     "usage: provost-demo-images --out DIR [--check MANIFESTS]\n"
-    "       provost-demo-images --manifest VERSION\n"
+    "       provost-demo-images --manifest RELEASE\n"
     "\n"
     "  --out DIR          writes the demo images of all releases into DIR\n"
     "  --check MANIFESTS  then loads each through the manifests in this folder; exit 1 where one\n"
     "                     differs, is missing there or breaks a rule of its set\n"
-    "  --manifest VERSION prints the manifest of one release\n"
+    "  --manifest RELEASE prints the manifest of one release, such as photon-2.3.1\n"
     "\n"
     "example: provost-demo-images --out build/dev/images --check firmware-images/catalog\n";
 
@@ -69,9 +69,9 @@ Result<> check(const fs::path& manifests, const fs::path& folder)
             return fail(Errc::Mismatch, Blame::Software,
                         concat("check ", each.fileName,
                                ": the demo mark or the module's SHA-256 is not as written"));
-        sets[each.version].push_back(std::move(image));
+        sets[concat(each.platform, "-", each.version)].push_back(std::move(image));
     }
-    for (const auto& [version, images] : sets)
+    for (const auto& [release, images] : sets)
         TRY(checkSet(images.front()->module.platformId, images));
     return {};
 }

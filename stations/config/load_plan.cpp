@@ -36,39 +36,76 @@ Result<DctField> dctField(const TomlTable& dct, std::string_view key)
     return field;
 }
 
-Result<DctLayout> dctLayout(const TomlTable& table)
+Result<DctFormat> dctFormat(const TomlTable& table)
 {
-    DctLayout layout;
-    layout.copies[0] = TRY(table.number32("copy_1"));
-    layout.copies[1] = TRY(table.number32("copy_2"));
-    layout.sectorSize = TRY(table.number32("sector_size"));
-    layout.applicationOffset = TRY(table.number32("application_offset"));
-    layout.applicationSize = TRY(table.number32("application_size"));
-    layout.alternate = static_cast<std::uint8_t>(TRY(table.number32("alternate")));
-    layout.addressRecord = TRY(table.number32("address_record"));
-    const std::array<std::pair<std::string_view, DctField*>, 10> fields{{
-        {"wifi", &layout.wifi},
-        {"private_key", &layout.privateKey},
-        {"public_key", &layout.publicKey},
-        {"server_key", &layout.serverKey},
-        {"claim_code", &layout.claimCode},
-        {"claimed", &layout.claimed},
-        {"update_flag", &layout.updateFlag},
-        {"pending_modules", &layout.pendingModules},
-        {"static_address", &layout.staticAddress},
-        {"name_servers", &layout.nameServers},
+    const auto word = TRY(table.textOr("format", "wiced"));
+    if (word == "wiced")
+        return DctFormat::Wiced;
+    if (word == "dcd")
+        return DctFormat::Dcd;
+    if (word == "plain")
+        return DctFormat::Plain;
+    return fail(
+        Errc::InvalidData, Blame::Operator,
+        concat(table.where("format"), ": \"format\" must be \"wiced\", \"dcd\" or \"plain\""));
+}
+
+struct NamedField {
+    std::string_view key{};
+    DctField* field = nullptr;
+    bool required = false;
+};
+
+Result<> dctFields(const TomlTable& table, DctLayout& layout)
+{
+    const bool plain = layout.format == DctFormat::Plain;
+    const bool wiced = layout.format == DctFormat::Wiced;
+    const std::array<NamedField, 12> fields{{
+        {"wifi", &layout.wifi, wiced},
+        {"private_key", &layout.privateKey, true},
+        {"public_key", &layout.publicKey, !plain},
+        {"server_key", &layout.serverKey, true},
+        {"claim_code", &layout.claimCode, !plain},
+        {"claimed", &layout.claimed, !plain},
+        {"update_flag", &layout.updateFlag, !plain},
+        {"pending_modules", &layout.pendingModules, !plain},
+        {"static_address", &layout.staticAddress, !plain},
+        {"name_servers", &layout.nameServers, !plain},
+        {"chip_id", &layout.chipId, false},
+        {"transport", &layout.transport, false},
     }};
-    for (const auto& [key, field] : fields)
+    for (const auto& [key, field, required] : fields) {
+        if (!required && !table.has(key))
+            continue;
         *field = TRY(dctField(table, key));
-    for (const auto& [key, field] : fields) {
         const auto room = field == &layout.wifi ? layout.sectorSize : layout.applicationSize;
         if (field->size == 0 || field->size > room || field->offset > room - field->size)
             return fail(Errc::InvalidData, Blame::Operator,
                         concat(table.where(key), ": \"", key, "\" lies outside of the DCT"));
     }
-    if (layout.copies[1] != layout.copies[0] + layout.sectorSize ||
+    return {};
+}
+
+Result<DctLayout> dctLayout(const TomlTable& table)
+{
+    DctLayout layout;
+    layout.format = TRY(dctFormat(table));
+    layout.copies[0] = TRY(table.number32("copy_1"));
+    if (layout.copyCount() == 2)
+        layout.copies[1] = TRY(table.number32("copy_2"));
+    layout.sectorSize = TRY(table.number32("sector_size"));
+    layout.applicationOffset = TRY(table.number32("application_offset"));
+    layout.applicationSize = TRY(table.number32("application_size"));
+    layout.alternate = static_cast<std::uint8_t>(TRY(table.number32("alternate")));
+    layout.addressRecord = TRY(table.number32("address_record"));
+    TRY(dctFields(table, layout));
+    const bool copiesAdjoin =
+        layout.copyCount() == 1 || layout.copies[1] == layout.copies[0] + layout.sectorSize;
+    const bool keysAdjoin =
+        layout.publicKey.size == 0 ||
+        layout.publicKey.offset == layout.privateKey.offset + layout.privateKey.size;
+    if (!copiesAdjoin || !keysAdjoin ||
         layout.applicationOffset + layout.applicationSize > layout.sectorSize ||
-        layout.publicKey.offset != layout.privateKey.offset + layout.privateKey.size ||
         layout.addressRecord >= layout.serverKey.size)
         return fail(Errc::InvalidData, Blame::Operator,
                     concat(table.where(), ": the copies and the two key slots must adjoin, and the "
@@ -197,7 +234,17 @@ constexpr std::array<std::string_view, 13> kOrder{
     "update-bootloader", "device-key",     "server-key",        "prove-keys", "register",
     "give-credentials",  "live-handshake", "shipping-state"};
 
-Result<> checkOrder(const std::vector<StepSpec>& steps, const std::string& where)
+/// A cellular unit has no credentials; a unit whose system takes no bootloader keeps the one it
+/// has.
+bool demanded(std::string_view step, const PlatformSpec& platform)
+{
+    if (step == "clear-credentials" || step == "give-credentials")
+        return platform.network == Network::Wifi;
+    return step != "update-bootloader" || platform.serialUpdate;
+}
+
+Result<> checkOrder(const std::vector<StepSpec>& steps, const PlatformSpec& platform,
+                    const std::string& where)
 {
     if (steps.empty() || steps.back().use != kOrder.back())
         return fail(Errc::InvalidData, Blame::Operator,
@@ -206,6 +253,8 @@ Result<> checkOrder(const std::vector<StepSpec>& steps, const std::string& where
                            "\")"));
     auto from = steps.begin();
     for (const auto wanted : kOrder) {
+        if (!demanded(wanted, platform))
+            continue;
         const auto found = std::find_if(
             from, steps.end(), [wanted](const StepSpec& step) { return step.use == wanted; });
         if (found == steps.end())
@@ -240,6 +289,13 @@ Result<PlatformSpec> loadPlatform(const std::filesystem::path& file)
     spec.firmware = TRY(usbId(table, "firmware"));
     spec.constantSerials = TRY(table.textsOr("constant_serials"));
     spec.entry = TRY(table.number32("entry"));
+    const auto network = TRY(table.textOr("network", "wifi"));
+    if (network != "wifi" && network != "cellular")
+        return fail(
+            Errc::InvalidData, Blame::Operator,
+            concat(table.where("network"), ": \"network\" must be \"wifi\" or \"cellular\""));
+    spec.network = network == "wifi" ? Network::Wifi : Network::Cellular;
+    spec.serialUpdate = TRY(table.booleanOr("serial_update", true));
     TRY(table.finish());
     const auto segments = TRY(document.tables("segment"));
     for (const auto& entry : segments) {
@@ -255,6 +311,25 @@ Result<PlatformSpec> loadPlatform(const std::filesystem::path& file)
     spec.dct = TRY(dctLayout(dct));
     TRY(document.finish());
     return spec;
+}
+
+Result<std::vector<PlatformSpec>> loadPlatforms(const std::filesystem::path& folder)
+{
+    std::vector<std::filesystem::path> files;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+        if (entry.path().extension() == ".toml")
+            files.push_back(entry.path());
+    if (error || files.empty())
+        return fail(Errc::NotFound, Blame::Station,
+                    concat("read the platforms in ", folder.string(),
+                           ": none there; install the program's data again"),
+                    error.value());
+    std::ranges::sort(files);
+    std::vector<PlatformSpec> platforms;
+    for (const auto& file : files)
+        platforms.push_back(TRY(loadPlatform(file)));
+    return platforms;
 }
 
 Result<ShippingState> loadShippingState(const std::filesystem::path& file)
@@ -316,7 +391,7 @@ Result<std::shared_ptr<const TestPlan>> loadPlan(const std::string& idOrPath,
     plan->steps = TRY(stepSpecs(document, "step", steps));
     plan->teardown = TRY(stepSpecs(document, "teardown", steps));
     TRY(document.finish());
-    TRY(checkOrder(plan->steps, document.where()));
+    TRY(checkOrder(plan->steps, plan->platform, document.where()));
     plan->demandsProofs = true;
     ImageSet set(*plan, images);
     for (const auto& step : plan->steps)

@@ -18,6 +18,8 @@ struct DataFolders {
 };
 
 Result<PlatformSpec> loadPlatform(const std::filesystem::path& file);
+/// Every platform of the folder, by name of the file.
+Result<std::vector<PlatformSpec>> loadPlatforms(const std::filesystem::path& folder);
 /// Names a server key file beside it (PEM).
 Result<ShippingState> loadShippingState(const std::filesystem::path& file);
 

@@ -21,8 +21,6 @@ std::string fileStamp(Clock::Utc when)
     return text;
 }
 
-constexpr DctField kChipId{.offset = 3618, .size = 12}; // particle-devices 3.3
-
 class BackupDctStep final : public Step {
 public:
     Result<> run(StepContext& context) override
@@ -45,20 +43,28 @@ public:
         }
         TRY(context.journal().note(
             context.run(), "backup",
-            concat("copy1=", sha256Hex(dct.sector(0)), " copy2=", sha256Hex(dct.sector(1)),
-                   " current=", current ? *current + 1 : 0, " key=", fingerprint)));
-        context.note(
-            concat("2 × ", layout.sectorSize / 1024, " KiB read before any write · ", kept));
+            concat(digests(dct), "current=", current ? *current + 1 : 0, " key=", fingerprint)));
+        context.note(concat(dct.copies(), " × ", layout.sectorSize / 1024,
+                            " KiB read before any write · ", kept));
         return {};
     }
 
 private:
+    static std::string digests(const DctSnapshot& dct)
+    {
+        std::string text;
+        for (int copy = 0; copy < dct.copies(); ++copy)
+            text += concat("copy", copy + 1, "=", sha256Hex(dct.sector(copy)), " ");
+        return text;
+    }
+
     static Result<> sameChip(StepContext& context, const DctSnapshot& dct,
                              std::optional<int> current)
     {
-        if (!current)
+        const auto& chipId = context.plan().platform.dct.chipId;
+        if (!current || chipId.size == 0)
             return {};
-        const ByteView chip = dct.field(*current, kChipId);
+        const ByteView chip = dct.field(*current, chipId);
         const std::string id = toHex(chip);
         const bool zeros = id.find_first_not_of('0') == std::string::npos;
         if (allFf(chip) || zeros || id == context.facts().id.deviceId)
@@ -72,12 +78,13 @@ private:
 
     static Result<> seal(StepContext& context, const DctSnapshot& dct)
     {
-        SecretBytes both(dct.sector(0).size() * 2);
-        std::memcpy(both.writable().data(), dct.sector(0).data(), dct.sector(0).size());
-        std::memcpy(both.writable().data() + dct.sector(0).size(), dct.sector(1).data(),
-                    dct.sector(1).size());
+        const std::size_t size = dct.sector(0).size();
+        SecretBytes all(size * static_cast<std::size_t>(dct.copies()));
+        for (int copy = 0; copy < dct.copies(); ++copy)
+            std::memcpy(all.writable().data() + size * static_cast<std::size_t>(copy),
+                        dct.sector(copy).data(), size);
         const auto sealed =
-            TRY(sealToCertificate(context.station().escrowCertificate, both.reveal()));
+            TRY(sealToCertificate(context.station().escrowCertificate, all.reveal()));
         return writeNewFile(concat(context.station().backupFolder, "/", context.facts().id.deviceId,
                                    "-", fileStamp(context.op().clock.utcNow()), "-dct.cms"),
                             sealed, 0600);

@@ -45,7 +45,9 @@ private:
         auto& unit = context.unit();
         {
             const auto dct = TRY(unit.readDct(context.op()));
-            if (blank(dct.wifi(0)) && blank(dct.wifi(1))) {
+            // A radio that keeps them itself does not show them.
+            const bool shown = context.plan().platform.dct.wifi.size != 0;
+            if (shown && blank(dct.wifi(0)) && blank(dct.wifi(1))) {
                 context.note("none stored · Wi-Fi memory is blank");
                 return Started::NotNeeded;
             }

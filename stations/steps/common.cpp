@@ -15,6 +15,7 @@ namespace {
 constexpr auto kRequestBudget = 10s;
 constexpr auto kClearByButton = 10500ms; // particle-devices 8: MODE 10 s
 constexpr auto kSlotBudget = 20s;
+constexpr std::byte kTcp{0}; // particle-devices 3.3
 } // namespace
 
 Error unitError(Errc code, std::string message, std::string_view cause)
@@ -68,6 +69,8 @@ Result<DfuDevice*> openDct(StepContext& context, const OpContext& op)
     const auto& layout = context.plan().platform.dct;
     auto* device = TRY(context.unit().dfu(op));
     TRY(device->select(layout.alternate, op));
+    if (layout.format == DctFormat::Plain)
+        return device;
     const auto head = TRY(device->uploadSecret(0, layout.privateKey.offset, op));
     if (std::ranges::all_of(head.reveal(), [](std::byte b) { return b == std::byte{0}; }))
         return Unexpected(unitError(Errc::InvalidData,
@@ -99,6 +102,8 @@ Result<std::optional<int>> countingCopy(StepContext& context, const DctSnapshot&
 
 std::string describeCopies(const DctSnapshot& dct, std::optional<int> counts)
 {
+    if (dct.copies() == 1)
+        return "one copy of the keys";
     if (!counts)
         return dct.isCurrent(0) ? "both DCT copies are marked and the unit reads neither"
                                 : "no DCT copy is marked";
@@ -109,12 +114,22 @@ std::string describeCopies(const DctSnapshot& dct, std::optional<int> counts)
     return concat("DCT copy ", *counts + 1, " counts, copy ", other + 1, beside);
 }
 
+Result<> putSecret(StepContext& context, DfuDevice& device, std::uint32_t offset,
+                   const SecretBytes& bytes, const OpContext& op)
+{
+    // A table memory reads, modifies and writes by itself (1.5); plain flash has to be erased.
+    if (context.plan().platform.dct.format == DctFormat::Plain)
+        TRY(device.erase(offset, static_cast<std::uint32_t>(bytes.size()), op));
+    return device.downloadSecret(offset, bytes, op);
+}
+
 namespace {
 
-Result<> writeAndCompare(DfuDevice& device, std::uint32_t offset, ByteView bytes,
-                         std::string_view effect, std::string_view cause, const OpContext& op)
+Result<> writeAndCompare(StepContext& context, DfuDevice& device, std::uint32_t offset,
+                         ByteView bytes, std::string_view effect, std::string_view cause,
+                         const OpContext& op)
 {
-    TRY(device.downloadSecret(offset, SecretBytes(bytes), op));
+    TRY(putSecret(context, device, offset, SecretBytes(bytes), op));
     const auto readBack =
         TRY(device.uploadSecret(offset, static_cast<std::uint32_t>(bytes.size()), op));
     if (!equalBytes(readBack.reveal(), bytes))
@@ -134,9 +149,32 @@ Result<> writeSlot(StepContext& context, DfuDevice& device, std::uint32_t offset
     TRY(context.intend(effect, concat(offset, " ", bytes.size(), " ", sha256Hex(bytes))));
     // Cut off half-way, the stale copy still counts; but a cancelled write proves nothing.
     const auto op = outer.shielded(kSlotBudget).withSecrets();
-    const auto written = writeAndCompare(device, offset, bytes, effect, cause, op);
+    const auto written = writeAndCompare(context, device, offset, bytes, effect, cause, op);
     TRY(settleIfKnown(context, effect, written));
     return written;
+}
+
+Result<> chooseTcp(StepContext& context, DfuDevice& device, const OpContext& op)
+{
+    const auto& transport = context.plan().platform.dct.transport;
+    if (transport.size == 0)
+        return {};
+    return writeSlot(context, device, transport.offset, Bytes(transport.size, kTcp),
+                     "cloud transport", "F215", op);
+}
+
+Result<> proveTransport(StepContext& context, DfuDevice& device, const OpContext& op)
+{
+    const auto& transport = context.plan().platform.dct.transport;
+    if (transport.size == 0)
+        return {};
+    const Bytes found = TRY(device.upload(transport.offset, transport.size, op));
+    if (found == Bytes(transport.size, kTcp))
+        return {};
+    return Unexpected(unitError(Errc::Mismatch,
+                                concat("read the cloud transport at DCT offset ", transport.offset,
+                                       " again: ", toHex(found), " instead of 00 (TCP)"),
+                                "F215"));
 }
 
 Result<> settleIfKnown(StepContext& context, std::string_view effect, const Result<>& outcome)

@@ -68,6 +68,8 @@ private:
                                        const RsaPublicKey& key)
     {
         const auto& layout = context.plan().platform.dct;
+        if (layout.publicKey.size == 0)
+            return {};
         Bytes wanted = key.toDer();
         wanted.resize(layout.publicKey.size, std::byte{0xFF});
         const Bytes present =
@@ -116,7 +118,7 @@ private:
         // Between intent and settlement a unit can time out but not be cancelled: half-done, the
         // stale DCT copy still counts and the next run finds the intent and inspects the unit.
         const auto op = context.op().shielded(kBurnBudget).withSecrets();
-        const auto burnt = burnAndRead(device, layout.privateKey.offset, slots, op);
+        const auto burnt = burnAndRead(context, device, layout.privateKey.offset, slots, op);
         TRY(settleIfKnown(context, kKeyEffect, burnt));
         TRY(Result<>(burnt));
         context.facts().keyFingerprint = fingerprint;
@@ -137,10 +139,10 @@ private:
         return withCause(std::move(error), "C052");
     }
 
-    static Result<> burnAndRead(DfuDevice& device, std::uint32_t offset, const SecretBytes& slots,
-                                const OpContext& op)
+    static Result<> burnAndRead(StepContext& context, DfuDevice& device, std::uint32_t offset,
+                                const SecretBytes& slots, const OpContext& op)
     {
-        TRY(device.downloadSecret(offset, slots, op));
+        TRY(putSecret(context, device, offset, slots, op));
         const auto readBack =
             TRY(device.uploadSecret(offset, static_cast<std::uint32_t>(slots.size()), op));
         if (!equalBytes(readBack.reveal(), slots.reveal()))

@@ -19,7 +19,9 @@ public:
         const auto slot =
             TRY(device->uploadSecret(layout.privateKey.offset, layout.privateKey.size, op));
         const Bytes publicSlot =
-            TRY(device->upload(layout.publicKey.offset, layout.publicKey.size, op));
+            layout.publicKey.size == 0
+                ? Bytes()
+                : TRY(device->upload(layout.publicKey.offset, layout.publicKey.size, op));
         const Bytes serverSlot =
             facts.serverSlot.empty()
                 ? Bytes()
@@ -29,6 +31,7 @@ public:
             {.privateSlot = slot.reveal(), .publicSlot = publicSlot, .serverSlot = serverSlot},
             expected)));
         const auto reading = readAsUnit(slot.reveal(), expected.rules);
+        TRY(proveTransport(context, *device, op));
         facts.publicKeyDer = reading.publicKey->toDer();
         const std::string fingerprint = reading.publicKey->fingerprint();
         TRY(context.journal().setKeyState(context.run(), fingerprint, "proved"));

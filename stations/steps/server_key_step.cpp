@@ -18,6 +18,7 @@ public:
         auto* device = TRY(openDct(context, context.op()));
         TRY(writeSlot(context, *device, layout.serverKey.offset, slot, kServerKeyEffect, "F215",
                       context.op()));
+        TRY(chooseTcp(context, *device, context.op()));
         context.facts().serverSlot = slot;
         context.note(
             concat("test endpoint ", toText(address), " · ", shortFingerprint(key.fingerprint())));

@@ -23,20 +23,24 @@ public:
     Result<> run(StepContext& context) override
     {
         const auto& op = context.op();
-        const std::string route = TRY(clearCredentials(context, op.phase({}, 0, 0.1)));
+        const bool wifi = context.plan().platform.network == Network::Wifi;
+        const std::string route = wifi
+                                      ? concat("credentials cleared by ",
+                                               TRY(clearCredentials(context, op.phase({}, 0, 0.1))))
+                                      : std::string("no credentials on this platform");
         const Bytes slot = TRY(writeServer(context, op.phase({}, 0.1, 0.3)));
         {
             const auto dct = TRY(context.unit().readDct(op.phase({}, 0.3, 0.4)));
-            for (int copy = 0; copy < 2; ++copy)
+            for (int copy = 0; copy < dct.copies(); ++copy)
                 TRY(checkCopy(context, dct, copy, slot));
         }
         TRY(checkImages(context, op.phase({}, 0.4, 0.9)));
         TRY(checkBoot(context, op.phase({}, 0.9, 1)));
         context.facts().credentialsGiven = false;
         context.facts().shippingStateProved = true;
-        context.note(concat(context.plan().shipping->id, " · credentials cleared by ", route,
-                            " · both DCT copies clean · ", context.plan().shipping->modules.size(),
-                            " images equal"));
+        context.note(concat(context.plan().shipping->id, " · ", route, " · ",
+                            context.plan().platform.dct.copyCount(), " DCT copies clean · ",
+                            context.plan().shipping->modules.size(), " images equal"));
         return {};
     }
 
@@ -49,9 +53,10 @@ private:
         const auto& shipping = *context.plan().shipping;
         Bytes slot = TRY(buildServerSlot(layout, shipping.serverKeyDer, shipping.address));
         auto* device = TRY(openDct(context, op));
-        for (int copy = 0; copy < 2; ++copy)
+        const auto copies = static_cast<std::size_t>(layout.copyCount());
+        for (std::size_t copy = 0; copy < copies; ++copy)
             TRY(writeSlot(context, *device, layout.serverKey.offset, slot, kShippingKeyEffect,
-                          "F215", op.part(static_cast<std::size_t>(copy), 2)));
+                          "F215", op.part(copy, copies)));
         return slot;
     }
 
@@ -71,7 +76,8 @@ private:
         if (!key.readable || !sameSlot || key.publicKey->toDer() != context.facts().publicKeyDer)
             return wrong(concat(where, "holds another device key"), "F303");
         const ByteView publicSlot = dct.field(copy, layout.publicKey);
-        if (!equalBytes(publicSlot.first(context.facts().publicKeyDer.size()),
+        if (!publicSlot.empty() &&
+            !equalBytes(publicSlot.first(context.facts().publicKeyDer.size()),
                         context.facts().publicKeyDer))
             return wrong(concat(where, "holds another public key"), "F303");
         if (contains(dct.sector(copy), context.handshakes().serverKey().modulus()))
@@ -87,7 +93,7 @@ private:
         const auto& layout = context.plan().platform.dct;
         const auto& shipping = *context.plan().shipping;
         const auto unset = [&](bool demanded, DctField field, std::string_view what) -> Result<> {
-            if (demanded && !blank(dct.field(copy, field)))
+            if (demanded && field.size != 0 && !blank(dct.field(copy, field)))
                 return wrong(concat(where, what, " is set"), "F301");
             return {};
         };
@@ -97,8 +103,11 @@ private:
         TRY(unset(shipping.updateFlagClear, layout.updateFlag, "OTA update flag"));
         TRY(unset(shipping.noPendingModules, layout.pendingModules, "pending module"));
         constexpr std::byte kClaimed{0x31}; // particle-devices 3.3
-        if (shipping.unclaimed && dct.field(copy, layout.claimed)[0] == kClaimed)
+        if (shipping.unclaimed && layout.claimed.size != 0 &&
+            dct.field(copy, layout.claimed)[0] == kClaimed)
             return wrong(concat(where, "the unit is claimed"), "F301");
+        if (layout.transport.size != 0 && dct.field(copy, layout.transport)[0] != std::byte{0})
+            return wrong(concat(where, "the cloud transport is not TCP"), "F304");
         return {};
     }
 
@@ -129,6 +138,17 @@ private:
             return wrong(concat("the unit boots to ", name(mode), " instead of ",
                                 context.plan().shipping->mode),
                          "F305");
+        TRY(checkReport(context, op));
+        // What was read there ends listening mode only by a boot.
+        if (mode != UnitMode::Listening)
+            TRY(unit.reboot(op));
+        return {};
+    }
+
+    static Result<> checkReport(StepContext& context, const OpContext& op)
+    {
+        auto& unit = context.unit();
+        TRY(unit.bringTo(UnitMode::Listening, op));
         auto line = TRY(unit.openConsole(op));
         const auto report = TRY(ListeningConsole(*line).modules(op));
         for (const auto& shipped : context.plan().shipping->modules) {

@@ -56,6 +56,14 @@ std::string describeCopies(const DctSnapshot& dct, std::optional<int> counts);
 Result<> writeSlot(StepContext& context, DfuDevice& device, std::uint32_t offset, ByteView bytes,
                    std::string_view effect, std::string_view cause, const OpContext& outer);
 
+/// Writes into the memory that openDct() selected, erasing first where that memory wants it.
+Result<> putSecret(StepContext& context, DfuDevice& device, std::uint32_t offset,
+                   const SecretBytes& bytes, const OpContext& op);
+
+/// On platforms with a choice: the RSA handshake over TCP, and the proof that it stands there.
+Result<> chooseTcp(StepContext& context, DfuDevice& device, const OpContext& op);
+Result<> proveTransport(StepContext& context, DfuDevice& device, const OpContext& op);
+
 /// `settle` where the outcome is known. An intent whose effect nobody saw end stays open, so that
 /// the next run inspects the unit before it does anything else.
 Result<> settleIfKnown(StepContext& context, std::string_view effect, const Result<>& outcome);

@@ -96,7 +96,7 @@ private:
     Bytes upload(const QString& alternate, const QString& range) const;
     QString fileWith(const QString& name, ByteView bytes) const;
     QString filePath(const QString& name) const { return m_files.filePath(name); }
-    sim::VirtualPhoton& board(int slot) { return *m_served->bench().board(slot); }
+    sim::VirtualBoard& board(int slot) { return *m_served->bench().board(slot); }
     std::string askForReceiver(int slot) const;
 
     QTemporaryDir m_files{};

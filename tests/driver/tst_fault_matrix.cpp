@@ -29,6 +29,7 @@ constexpr std::uint32_t kUser = 0x080A0000;
 constexpr std::uint32_t kUserEnd = 0x080C0000; // one sector of 128 KiB
 constexpr std::uint32_t kTables = 0x08004000;
 constexpr std::uint32_t kTablesEnd = 0x0800C000;
+constexpr std::uint32_t kReceived = 0x080C0000; // particle-devices 2.1
 constexpr std::uint32_t kReceivedEnd = 0x08100000;
 constexpr auto kSessionLimit = 600s;
 constexpr auto kGoodbye = 2s; // what a driver may add to say goodbye
@@ -141,17 +142,17 @@ Tally runMatrix(const MakeWorld& make)
 struct Board {
     Board()
         : state(std::make_shared<sim::BoardState>(
-              stockFlash(), *fromHex("2b0014000447373030323331"),
+              stockMemory().clone(), *fromHex("2b0014000447373030323331"),
               std::make_shared<sim::BenchNetwork>(), sim::Pace{},
               std::make_shared<sim::VirtualPort>(UsbPortPath{.controller = "sim:m"})))
     {
-        state->systemVersion = sim::runnable(state->flash, sim::region::kPart2)->version;
+        state->systemVersion = 1512; // that of the parts of 1.5.2
         state->listening = true;
         before = toBytes(state->flash.view(kFlash, kFlashBytes));
     }
-    static const sim::FlashMemory& stockFlash()
+    static const sim::BoardMemory& stockMemory()
     {
-        static const auto kStock = sim::buildStock(sim::stockRelease("1.5.2").value());
+        static const auto kStock = sim::buildStock(sim::stockRelease("photon", "1.5.2").value());
         return kStock;
     }
     using Range = std::pair<std::uint32_t, std::uint32_t>; ///< addresses, the end exclusive
@@ -284,8 +285,7 @@ public:
     std::string damage() const override
     {
         // What is installed at the restart is noted in the table (particle-devices 3.5).
-        return m_board.changedOutside(
-            {{kTables, kTablesEnd}, {sim::region::kReceived.address, kReceivedEnd}});
+        return m_board.changedOutside({{kTables, kTablesEnd}, {kReceived, kReceivedEnd}});
     }
     void replug() override { m_unit.restart(); }
 

@@ -95,7 +95,8 @@ sim::CloudIdentity identityOf(const QJsonObject& script)
             .productId = static_cast<std::uint16_t>(hello["productId"].toInt()),
             .firmwareVersion = static_cast<std::uint16_t>(hello["firmwareVersion"].toInt()),
             .helloFlags = static_cast<std::uint8_t>(hello["flags"].toInt()),
-            .systemVersion = little ? 1512U : 207U};
+            .systemVersion = little ? 1512U : 207U,
+            .lightSsl = little};
 }
 
 int runHandshake(sim::CloudLine& line, const QJsonObject& script)

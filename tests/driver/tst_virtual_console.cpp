@@ -167,7 +167,7 @@ private Q_SLOTS:
         console.send("line-four\r");
         console.readUntil("Awesome. Now we'll connect!\r\n");
         QVERIFY(rig.until([&] { return rig.board().joinedNetwork() == "plant"; }));
-        QVERIFY(rig.board().mode() == sim::PhotonMode::Application);
+        QVERIFY(rig.board().mode() == sim::BoardMode::Application);
     }
 
     void wifiDialogue_asksForAnUnknownNetworksSecurity()
@@ -210,7 +210,7 @@ private Q_SLOTS:
         Rig rig(benchText(kStock152 + "\ncredentials = \"bench\""));
         QVERIFY(rig.until([&] { return !rig.board().joinedNetwork().empty(); }));
         QVERIFY(must(rig.bench().holdMode(1, 3s)));
-        QVERIFY(rig.until([&] { return rig.board().mode() == sim::PhotonMode::Listening; }));
+        QVERIFY(rig.until([&] { return rig.board().mode() == sim::BoardMode::Listening; }));
         QVERIFY(rig.board().hasCredentials());
         QVERIFY(must(rig.bench().holdMode(1, 10s)));
         QVERIFY(!rig.board().hasCredentials());
@@ -221,16 +221,16 @@ private Q_SLOTS:
         Rig rig(benchText(kStock152 + "\ncredentials = \"foreign\""));
         RawConsole console(rig);
         must(console.port().setBaud(28800));
-        QVERIFY(rig.until([&] { return rig.board().mode() == sim::PhotonMode::Listening; }));
+        QVERIFY(rig.until([&] { return rig.board().mode() == sim::BoardMode::Listening; }));
         console.command('x', "");
-        QVERIFY(rig.until([&] { return rig.board().mode() == sim::PhotonMode::Application; }));
+        QVERIFY(rig.until([&] { return rig.board().mode() == sim::BoardMode::Application; }));
     }
 
     void baud28800_startsYModemAtOnceUpTo049()
     {
         Rig rig(benchText("stock = \"0.4.9\"\ncredentials = \"foreign\""));
         RawConsole console(rig);
-        QVERIFY(rig.until([&] { return rig.board().mode() == sim::PhotonMode::Application; }));
+        QVERIFY(rig.until([&] { return rig.board().mode() == sim::BoardMode::Application; }));
         must(console.port().setBaud(28800));
         QCOMPARE(console.answer(8s), int{'C'});
         console.send("a");
@@ -256,7 +256,7 @@ private Q_SLOTS:
         const Bytes none;
         QVERIFY(rig.until([&] {
             return must(rig.bench().serial().enumerate()).empty() ||
-                   rig.board().mode() == sim::PhotonMode::Booting || !console.port().discardInput();
+                   rig.board().mode() == sim::BoardMode::Booting || !console.port().discardInput();
         }));
     }
 

@@ -294,11 +294,11 @@ private Q_SLOTS:
         QTest::addColumn<QString>("stock");
         QTest::addColumn<quint32>("broken"); // address of a module whose CRC is spoilt; 0: none
         QTest::addColumn<int>("mode");
-        QTest::newRow("complete") << "1.5.2" << 0U << int(sim::PhotonMode::Listening);
-        QTest::newRow("no modules") << "empty" << 0U << int(sim::PhotonMode::Dfu);
-        QTest::newRow("part 1 damaged") << "1.5.2" << 0x08020400U << int(sim::PhotonMode::Dfu);
-        QTest::newRow("part 2 damaged") << "1.5.2" << 0x08060400U << int(sim::PhotonMode::Dfu);
-        QTest::newRow("user damaged") << "1.5.2" << 0x080A0400U << int(sim::PhotonMode::SafeMode);
+        QTest::newRow("complete") << "1.5.2" << 0U << int(sim::BoardMode::Listening);
+        QTest::newRow("no modules") << "empty" << 0U << int(sim::BoardMode::Dfu);
+        QTest::newRow("part 1 damaged") << "1.5.2" << 0x08020400U << int(sim::BoardMode::Dfu);
+        QTest::newRow("part 2 damaged") << "1.5.2" << 0x08060400U << int(sim::BoardMode::Dfu);
+        QTest::newRow("user damaged") << "1.5.2" << 0x080A0400U << int(sim::BoardMode::SafeMode);
     }
     void boot_followsWhatIsInFlash()
     {
@@ -307,8 +307,8 @@ private Q_SLOTS:
         QFETCH(int, mode);
         Rig rig(
             benchText(concat("stock = \"", stock.toStdString(), "\"\ncredentials = \"foreign\"")));
-        if (mode == int(sim::PhotonMode::Listening))
-            mode = int(sim::PhotonMode::Application);
+        if (mode == int(sim::BoardMode::Listening))
+            mode = int(sim::BoardMode::Application);
         rig.waitFor(stock == "empty" ? kDfu : kCdc);
         if (broken != 0) {
             rig.board().pokeFlash(broken, *fromHex("00112233"));
@@ -329,7 +329,7 @@ private Q_SLOTS:
                                             .function = sim::ModuleFunction::Bootloader});
         rig.board().pokeFlash(0x08000000, old);
         rig.board().reset();
-        QVERIFY(rig.until([&] { return rig.board().mode() == sim::PhotonMode::SafeMode; }));
+        QVERIFY(rig.until([&] { return rig.board().mode() == sim::BoardMode::SafeMode; }));
     }
 
     void system063_putsItsOwnBootloaderBack()
@@ -389,7 +389,7 @@ private Q_SLOTS:
         QCOMPARE(dfu.status().error().code, Errc::Timeout);
         QCOMPARE(must(dfu.upload(0, 3)).size(), std::size_t{1});
         QCOMPARE(dfu.status().error().code, Errc::Disconnected);
-        QVERIFY(rig.until([&] { return rig.board().mode() == sim::PhotonMode::Off; }));
+        QVERIFY(rig.until([&] { return rig.board().mode() == sim::BoardMode::Off; }));
         must(rig.bench().setPower(1, true));
         rig.waitFor(kCdc);
     }

@@ -49,7 +49,7 @@ public:
         m_unit = must(m_bench->insertNext(1)).value();
     }
     sim::Bench& bench() { return *m_bench; }
-    sim::VirtualPhoton& board() { return *m_bench->board(1); }
+    sim::VirtualBoard& board() { return *m_bench->board(1); }
     const sim::InsertedUnit& unit() const { return m_unit; }
     UsbPortPath port() const { return m_bench->slots().front().port; }
 
@@ -71,13 +71,13 @@ public:
     std::unique_ptr<UsbDevice> openDfu()
     {
         const UsbDeviceInfo now = must(m_bench->usb().waitFor(port(), {}, op()));
-        if (now.id == kCdc)
+        if (now.id == board().profile().cdc.id)
             setBaud(14400);
-        return open(kDfu);
+        return open(board().profile().dfu.id);
     }
     void setBaud(std::uint32_t baud)
     {
-        const auto device = must(m_bench->usb().open(waitFor(kCdc)));
+        const auto device = must(m_bench->usb().open(waitFor(board().profile().cdc.id)));
         Bytes coding;
         ByteWriter(coding).le32(baud).u8(0).u8(0).u8(8);
         must(device->controlOut({.requestType = 0x21, .request = 0x20}, coding, op()));
@@ -186,7 +186,7 @@ class RawConsole {
 public:
     explicit RawConsole(Rig& rig) : m_rig(rig)
     {
-        rig.waitFor(kCdc);
+        rig.waitFor(rig.board().profile().cdc.id);
         m_port = must(rig.bench().serial().open("sim:rig#1"));
     }
     void send(std::string_view text) { must(m_port->writeAll(viewOf(text), m_rig.op())); }

@@ -172,7 +172,7 @@ private:
 
 } // namespace
 
-std::string keyOnUnit(const sim::VirtualPhoton& board)
+std::string keyOnUnit(const sim::VirtualBoard& board)
 {
     std::string first;
     for (const int copy : {0, 1}) {

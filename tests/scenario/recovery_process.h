@@ -60,7 +60,7 @@ VictimLog readLog(const std::filesystem::path& folder);
 int runVictim(const Ordeal& ordeal, const std::string& place);
 
 /// Fingerprint of the key that both DCT copies hold, by the unit's own reader; or what is wrong.
-std::string keyOnUnit(const sim::VirtualPhoton& board);
+std::string keyOnUnit(const sim::VirtualBoard& board);
 
 enum class Expected : std::uint8_t {
     Pass,

@@ -59,7 +59,7 @@ private:
 thread_local std::uint64_t RepeatingRandom::state = 0;
 const RAND_METHOD RepeatingRandom::kMethod{nullptr, fill, nullptr, nullptr, fill, ready};
 
-void turnOver(sim::VirtualPhoton& board, std::uint32_t address)
+void turnOver(sim::VirtualBoard& board, std::uint32_t address)
 {
     Bytes one = board.readFlash(address, 1);
     one[0] ^= std::byte{0x5A};
@@ -77,7 +77,7 @@ void leaveInDfuWithAnOpenBurn(Station& station)
     const auto run = station.run();
     QVERIFY2(run.verdict == Verdict::Error, told(run).c_str());
     station.sink().setHook({});
-    QCOMPARE(station.board().mode(), sim::PhotonMode::Dfu);
+    QCOMPARE(station.board().mode(), sim::BoardMode::Dfu);
     QVERIFY(*station.journal().needsInspection(station.board().deviceId()));
 }
 

@@ -20,6 +20,8 @@ class TstCommandLineBench : public QObject {
 
 private Q_SLOTS:
     void bench_servesUnitsOverUsbIpAndTerminals();
+    void bench_servesEveryPlatform_data();
+    void bench_servesEveryPlatform();
     void bench_takesKeysOverUsbIp();
     void bench_isListedByDfuUtil();
     void bench_saysWhatItCannotServe();
@@ -52,6 +54,33 @@ void TstCommandLineBench::bench_servesUnitsOverUsbIpAndTerminals()
     const auto ended = bench.stop();
     QCOMPARE(ended.exitCode, 0);
     QVERIFY(!folder.exists("bench/slot1"));
+}
+
+void TstCommandLineBench::bench_servesEveryPlatform_data()
+{
+    QTest::addColumn<QString>("platform");
+    QTest::addColumn<QString>("id");
+    QTest::addColumn<int>("memories");
+    QTest::newRow("core") << "core" << "1d50:607f" << 2;
+    QTest::newRow("p1") << "p1" << "2b04:d008" << 3;
+    QTest::newRow("electron") << "electron" << "2b04:d00a" << 2;
+}
+
+void TstCommandLineBench::bench_servesEveryPlatform()
+{
+    QFETCH(QString, platform);
+    QFETCH(QString, id);
+    QFETCH(int, memories);
+    const CommandFolder folder;
+    BenchCommand bench(folder, platform + "-quick");
+    QCOMPARE(bench.unit()["platform"].toString(), platform);
+    QCOMPARE(folder.typed("serial dfu bench/slot1").exitCode, 0);
+    QTRY_COMPARE_WITH_TIMEOUT(
+        folder.json({"dfu", "list", "usbip:" + bench.server()}).last()["count"], QJsonValue(1),
+        kPatienceMs);
+    const auto listed = folder.json({"dfu", "list", "usbip:" + bench.server()}).lines()[0];
+    QCOMPARE(listed["id"].toString(), id);
+    QCOMPARE(listed["memories"].toArray().size(), memories);
 }
 
 void TstCommandLineBench::bench_takesKeysOverUsbIp()

@@ -30,6 +30,8 @@ private Q_SLOTS:
     void write_provesItByReadBack();
     void write_showsProgressOnATerminalOnly();
     void write_refusesAModuleThatBelongsElsewhere();
+    void memories_ofEveryBoardAreReached_data();
+    void memories_ofEveryBoardAreReached();
     void erase_saysWhatItDid();
     void list_showsWhatIsInDfuModeOnly();
     void serial_identifiesAUnitByEveryAddress();
@@ -151,6 +153,35 @@ void TstCommandLineDevices::write_refusesAModuleThatBelongsElsewhere()
     QVERIFY(folder.write("plain.bin", "plain"));
     QVERIFY(write("0x08100000", "plain.bin").exitCode != 0);
     QVERIFY(write("0x08000000", "plain.bin").exitCode != 0);
+}
+
+void TstCommandLineDevices::memories_ofEveryBoardAreReached_data()
+{
+    QTest::addColumn<QString>("bench");
+    QTest::addColumn<QString>("alternate");
+    QTest::addColumn<QString>("address");
+    QTest::newRow("core, keys") << "core-quick" << "1" << "0x2000"; // particle-devices 2.3
+    QTest::newRow("p1, keys") << "p1-quick" << "1" << "0x22";
+    QTest::newRow("p1, serial flash") << "p1-quick" << "2" << "0x1000";
+    QTest::newRow("electron, keys") << "electron-quick" << "1" << "0x22";
+}
+
+void TstCommandLineDevices::memories_ofEveryBoardAreReached()
+{
+    QFETCH(QString, bench);
+    QFETCH(QString, alternate);
+    QFETCH(QString, address);
+    const CommandFolder folder;
+    folder.write("slot.der", QByteArray(612, 'k'));
+    const auto slot = "sim:" + bench + "#1";
+    const auto written =
+        folder.json({"dfu", "write", slot, "--alt", alternate, "--address", address, "slot.der"});
+    QVERIFY2(written.exitCode == 0, written.err);
+    QCOMPARE(written.last()["verified"], QJsonValue(true));
+    const auto wrong = folder.json({"dfu", "write", slot, "--alt", "0", "--address", "0x080a0000",
+                                    PROVOST_BUILD_DIR "/images/photon-2.3.1-user-demo.bin"});
+    QCOMPARE(wrong.exitCode, 4);
+    QVERIFY2(wrong.err.contains("module for platform 6"), wrong.err);
 }
 
 void TstCommandLineDevices::erase_saysWhatItDid()

@@ -31,6 +31,8 @@ class TstCommandLineRuns : public QObject {
 
 private Q_SLOTS:
     void run_passesUnitsAndSumsUp();
+    void run_takesThePlanOfTheBenchsPlatform_data();
+    void run_takesThePlanOfTheBenchsPlatform();
     void run_failsAMislabelledUnit();
     void run_takesTheLabelFromTheCommandLine();
     void run_saysWhereTheSupplyEnds();
@@ -80,6 +82,22 @@ void TstCommandLineRuns::run_passesUnitsAndSumsUp()
     const auto rows = folder.run("sqlite3", {folder.path(".local/state/provost/provost.db"),
                                              "select count(*) from unit where state='pass'"});
     QCOMPARE(rows.out.trimmed(), QByteArray("3"));
+}
+
+void TstCommandLineRuns::run_takesThePlanOfTheBenchsPlatform_data()
+{
+    QTest::addColumn<QString>("platform");
+    QTest::newRow("p1") << "p1";
+    QTest::newRow("core") << "core";
+}
+
+void TstCommandLineRuns::run_takesThePlanOfTheBenchsPlatform()
+{
+    QFETCH(QString, platform);
+    const CommandFolder folder;
+    const auto ran = folder.json({"run", "--simulate", platform + "-quick", "--units", "1"});
+    QVERIFY2(ran.exitCode == 0, ran.err);
+    QCOMPARE(ran.last(), summary(1, 0, 0, 0));
 }
 
 void TstCommandLineRuns::run_failsAMislabelledUnit()

@@ -50,7 +50,7 @@ void spoil(Station& station, int slot, std::uint32_t offset)
 }
 
 /// As in the sectors of a unit that was given credentials: configured, SSID, open network.
-void storeForeignCredentials(sim::VirtualPhoton& board)
+void storeForeignCredentials(sim::VirtualBoard& board)
 {
     constexpr std::uint32_t kWifi = 0x1A30; // particle-devices 3.1
     Bytes record;

@@ -28,6 +28,7 @@ Result<sim::FaultKind> faultOf(const std::string& word)
         {"stall", sim::FaultKind::Stall},
         {"timeout", sim::FaultKind::Timeout},
         {"short", sim::FaultKind::Short},
+        {"bit-flip", sim::FaultKind::BitFlip},
         {"unplug", sim::FaultKind::Unplug}};
     for (const auto& [name, kind] : kinds)
         if (name == word)

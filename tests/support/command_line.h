@@ -195,9 +195,9 @@ private:
 /// A served bench of eight new Photons.
 class BenchCommand {
 public:
-    explicit BenchCommand(const CommandFolder& folder)
-        : m_serving(folder, {"bench", "serve", "photon-quick", "--usbip", "127.0.0.1:0", "--dir",
-                             "bench", "--json"})
+    explicit BenchCommand(const CommandFolder& folder, const QString& bench = "photon-quick")
+        : m_serving(folder,
+                    {"bench", "serve", bench, "--usbip", "127.0.0.1:0", "--dir", "bench", "--json"})
     {
         m_unit = m_serving.waitForEvent("unit");
         m_port = m_serving.waitForEvent("listening")["port"].toInt();

@@ -10,11 +10,32 @@ namespace provost::test {
 namespace {
 
 // The order is that of particle-devices 13.
-constexpr const char* kSteps[] = {
-    "identify",       "inspect",        "clear-credentials", "backup-dct",       "flash-image",
-    "flash-image",    "restart",        "update-bootloader", "flash-image",      "device-key",
-    "server-key",     "prove-keys",     "register",          "give-credentials", "live-handshake",
-    "shipping-state", "leave-unit-safe"};
+std::vector<std::string> stepsOf(const std::string& platform)
+{
+    if (platform == "electron")
+        return {"identify",    "inspect",        "backup-dct",     "flash-image",
+                "flash-image", "flash-image",    "restart",        "update-bootloader",
+                "flash-image", "device-key",     "server-key",     "prove-keys",
+                "register",    "live-handshake", "shipping-state", "leave-unit-safe"};
+    if (platform == "core")
+        return {"identify",       "inspect",        "clear-credentials", "backup-dct",
+                "flash-image",    "restart",        "device-key",        "server-key",
+                "prove-keys",     "register",       "give-credentials",  "live-handshake",
+                "shipping-state", "leave-unit-safe"};
+    return {"identify",       "inspect",          "clear-credentials", "backup-dct",
+            "flash-image",    "flash-image",      "restart",           "update-bootloader",
+            "flash-image",    "device-key",       "server-key",        "prove-keys",
+            "register",       "give-credentials", "live-handshake",    "shipping-state",
+            "leave-unit-safe"};
+}
+
+/// Every memory that holds keys, as the chips hold it.
+std::vector<Bytes> keyMemories(const sim::VirtualBoard& board)
+{
+    if (board.profile().dct == sim::DctFormat::None)
+        return {board.readExternal(0, 0x3000)}; // particle-devices 2.3
+    return {board.physicalDct(0), board.physicalDct(1)};
+}
 
 /// Shipping state as seen by the bench itself, not through the station's eyes.
 std::string wrongInMemory(Station& station, const Bytes& formerPrivateSlot)
@@ -22,8 +43,9 @@ std::string wrongInMemory(Station& station, const Bytes& formerPrivateSlot)
     const auto& board = station.board();
     const auto password = station.settings().network.password.reveal();
     const auto testKey = station.cloud().service().serverKey().modulus();
-    for (int copy = 0; copy < 2; ++copy) {
-        const Bytes dct = board.physicalDct(copy);
+    int copy = -1;
+    for (const Bytes& dct : keyMemories(board)) {
+        ++copy;
         if (contains(dct, password))
             return concat("DCT copy ", copy + 1, " holds the test password");
         if (contains(dct, testKey))
@@ -37,7 +59,7 @@ std::string wrongInMemory(Station& station, const Bytes& formerPrivateSlot)
     return board.hasCredentials() ? "credentials are stored" : "";
 }
 
-std::string wrongInRun(const RunRecord& record, const std::string& route)
+std::string wrongInRun(Station& station, const RunRecord& record, const std::string& route)
 {
     std::vector<std::string> steps;
     for (const auto& attempt : record.attempts)
@@ -50,11 +72,13 @@ std::string wrongInRun(const RunRecord& record, const std::string& route)
         return "the record does not say that it was simulated";
     if (record.start.planDigest.size() != 64)
         return "the record has no plan digest";
-    if (!std::ranges::equal(steps, kSteps))
+    if (steps != stepsOf(station.plan().platform.name))
         return "other steps were run: " + joined(steps);
     if (record.handshake.empty() || std::ranges::any_of(record.handshake, &HandshakeArrow::failed))
         return "the handshake was not recorded";
-    return record.images.size() == 4 ? "" : "not every image was recorded";
+    return record.images.size() == station.plan().shipping->modules.size()
+               ? ""
+               : "not every image was recorded";
 }
 
 std::string wrongInDatabase(Station& station, const std::string& deviceId)
@@ -78,9 +102,19 @@ std::string wrongInDatabase(Station& station, const std::string& deviceId)
 
 } // namespace
 
-std::uint32_t inCurrentDct(const sim::VirtualPhoton& board, std::uint32_t offset)
+std::uint32_t inCurrentDct(const sim::VirtualBoard& board, std::uint32_t offset)
 {
-    return 0x08004000U + 0x4000U * static_cast<std::uint32_t>(board.currentDct()) + 0x1D7C + offset;
+    const std::uint32_t application =
+        board.profile().dct == sim::DctFormat::Dcd ? 8U : 0x1D7CU; // particle-devices 3.1, 3.2
+    return 0x08004000U + 0x4000U * static_cast<std::uint32_t>(board.currentDct()) + application +
+           offset;
+}
+
+Bytes privateSlot(const sim::VirtualBoard& board)
+{
+    if (board.profile().dct == sim::DctFormat::None)
+        return board.readExternal(0x2000, 612);
+    return board.readFlash(inCurrentDct(board, 34), 612);
 }
 
 std::string joined(const std::vector<std::string>& lines)
@@ -99,7 +133,7 @@ StationSetup one(UnitWish unit, bool modeButton)
 std::string runAndProve(Station& station, const std::string& route)
 {
     const auto& board = station.board();
-    const Bytes former = board.readFlash(inCurrentDct(board, 34), 612);
+    const Bytes former = privateSlot(board);
     const auto run = station.run();
     if (run.verdict != Verdict::Pass)
         return told(run);
@@ -110,7 +144,7 @@ std::string runAndProve(Station& station, const std::string& route)
         return "DFU was violated: " + joined(after.violations);
     if (auto wrong = wrongInMemory(station, former); !wrong.empty())
         return wrong;
-    if (auto wrong = wrongInRun(station.record(run.run), route); !wrong.empty())
+    if (auto wrong = wrongInRun(station, station.record(run.run), route); !wrong.empty())
         return wrong;
     return wrongInDatabase(station, board.deviceId());
 }

@@ -66,8 +66,7 @@ ProgramEnd runProgram(const ProgramCall& call)
 
 ServedBench::ServedBench(const std::string& toml)
     : m_bench(must(sim::Bench::parse(toml, "served.toml"))),
-      m_usbIp(
-          must(sim::UsbIpServer::start(m_bench->ports(), sim::Pace{.speed = m_bench->speed()}))),
+      m_usbIp(must(sim::UsbIpServer::start(m_bench->ports(), m_bench->pace()))),
       m_serial(must(sim::PtyServer::start(m_bench->serial(), terminalsOf(*m_bench),
                                           m_directory.path().toStdString()))),
       m_control(must(BenchControlServer::start(*m_bench)))
@@ -116,12 +115,13 @@ UsbDeviceInfo ServedBench::waitFor(int slot, UsbId id)
 
 UsbDeviceInfo ServedBench::bringToDfu(int slot)
 {
-    waitFor(slot, kPhotonFirmware);
+    const sim::BoardProfile& profile = m_bench->board(slot)->profile();
+    waitFor(slot, profile.cdc.id);
     {
         const auto serial = must(m_bench->serial().open(toText(port(slot))));
         static_cast<void>(serial->setBaud(14400)); // the unit may leave while it obeys
     }
-    return waitFor(slot, kPhotonDfu);
+    return waitFor(slot, profile.dfu.id);
 }
 
 } // namespace provost::test

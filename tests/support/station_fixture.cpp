@@ -41,16 +41,21 @@ std::string benchToml(const BenchWish& wish)
                               wish.modeButton ? "true" : "false",
                               "\n[network]\nssid = \"bench\"\npassword = \"bench-secret-4711\"\n"
                               "security = 3\n");
+    auto hosts = wish.hosts;
     if (wish.publicCloudAtHome)
-        text += "[network.hosts]\n\"device.spark.io\" = \"127.0.0.1\"\n";
+        hosts.push_back("device.spark.io");
+    text += "[network.hosts]\n";
+    for (const auto& host : hosts)
+        text += concat('"', host, "\" = \"127.0.0.1\"\n");
     int number = 0;
     for (const auto& supply : wish.supplies) {
         text += concat("[[slot]]\nnumber = ", ++number, "\n");
         for (const auto& unit : supply)
-            text += concat("[[slot.unit]]\nstock = \"", unit.stock, "\"\nkey = \"", unit.key,
-                           "\"\ncredentials = \"", unit.credentials, "\"\nlabel = \"", unit.label,
-                           "\"\ndevice_id = \"", unit.deviceId, "\"\nmemory = \"", unit.memory,
-                           "\"\ncount = ", unit.count, "\n");
+            text += concat("[[slot.unit]]\nplatform = \"", unit.platform, "\"\nstock = \"",
+                           unit.stock, "\"\nkey = \"", unit.key, "\"\ncredentials = \"",
+                           unit.credentials, "\"\nlabel = \"", unit.label, "\"\ndevice_id = \"",
+                           unit.deviceId, "\"\nmemory = \"", unit.memory,
+                           "\"\ncount = ", unit.count, "\n", unit.faults, "\n");
     }
     return text;
 }
@@ -161,7 +166,7 @@ std::unique_ptr<Station> Station::open(StationSetup setup)
     const auto folders = testFolders();
     impl->images = need(openCatalog(folders.manifests, folders.images), "catalogue");
     registerAllSteps(impl->registry);
-    impl->plan = *need(loadPlan("photon-full", folders, impl->registry, *impl->images), "plan");
+    impl->plan = *need(loadPlan(setup.plan, folders, impl->registry, *impl->images), "plan");
     for (auto& step : impl->plan.steps) {
         if (step.use == "live-handshake")
             step.timeout = setup.handshakeWithin;
@@ -259,7 +264,7 @@ sim::InsertedUnit Station::insert(int slot)
     return *unit;
 }
 
-sim::VirtualPhoton& Station::board(int slot)
+sim::VirtualBoard& Station::board(int slot)
 {
     auto* board = m_impl->bench->board(slot);
     if (board == nullptr)

@@ -22,6 +22,7 @@ constexpr auto kRunPatience = 120s;
 
 /// One line of a slot's supply; the words of a bench file.
 struct UnitWish {
+    std::string platform{"photon"};
     std::string stock{"1.5.2"};
     std::string key{"none"};
     std::string credentials{"none"};
@@ -29,12 +30,14 @@ struct UnitWish {
     std::string deviceId{"random"};
     std::string memory{}; ///< file that keeps the flash; empty: none
     int count = 1;
+    std::string faults{}; ///< [[slot.unit.fault]] tables as they stand in the file
 };
 
 struct BenchWish {
     std::vector<std::vector<UnitWish>> supplies{{UnitWish{}}}; ///< by slot, from slot 1
     bool modeButton = false;
-    bool publicCloudAtHome = false; ///< device.spark.io resolves to loopback: dialling it is seen
+    bool publicCloudAtHome = false;   ///< device.spark.io resolves to loopback: dialling it is seen
+    std::vector<std::string> hosts{}; ///< further names that resolve to loopback
 };
 /// PEM file; made once, at the first call.
 std::filesystem::path sharedServerKey();
@@ -46,6 +49,7 @@ struct StationSetup {
     std::chrono::milliseconds handshakeWithin{6s}; ///< of the plan's step
     std::chrono::milliseconds answerWithin{5s};    ///< of the cloud
     Bytes escrowCertificate{};
+    std::string plan{"photon-full"};
     std::uint16_t servedAt = 0;        ///< units stand on a bench of another process: USB/IP port
     std::filesystem::path serverKey{}; ///< of the cloud; empty: one for the whole program
     SecretBytes stationPassword{};     ///< empty: the bench's
@@ -79,7 +83,7 @@ public:
     TestPlan& plan();
 
     sim::InsertedUnit insert(int slot = 1);
-    sim::VirtualPhoton& board(int slot = 1);
+    sim::VirtualBoard& board(int slot = 1);
     /// Runs what is in the slot and waits for its verdict.
     RunFinished run(int slot = 1);
     RunFinished run(int slot, const std::string& label);

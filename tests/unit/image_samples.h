@@ -28,7 +28,7 @@ inline demo::ModulePlan smallUser()
                           .requirements = {demo::Requirement{4, 2, 2302}},
                           .productId = 77,
                           .productVersion = 12,
-                          .vectorTable = false};
+                          .vectorTableBytes = 0};
     plan.fileSize = demo::smallestFileSize(plan) + 16;
     return plan;
 }

@@ -80,6 +80,10 @@ private:
 private Q_SLOTS:
     void initTestCase();
     void photonFull_isResolvedCompletely();
+    void everyPlatform_hasAPlan();
+    void plan_demandsStepsByPlatform();
+    void platform_refusesWordsThatItDoesNotKnow_data();
+    void platform_refusesWordsThatItDoesNotKnow();
     void digest_followsEveryFileOfThePlan();
     void mistakeInAPlan_isShownWithItsPlace_data();
     void mistakeInAPlan_isShownWithItsPlace();
@@ -99,6 +103,61 @@ void TstConfig::initTestCase()
 {
     registerAllSteps(m_steps);
     m_images = openCatalog(folders().manifests, folders().images).value();
+}
+
+void TstConfig::everyPlatform_hasAPlan()
+{
+    const auto platforms = loadPlatforms(folders().platforms);
+    QVERIFY(platforms);
+    QCOMPARE(platforms->size(), std::size_t{4});
+    for (const auto& platform : *platforms) {
+        const auto plan = loadPlan(platform.name + "-full", folders(), m_steps, *m_images);
+        QVERIFY2(plan, plan ? "" : plan.error().message.c_str());
+        QCOMPARE((*plan)->platform.id, platform.id);
+        QVERIFY((*plan)->demo);
+    }
+    QVERIFY(!loadPlatforms("/nowhere"));
+}
+
+void TstConfig::plan_demandsStepsByPlatform()
+{
+    // What an Electron's plan may leave out, a Photon's may not.
+    const auto text = readText(folders().plans / "electron-full.toml");
+    const auto electron = loadPlan(put("own.toml", text).string(), folders(), m_steps, *m_images);
+    QVERIFY2(electron, electron ? "" : electron.error().message.c_str());
+    const auto photon = readText(folders().plans / "photon-full.toml");
+    const auto at = photon.find("[[step]]\nuse = \"give-credentials\"");
+    const auto without = photon.substr(0, at) + photon.substr(photon.find("[[step]]", at + 1));
+    const auto refused =
+        loadPlan(put("without.toml", without).string(), folders(), m_steps, *m_images);
+    QVERIFY(!refused);
+    QVERIFY2(refused.error().message.find("\"give-credentials\" is missing") != std::string::npos,
+             refused.error().message.c_str());
+}
+
+void TstConfig::platform_refusesWordsThatItDoesNotKnow_data()
+{
+    QTest::addColumn<QString>("was");
+    QTest::addColumn<QString>("is");
+    QTest::addColumn<QString>("key");
+    QTest::newRow("format") << "format = \"dcd\"" << "format = \"dct\"" << "format";
+    QTest::newRow("network") << "network = \"cellular\"" << "network = \"satellite\"" << "network";
+    QTest::newRow("transport") << "transport = { offset = 2977" << "transport = { offset = 20000"
+                               << "transport";
+}
+
+void TstConfig::platform_refusesWordsThatItDoesNotKnow()
+{
+    QFETCH(QString, was);
+    QFETCH(QString, is);
+    QFETCH(QString, key);
+    const auto text = readText(folders().platforms / "electron.toml");
+    const auto loaded =
+        loadPlatform(put("platform.toml", replaced(text, was.toStdString(), is.toStdString())));
+    QVERIFY(!loaded);
+    QVERIFY2(loaded.error().message.starts_with(
+                 concat("platform.toml:", lineOf(text, key.toStdString() + " = "), ":")),
+             loaded.error().message.c_str());
 }
 
 void TstConfig::photonFull_isResolvedCompletely()

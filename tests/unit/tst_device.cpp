@@ -1,5 +1,6 @@
 // The configuration table and writing with read-back, without a unit.
 #include "core/byte_io.h"
+#include "core/crc.h"
 #include "core/text.h"
 #include "device/dct.h"
 #include "device/memory_target.h"
@@ -97,6 +98,9 @@ private Q_SLOTS:
     void serverSlot_holdsKeyFillerAndRecordInOnePiece();
     void keySlots_fillBothToTheirFullSize();
     void currentCopy_isTheOneThatIsCompleteAndMarked();
+    void currentCopy_ofAnElectronFollowsSealsAndChecksums_data();
+    void currentCopy_ofAnElectronFollowsSealsAndChecksums();
+    void plainTable_hasOneCopy();
     void snapshot_refusesAnotherLength();
     void constantSerials_nameNoUnit();
     void write_readsBackEachSector();
@@ -202,6 +206,71 @@ void TstDevice::currentCopy_isTheOneThatIsCompleteAndMarked()
     QCOMPARE(currentOf(0x0001, 0x0101), std::optional(0)); // the other was cut off
     QCOMPARE(currentOf(0x0001, 0x0001), std::nullopt);
     QCOMPARE(currentOf(0xFFFF, 0xFFFF), std::nullopt);
+}
+
+void TstDevice::currentCopy_ofAnElectronFollowsSealsAndChecksums_data()
+{
+    QTest::addColumn<QString>("first"); // seal, then g or b for the checksum, then the generation
+    QTest::addColumn<QString>("second");
+    QTest::addColumn<int>("current"); // -1: not to be told
+    // particle-devices 3.2: seals as the bytes stand in the flash.
+    const char* const valid = "005ea1ed";
+    const char* const discarded = "000ca069";
+    const char* const discardedByOld = "00000000";
+    const char* const unfinished = "ffffffff";
+    const auto add = [](const char* name, const QString& first, const QString& second,
+                        int current) { QTest::newRow(name) << first << second << current; };
+    const auto with = [](const char* seal, const char* rest) { return QString(seal) + rest; };
+    add("factory", with(valid, "b0"), with(discardedByOld, "b0"), 0);
+    add("first, whole", with(valid, "g1"), with(discarded, "g0"), 0);
+    add("first is damaged", with(valid, "b1"), with(discarded, "g0"), 1);
+    add("second, whole", with(discarded, "g1"), with(valid, "g2"), 1);
+    add("second is damaged", with(discarded, "g1"), with(valid, "b2"), 0);
+    add("write was cut off", with(valid, "b1"), with(unfinished, "b2"), 0);
+    add("both, second is later", with(valid, "g1"), with(valid, "g2"), 1);
+    add("both, first is later", with(valid, "g0"), with(valid, "g3"), 0);
+    add("both, first is damaged", with(valid, "b3"), with(valid, "g2"), 1);
+    add("both, second is damaged", with(valid, "g0"), with(valid, "b1"), 0);
+    add("both damaged", with(valid, "b0"), with(valid, "b1"), 1);
+    add("none", with(unfinished, "b0"), with(discarded, "g1"), -1);
+}
+
+void TstDevice::currentCopy_ofAnElectronFollowsSealsAndChecksums()
+{
+    QFETCH(QString, first);
+    QFETCH(QString, second);
+    QFETCH(int, current);
+    Bytes sectors;
+    for (const QString& wanted : {first, second}) {
+        Bytes sector(0x4000, std::byte{0xFF});
+        const Bytes seal = *fromHex(wanted.left(8).toStdString());
+        std::ranges::copy(seal, sector.begin() + 4);
+        writeLe32(sector, 0x3FF0, 0xFFFFFFFC | static_cast<std::uint32_t>(wanted[9].digitValue()));
+        const auto crc = crc32(ByteView(sector).first(0x3FFC).subspan(8));
+        writeLe32(sector, 0x3FFC, wanted[8] == 'g' ? crc : ~crc);
+        sectors.insert(sectors.end(), sector.begin(), sector.end());
+    }
+    DctLayout layout = photonLayout();
+    layout.format = DctFormat::Dcd;
+    layout.applicationOffset = 8;
+    const auto snapshot = DctSnapshot::create(layout, SecretBytes(ByteView(sectors)));
+    QVERIFY(snapshot);
+    QCOMPARE(snapshot->current().value_or(-1), current);
+}
+
+void TstDevice::plainTable_hasOneCopy()
+{
+    DctLayout layout = photonLayout();
+    layout.format = DctFormat::Plain;
+    const auto snapshot = DctSnapshot::create(layout, SecretBytes(layout.sectorSize));
+    QVERIFY(snapshot);
+    QCOMPARE(snapshot->copies(), 1);
+    QCOMPARE(snapshot->current(), std::optional(0));
+    // A platform without a public slot writes the private one only.
+    layout.publicKey = {};
+    const auto slots_ = buildKeySlots(layout, SecretBytes(608), Bytes(162));
+    QVERIFY(slots_);
+    QCOMPARE(slots_->size(), std::size_t{layout.privateKey.size});
 }
 
 void TstDevice::snapshot_refusesAnotherLength()

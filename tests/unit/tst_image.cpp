@@ -150,14 +150,22 @@ void TstImage::demoImage_carriesItsFields_data()
     add("2.3.1 system-1", 5, 0x08020000, 0x184, 4, 1, 2302, "s2>=207 ");
     add("2.3.1 system-2", 6, 0x08060000, 0x184, 4, 2, 2302, "s1>=2302 b0>=1003 ");
     add("2.3.1 user", 7, 0x080A0000, 0, 5, 1, 2, "s2>=2302 ", 60000, 2);
+    add("P1 system-2", 10, 0x08060000, 0x184, 4, 2, 2302, "s1>=2302 b0>=1003 ");
+    add("P1 user", 11, 0x080A0000, 0, 5, 1, 2, "s2>=2302 ", 60000, 2);
+    add("Electron index 1", 13, 0x08020000, 0x184, 4, 1, 2302, "s3>=2302 ");
+    add("Electron index 2", 14, 0x08040000, 0x184, 4, 2, 2302, "s1>=2302 b0>=1003 ");
+    add("Electron index 3", 15, 0x08060000, 0, 4, 3, 2302, "s2>=110 ");
+    add("Electron user", 16, 0x08080000, 0, 5, 1, 2, "s2>=2302 ", 60000, 2);
+    add("Core", 17, 0x08005000, 0x10C, 3, 0, 207, "", 60000, 1);
 }
 
 void TstImage::demoImage_carriesItsFields()
 {
     QFETCH(int, which);
     const auto images = demo::demoImages();
-    QCOMPARE(images.size(), std::size_t{8});
-    const Bytes file = demo::buildModule(images[static_cast<std::size_t>(which)].plan);
+    QCOMPARE(images.size(), std::size_t{18});
+    const auto& image = images[static_cast<std::size_t>(which)];
+    const Bytes file = demo::buildModule(image.plan);
     const auto module = parseModule(file);
     QVERIFY(module);
     QTEST(module->start, "start");
@@ -172,25 +180,25 @@ void TstImage::demoImage_carriesItsFields()
     QTEST(QString::fromStdString(dependencies), "dependencies");
     QTEST(int{module->product->id}, "productId");
     QTEST(int{module->product->version}, "productVersion");
-    QCOMPARE(module->platformId, kPhoton);
+    QCOMPARE(std::string(platformName(module->platformId)), image.platform);
     QCOMPARE(module->end, module->start + file.size() - 4);
     QCOMPARE(module->moduleSize, file.size());
     QCOMPARE(module->suffixSize, std::uint16_t{40});
     QVERIFY(module->crcOk() && module->sha256Ok && module->demo && !module->placeholders);
     QVERIFY(defects(*module).empty());
-    QCOMPARE(concat("photon-", images[static_cast<std::size_t>(which)].version, "-",
-                    roleOf(*module), "-demo.bin"),
-             images[static_cast<std::size_t>(which)].fileName);
+    QCOMPARE(concat(image.platform, "-", image.version, "-", roleOf(*module), "-demo.bin"),
+             image.fileName);
 }
 
 void TstImage::demoImage_isTheOneOfTheManifest()
 {
-    for (const char* const version : {"1.5.2", "2.3.1"}) {
-        QFile file(catalogFolder() + "/photon-" + version + ".toml");
+    for (const char* const release :
+         {"photon-1.5.2", "photon-2.3.1", "p1-2.3.1", "electron-2.3.1", "core-0.7.0"}) {
+        QFile file(catalogFolder() + "/" + release + ".toml");
         QVERIFY(file.open(QIODevice::ReadOnly));
-        QCOMPARE(file.readAll().toStdString(), demo::demoManifest(version));
+        QCOMPARE(file.readAll().toStdString(), demo::demoManifest(release));
     }
-    QVERIFY(demo::demoManifest("9.9.9").empty());
+    QVERIFY(demo::demoManifest("photon-9.9.9").empty());
 }
 
 void TstImage::checksums_agreeWithGzipAndSha256sum()

@@ -9,7 +9,10 @@
 #include <QFileInfo>
 #include <QTemporaryDir>
 #include <QTest>
+
+#include <algorithm>
 #include <functional>
+#include <set>
 #include <thread>
 
 using namespace provost;
@@ -22,11 +25,11 @@ namespace {
 
 constexpr std::uint16_t kPhoton = 6;
 
-Images demoSet(std::string_view version)
+Images demoSet(std::string_view version, std::string_view platform = "photon")
 {
     Images images;
     for (const demo::DemoImage& each : demo::demoImages()) {
-        if (each.version != version)
+        if (each.version != version || each.platform != platform)
             continue;
         FlashImage image{.role = each.role, .platform = each.platform, .version = each.version};
         image.file = demo::buildModule(each.plan);
@@ -98,12 +101,18 @@ void TstImageCatalog::initTestCase()
 
 void TstImageCatalog::set_ofEachDemoReleaseIsAccepted()
 {
-    for (const std::string_view version : {"1.5.2", "2.3.1"}) {
-        Images images = demoSet(version);
-        const auto checked = checkSet(kPhoton, images);
+    std::set<std::pair<std::string, std::string>> releases;
+    for (const demo::DemoImage& each : demo::demoImages())
+        releases.emplace(each.platform, each.version);
+    QCOMPARE(releases.size(), std::size_t{5});
+    for (const auto& [platform, version] : releases) {
+        Images images = demoSet(version, platform);
+        const std::uint16_t id = images.front()->module.platformId;
+        QCOMPARE(std::string(platformName(id)), platform);
+        const auto checked = checkSet(id, images);
         QVERIFY2(checked, checked ? "" : checked.error().message.c_str());
         std::reverse(images.begin(), images.end());
-        QVERIFY(checkSet(kPhoton, images));
+        QVERIFY(checkSet(id, images));
     }
 }
 
@@ -196,7 +205,7 @@ void TstImageCatalog::catalog_findsVerifiedImages()
     const auto catalog = openCatalog(pathOf(catalogFolder()), pathOf(m_images.path()));
     QVERIFY2(catalog, catalog ? "" : catalog.error().message.c_str());
     for (const demo::DemoImage& each : demo::demoImages()) {
-        const auto image = (*catalog)->find("photon", each.role, each.version);
+        const auto image = (*catalog)->find(each.platform, each.role, each.version);
         QVERIFY2(image, image ? "" : describe(image.error()).c_str());
         QCOMPARE((*image)->module.start, each.plan.start);
         QCOMPARE((*image)->fileName, each.fileName);
@@ -204,7 +213,7 @@ void TstImageCatalog::catalog_findsVerifiedImages()
         QCOMPARE((*image)->blocks.size(), std::size_t{1});
         QCOMPARE((*image)->blocks[0].address, each.plan.start);
         QVERIFY((*image)->blocks[0].bytes == (*image)->file);
-        QCOMPARE(*(*catalog)->find("photon", each.role, each.version), *image);
+        QCOMPARE(*(*catalog)->find(each.platform, each.role, each.version), *image);
     }
 }
 
@@ -213,12 +222,12 @@ void TstImageCatalog::catalog_listsItsEntries()
     const auto catalog = openCatalog(pathOf(catalogFolder()), "/nowhere");
     QVERIFY(catalog);
     const auto entries = (*catalog)->entries();
-    QCOMPARE(entries.size(), std::size_t{8});
-    QCOMPARE(entries.front().version, std::string("1.5.2"));
-    QCOMPARE(entries.front().role, std::string("bootloader"));
+    QCOMPARE(entries.size(), demo::demoImages().size());
+    QCOMPARE(entries.front().version, std::string("0.7.0"));
+    QCOMPARE(entries.front().role, std::string("monolithic"));
     QCOMPARE(entries.back().role, std::string("user"));
     QCOMPARE(entries.back().moduleVersion, std::uint16_t{2});
-    QVERIFY(contains(entries.front().origin, "photon-1.5.2.toml:5:1"));
+    QVERIFY(contains(entries.front().origin, "core-0.7.0.toml:5:1"));
 }
 
 void TstImageCatalog::catalog_servesSeveralThreads()
@@ -245,13 +254,15 @@ void TstImageCatalog::catalog_namesKnownVersionsWhereOneIsMissing()
     const auto missing = (*catalog)->find("photon", "user", "3.0.0");
     QCOMPARE(missing.error().code, Errc::NotFound);
     QVERIFY(contains(missing.error().message, "1.5.2, 2.3.1"));
-    QCOMPARE((*catalog)->find("p1", "user", "2.3.1").error().code, Errc::NotFound);
+    QCOMPARE((*catalog)->find("argon", "user", "2.3.1").error().code, Errc::NotFound);
 }
 
 void TstImageCatalog::catalog_reportsFileThatDiffersFromManifest()
 {
     QTemporaryDir folder;
-    const demo::DemoImage user = demo::demoImages().back();
+    const auto images = demo::demoImages();
+    const auto& user = *std::ranges::find(images, std::string("photon-2.3.1-user-demo.bin"),
+                                          &demo::DemoImage::fileName);
     Bytes file = demo::buildModule(user.plan);
     file[5000] ^= std::byte{0x10};
     QVERIFY(save(folder.filePath(QString::fromStdString(user.fileName)), file));

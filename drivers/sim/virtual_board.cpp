@@ -1,18 +1,15 @@
-#include "sim/photon.h"
+#include "sim/virtual_board.h"
 
 #include "core/byte_io.h"
 #include "sim/firmware.h"
+#include "sim/uart_adapter.h"
 
 namespace provost::sim {
 
-namespace {
-
 using namespace std::chrono_literals;
 
-} // namespace
-
-VirtualPhoton::VirtualPhoton(Setup setup)
-    : m_state(std::make_shared<BoardState>(std::move(setup.flash), std::move(setup.deviceId),
+VirtualBoard::VirtualBoard(Setup setup)
+    : m_state(std::make_shared<BoardState>(std::move(setup.memory), std::move(setup.deviceId),
                                            std::move(setup.network), setup.pace,
                                            std::move(setup.port)))
 {
@@ -23,13 +20,15 @@ VirtualPhoton::VirtualPhoton(Setup setup)
             board->notify();
         }
     });
+    if (!m_state->usb)
+        m_state->port->attach(std::make_shared<UartAdapter>(m_state));
     m_thread = std::jthread([state = m_state](std::stop_token stop) {
         Firmware firmware(state);
         firmware.run(stop);
     });
 }
 
-VirtualPhoton::~VirtualPhoton()
+VirtualBoard::~VirtualBoard()
 {
     m_thread.request_stop();
     m_thread.join();
@@ -37,134 +36,162 @@ VirtualPhoton::~VirtualPhoton()
     m_state->port->detach();
 }
 
-std::string VirtualPhoton::deviceId() const
+std::string VirtualBoard::deviceId() const
 {
     return m_state->idText();
 }
 
-PhotonMode VirtualPhoton::mode() const
+BoardMode VirtualBoard::mode() const
 {
     const MutexLock lock(m_state->mutex);
     return m_state->mode;
 }
 
-Led VirtualPhoton::led() const
+Led VirtualBoard::led() const
 {
     const MutexLock lock(m_state->mutex);
     return m_state->led;
 }
 
-std::vector<Led> VirtualPhoton::ledHistory() const
+std::vector<Led> VirtualBoard::ledHistory() const
 {
     const MutexLock lock(m_state->mutex);
     return m_state->ledHistory;
 }
 
-std::vector<std::string> VirtualPhoton::log() const
+std::vector<std::string> VirtualBoard::log() const
 {
     const MutexLock lock(m_state->mutex);
     return m_state->log;
 }
 
-std::vector<std::string> VirtualPhoton::violations() const
+std::vector<std::string> VirtualBoard::violations() const
 {
     const MutexLock lock(m_state->mutex);
     return m_state->violations;
 }
 
-std::vector<std::string> VirtualPhoton::escapes() const
+std::vector<std::string> VirtualBoard::escapes() const
 {
     const MutexLock lock(m_state->mutex);
     return m_state->escapes;
 }
 
-int VirtualPhoton::cloudSessions() const
+int VirtualBoard::cloudSessions() const
 {
     const MutexLock lock(m_state->mutex);
     return m_state->cloudSessions;
 }
 
-int VirtualPhoton::cloudAttempts() const
+int VirtualBoard::cloudAttempts() const
 {
     const MutexLock lock(m_state->mutex);
     return m_state->cloudAttempts;
 }
 
-int VirtualPhoton::lastCloudError() const
+int VirtualBoard::lastCloudError() const
 {
     const MutexLock lock(m_state->mutex);
     return m_state->lastCloudError;
 }
 
-std::string VirtualPhoton::joinedNetwork() const
+std::string VirtualBoard::joinedNetwork() const
 {
     const MutexLock lock(m_state->mutex);
     return m_state->joinedNetwork;
 }
 
-bool VirtualPhoton::hasCredentials() const
+bool VirtualBoard::hasCredentials() const
 {
     const MutexLock lock(m_state->mutex);
     return m_state->credentials().has_value();
 }
 
-std::string VirtualPhoton::systemVersion() const
+std::string VirtualBoard::systemVersion() const
 {
     const MutexLock lock(m_state->mutex);
-    const auto part2 = runnable(m_state->flash, region::kPart2);
-    return part2 ? releaseName(part2->version) : std::string();
+    const auto system = m_state->system();
+    return system ? releaseName(system->version) : std::string();
 }
 
-Bytes VirtualPhoton::readFlash(std::uint32_t address, std::size_t size) const
+Bytes VirtualBoard::readFlash(std::uint32_t address, std::size_t size) const
 {
     const MutexLock lock(m_state->mutex);
-    if (!FlashMemory::contains(address, size))
+    if (!m_state->flash.contains(address, size))
         return {};
     return toBytes(m_state->flash.view(address, size));
 }
 
-Bytes VirtualPhoton::physicalDct(int copy) const
+const BoardProfile& VirtualBoard::profile() const
+{
+    return m_state->profile;
+}
+
+Bytes VirtualBoard::readExternal(std::uint32_t address, std::size_t size) const
 {
     const MutexLock lock(m_state->mutex);
+    const auto& external = m_state->external;
+    return external && external->contains(address, size) ? toBytes(external->view(address, size))
+                                                         : Bytes();
+}
+
+Bytes VirtualBoard::physicalDct(int copy) const
+{
+    const MutexLock lock(m_state->mutex);
+    if (m_state->profile.dct == DctFormat::None)
+        return {};
     return toBytes(m_state->store.sector(copy));
 }
 
-int VirtualPhoton::currentDct() const
+int VirtualBoard::currentDct() const
 {
     const MutexLock lock(m_state->mutex);
     return m_state->store.currentCopy();
 }
 
-void VirtualPhoton::pokeDct(std::uint32_t applicationOffset, ByteView bytes)
+void VirtualBoard::pokeDct(std::uint32_t applicationOffset, ByteView bytes)
 {
     const MutexLock lock(m_state->mutex);
     m_state->store.poke(applicationOffset, bytes);
 }
 
-void VirtualPhoton::pokeFlash(std::uint32_t address, ByteView bytes)
+void VirtualBoard::pokeFlash(std::uint32_t address, ByteView bytes)
 {
     const MutexLock lock(m_state->mutex);
     m_state->flash.poke(address, bytes);
 }
 
-void VirtualPhoton::watchFlash(FlashMemory::Watch watch)
+void VirtualBoard::watchFlash(FlashMemory::Watch watch)
 {
     const MutexLock lock(m_state->mutex);
     m_state->flash.onChange(std::move(watch));
 }
 
-void VirtualPhoton::miscountMessages(bool on)
+void VirtualBoard::miscountMessages(bool on)
 {
     const MutexLock lock(m_state->mutex);
     m_state->miscounts = on;
 }
 
-void VirtualPhoton::holdMode(std::chrono::milliseconds span)
+std::chrono::microseconds VirtualBoard::flashTime() const
 {
     const MutexLock lock(m_state->mutex);
-    const bool firmwareRuns = m_state->mode == PhotonMode::Listening ||
-                              m_state->mode == PhotonMode::Application ||
-                              m_state->mode == PhotonMode::SafeMode;
+    return m_state->flashTime;
+}
+
+bool VirtualBoard::pinHigh(const std::string& name) const
+{
+    const MutexLock lock(m_state->mutex);
+    const auto pin = m_state->pins.find(name);
+    return pin != m_state->pins.end() && pin->second;
+}
+
+void VirtualBoard::holdMode(std::chrono::milliseconds span)
+{
+    const MutexLock lock(m_state->mutex);
+    const bool firmwareRuns = m_state->mode == BoardMode::Listening ||
+                              m_state->mode == BoardMode::Application ||
+                              m_state->mode == BoardMode::SafeMode;
     if (!firmwareRuns || span < 3s)
         return;
     if (span >= 10s)
@@ -173,14 +200,14 @@ void VirtualPhoton::holdMode(std::chrono::milliseconds span)
     m_state->notify();
 }
 
-void VirtualPhoton::setPower(bool on)
+void VirtualBoard::setPower(bool on)
 {
     const MutexLock lock(m_state->mutex);
     m_state->setPower(on);
     m_state->notify();
 }
 
-void VirtualPhoton::reset()
+void VirtualBoard::reset()
 {
     const MutexLock lock(m_state->mutex);
     m_state->askRestart(BootTarget::Normal);

@@ -1,4 +1,4 @@
-// A virtual Photon: flash, configuration table, bootloader and firmware behind one USB port.
+// A virtual board: memories, bootloader and firmware behind one port.
 #pragma once
 
 #include "sim/board_state.h"
@@ -8,22 +8,22 @@
 namespace provost::sim {
 
 /// Thread-safe. Lives on a thread of its own; leaves the port when destroyed.
-class VirtualPhoton {
+class VirtualBoard {
 public:
     struct Setup {
-        FlashMemory flash{}; ///< as delivered
-        Bytes deviceId{};    ///< 12 bytes
+        BoardMemory memory; ///< as delivered
+        Bytes deviceId{};   ///< 12 bytes
         std::shared_ptr<const BenchNetwork> network{};
         Pace pace{};
         std::shared_ptr<VirtualPort> port{};
     };
-    explicit VirtualPhoton(Setup setup);
-    ~VirtualPhoton();
-    VirtualPhoton(const VirtualPhoton&) = delete;
-    VirtualPhoton& operator=(const VirtualPhoton&) = delete;
+    explicit VirtualBoard(Setup setup);
+    ~VirtualBoard();
+    VirtualBoard(const VirtualBoard&) = delete;
+    VirtualBoard& operator=(const VirtualBoard&) = delete;
 
     std::string deviceId() const; ///< 24 lower-case hex digits
-    PhotonMode mode() const;
+    BoardMode mode() const;
     Led led() const;
     std::vector<Led> ledHistory() const;
     std::vector<std::string> log() const;
@@ -38,8 +38,13 @@ public:
     bool hasCredentials() const;
     std::string systemVersion() const; ///< release of the installed system part 2, "" without one
 
+    const BoardProfile& profile() const;
+    bool pinHigh(const std::string& name) const; ///< "D2"; false where nothing drives it
+    /// What DFU's erasing and writing so far takes on a real board, by the tables of the sheets.
+    std::chrono::microseconds flashTime() const;
     Bytes readFlash(std::uint32_t address, std::size_t size) const;
-    Bytes physicalDct(int copy) const; ///< 16 KB of copy 0 or 1
+    Bytes readExternal(std::uint32_t address, std::size_t size) const; ///< empty: none there
+    Bytes physicalDct(int copy) const; ///< 16 KB of copy 0 or 1; empty: the board has no table
     int currentDct() const;
     /// Changes bytes of the current configuration table in place.
     void pokeDct(std::uint32_t applicationOffset, ByteView bytes);

@@ -1,0 +1,134 @@
+#include "sim/uart_adapter.h"
+
+#include "core/byte_io.h"
+#include "sim/acm_descriptors.h"
+
+#include <algorithm>
+
+namespace provost::sim {
+
+namespace {
+
+constexpr std::uint32_t kBaud = 9600;
+constexpr int kBitsPerByte = 10; // 8N1
+// pid.codes' test id: no adapter that is sold has it.
+constexpr UsbId kAdapter{.vendor = 0x1209, .product = 0x0001};
+
+} // namespace
+
+UartAdapter::UartAdapter(std::shared_ptr<BoardState> board) : m_board(std::move(board))
+{
+    ByteWriter(m_coding).le32(kBaud).u8(0).u8(0).u8(8);
+}
+
+Bytes UartAdapter::deviceDescriptor() const
+{
+    return acm::deviceDescriptor(kAdapter, 0x0100);
+}
+
+Bytes UartAdapter::configurationDescriptor() const
+{
+    return acm::configurationDescriptor();
+}
+
+Bytes UartAdapter::stringDescriptor(std::uint8_t index) const
+{
+    switch (index) {
+    case 0:
+        return acm::languages();
+    case 1:
+        return stringDescriptorOf("Provost");
+    case 2:
+        return stringDescriptorOf("Virtual UART");
+    case 3:
+        return stringDescriptorOf("1");
+    default:
+        return {};
+    }
+}
+
+bool UartAdapter::alternateSelected(std::uint8_t interface, std::uint8_t alternate)
+{
+    return interface < 2 && alternate == 0;
+}
+
+UsbReply UartAdapter::classRequest(const UsbSetup& setup, ByteView data)
+{
+    const MutexLock lock(m_board->mutex);
+    switch (setup.request) {
+    case acm::kSetLineCoding:
+        if (data.size() != 7)
+            return UsbReply::stall();
+        m_coding = toBytes(data);
+        return {};
+    case acm::kGetLineCoding:
+        return UsbReply::with(m_coding);
+    case acm::kSetControlLineState:
+    case acm::kSendBreak:
+        return {};
+    default:
+        return UsbReply::stall();
+    }
+}
+
+UsbReply UartAdapter::vendorRequest(const UsbSetup&, ByteView)
+{
+    return UsbReply::stall();
+}
+
+Bytes UartAdapter::overTheLine(ByteView bytes) const
+{
+    Bytes heard = toBytes(bytes);
+    Bytes fitting;
+    ByteWriter(fitting).le32(kBaud).u8(0).u8(0).u8(8);
+    if (m_coding != fitting)
+        for (std::byte& byte : heard) // neither start bits nor levels are where they should be
+            byte = (byte << 3 | byte >> 5) ^ std::byte{0xA9};
+    return heard;
+}
+
+void UartAdapter::occupy(SteadyTime& freeFrom, std::size_t bytes) const
+{
+    const std::chrono::microseconds span(1000000LL * kBitsPerByte *
+                                         static_cast<std::int64_t>(bytes) / kBaud);
+    freeFrom = std::max(freeFrom, std::chrono::steady_clock::now()) + m_board->pace.work(span);
+}
+
+UsbReply UartAdapter::bulkOut(std::uint8_t endpoint, ByteView data)
+{
+    if (endpoint != acm::kDataOut)
+        return UsbReply::stall();
+    const MutexLock lock(m_board->mutex);
+    if (m_sendFree > std::chrono::steady_clock::now())
+        return UsbReply::nak(m_sendFree);
+    occupy(m_sendFree, data.size());
+    if (!m_board->consoleRuns) // nobody reads Serial1 outside of listening mode
+        return {};
+    const Bytes heard = overTheLine(data);
+    m_board->received.insert(m_board->received.end(), heard.begin(), heard.end());
+    m_board->notify();
+    return {};
+}
+
+UsbReply UartAdapter::bulkIn(std::uint8_t endpoint, std::size_t most)
+{
+    if (endpoint == acm::kInterrupt)
+        return UsbReply::nak();
+    if (endpoint != acm::kDataIn)
+        return UsbReply::stall();
+    const MutexLock lock(m_board->mutex);
+    Bytes& waiting = m_board->toHost;
+    if (m_receiveFree > std::chrono::steady_clock::now())
+        return UsbReply::nak(m_receiveFree);
+    if (waiting.empty())
+        return UsbReply::nak();
+    const std::size_t count = std::min({most, waiting.size(), std::size_t{acm::kPacket}});
+    Bytes data = overTheLine(ByteView(waiting).first(count));
+    waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(count));
+    occupy(m_receiveFree, count);
+    if (waiting.empty())
+        m_board->notify();
+    return UsbReply::with(std::move(data));
+}
+
+} // namespace provost::sim
