@@ -120,6 +120,14 @@ Result<Served> loadBench(const std::string& file)
     return served;
 }
 
+/// Whoever reads its line finds the unit on the bus. One without USB never comes there.
+void awaitOnBus(sim::Bench& bench, const sim::BenchSlot& slot)
+{
+    const SystemClock clock;
+    const OpContext op{.clock = clock, .deadline = {clock.now() + std::chrono::seconds(3)}};
+    static_cast<void>(bench.usb().waitFor(slot.port, {}, op));
+}
+
 Result<> insertBoards(sim::Bench& bench, const Options& options)
 {
     std::size_t index = 0;
@@ -128,6 +136,7 @@ Result<> insertBoards(sim::Bench& bench, const Options& options)
         const std::string busId = sim::UsbIpServer::busId(index++);
         if (!unit)
             continue;
+        awaitOnBus(bench, slot);
         const std::string tty = sim::PtyServer::linkOf(options.directory.string(), slot.number);
         if (options.json)
             say(concat(R"({"event":"unit","slot":)", slot.number, R"(,"platform":)",

@@ -24,7 +24,6 @@ namespace {
 constexpr auto kWriteBudget = 10min;
 constexpr auto kReturn = 10s; // protocol sheet 6.4
 constexpr std::size_t kLargestWrite = 4UL << 20;
-constexpr std::uint8_t kFlash = 0; // particle-devices 2.2
 
 /// One run of bytes for one memory; a view into the file.
 struct WriteItem {
@@ -88,7 +87,7 @@ Result<std::vector<WriteItem>> itemsOf(const Arguments& arguments, const DfuFile
 }
 
 /// A module that belongs elsewhere is refused before the first write.
-Result<> checkModule(const WriteItem& item, bool simulated)
+Result<> checkModule(const WriteItem& item, const PlatformSpec& platform, bool simulated)
 {
     const auto module = parseModule(item.bytes);
     if (!module)
@@ -96,11 +95,10 @@ Result<> checkModule(const WriteItem& item, bool simulated)
     if (!module->crcOk())
         return fail(Errc::Denied, Blame::Operator,
                     "write the file: it is a module whose CRC is wrong");
-    constexpr std::uint16_t kPhoton = 6; // particle-devices 1.1
-    if (module->platformId != kPhoton)
+    if (module->platformId != platform.id)
         return fail(Errc::Denied, Blame::Operator,
                     concat("write the file: it is a module for platform ", module->platformId,
-                           ", the unit is ", kPhoton));
+                           ", the unit is ", platform.name, " (", platform.id, ")"));
     if (module->start != item.address)
         return fail(Errc::Denied, Blame::Operator,
                     concat("write the file at ", hex32(item.address), ": its header says ",
@@ -138,8 +136,8 @@ void add(ProgramOutcome& total, const ProgramOutcome& part)
 }
 
 /// Memory other than flash: it may take keys, so the bytes stay in wiped memory all the way.
-Result<ProgramOutcome> writeTable(DfuDevice& dfu, const WriteItem& item, bool verify,
-                                  const OpContext& op)
+Result<ProgramOutcome> writeTable(DfuDevice& dfu, const DctLayout& table, const WriteItem& item,
+                                  bool verify, const OpContext& op)
 {
     const auto size = static_cast<std::uint32_t>(item.bytes.size());
     if (verify) {
@@ -148,6 +146,8 @@ Result<ProgramOutcome> writeTable(DfuDevice& dfu, const WriteItem& item, bool ve
         if (equalBytes(present.reveal(), item.bytes))
             return ProgramOutcome{.skipped = size, .sectorsSkipped = 1};
     }
+    if (table.format == DctFormat::Plain) // the Core's is flash; the others see to it themselves
+        TRY(dfu.erase(item.address, size, op));
     TRY(dfu.downloadSecret(item.address, SecretBytes(item.bytes), op.phase("writing", 0.2, 0.7)));
     if (verify) {
         const auto found = TRY(dfu.uploadSecret(item.address, size, op.phase("verifying", 0.7, 1)));
@@ -185,7 +185,8 @@ Result<ProgramOutcome> writeFlash(DfuDevice& dfu, const std::vector<WriteItem>& 
     return total;
 }
 
-Result<ProgramOutcome> writeItems(DfuDevice& dfu, const std::vector<WriteItem>& items, bool verify,
+Result<ProgramOutcome> writeItems(DfuDevice& dfu, const DctLayout& table,
+                                  const std::vector<WriteItem>& items, bool verify,
                                   const OpContext& op)
 {
     std::set<std::uint8_t> memories;
@@ -199,20 +200,20 @@ Result<ProgramOutcome> writeItems(DfuDevice& dfu, const std::vector<WriteItem>& 
         std::ranges::copy_if(items, std::back_inserter(here),
                              [memory](const WriteItem& item) { return item.alternate == memory; });
         const auto share = op.part(done++, memories.size());
-        if (memory == kFlash) {
+        if (memory != table.alternate) {
             add(total, TRY(writeFlash(dfu, here, verify, share)));
             continue;
         }
         for (std::size_t i = 0; i < here.size(); ++i)
-            add(total, TRY(writeTable(dfu, here[i], verify, share.part(i, here.size()))));
+            add(total, TRY(writeTable(dfu, table, here[i], verify, share.part(i, here.size()))));
     }
     return total;
 }
 
 /// Starts the firmware; that the board shows up anew as such is the proof.
-Result<> leaveDfu(AddressedDevice& device, DfuDevice& dfu, std::uint32_t entry, const OpContext& op)
+Result<> leaveDfu(AddressedDevice& device, const PlatformSpec& platform, DfuDevice& dfu,
+                  std::uint32_t entry, const OpContext& op)
 {
-    const auto platform = TRY(loadPlatform(dataFolders().platforms / "photon.toml"));
     ParticleUnit unit({.usb = *device.usb, .serial = *device.serial, .port = device.info.port},
                       platform);
     TRY(dfu.leave(entry, op));
@@ -283,17 +284,18 @@ Result<> writeMemory(const Arguments& arguments)
     ProgressBar bar;
     const auto op = commandContext(clock, kWriteBudget, &bar, stop).phase("writing", 0, 1);
     auto device = TRY(findDevice(arguments.positionals()[0], op));
+    const auto platform = TRY(platformOf(device.info));
     for (const auto& item : items) {
-        if (auto allowed = checkModule(item, device.info.simulated); !allowed)
+        if (auto allowed = checkModule(item, platform, device.info.simulated); !allowed)
             return Unexpected(inFrame(std::move(allowed).error(), name));
     }
     auto dfu = TRY(openDfu(device, op));
     if (file.suffix)
         TRY(checkDfuRecipient(*file.suffix, device.info.id.vendor, device.info.id.product));
     TRY(checkPlaces(dfu, items));
-    const auto outcome = TRY(writeItems(dfu, items, !arguments.has("no-verify"), op));
+    const auto outcome = TRY(writeItems(dfu, platform.dct, items, !arguments.has("no-verify"), op));
     if (arguments.has("leave"))
-        TRY(leaveDfu(device, dfu, items.front().address, op));
+        TRY(leaveDfu(device, platform, dfu, items.front().address, op));
     bar.clear();
     printWritten(arguments, device.info, items, outcome);
     return {};

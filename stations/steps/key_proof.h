@@ -22,6 +22,7 @@ struct ExpectedKeys {
     std::string deviceId{};
     KeyRecord record{};            ///< of our journal
     std::string privateDigest{};   ///< hex SHA-256 of the whole slot as burnt; empty: not known
+    bool hasPublicSlot = true;     ///< false: the platform keeps no public key
     Bytes serverSlot{};            ///< as written; empty: not part of this proof
     std::uint32_t addressRecord{}; ///< inside the server slot
 };

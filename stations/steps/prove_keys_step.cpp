@@ -60,6 +60,7 @@ private:
                             .deviceId = facts.id.deviceId,
                             .record = *record,
                             .privateDigest = facts.keySlotDigest,
+                            .hasPublicSlot = layout.publicKey.size != 0,
                             .serverSlot = facts.serverSlot,
                             .addressRecord = layout.addressRecord};
     }
