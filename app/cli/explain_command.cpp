@@ -91,7 +91,7 @@ void printExplained(const TcpConversation& conversation, const HandshakeExplanat
         printText(concat(explained.report.passed ? "  seen: " : "  because ", line));
 }
 
-Exit explain(const Arguments& arguments)
+Exit explainCapture(const Arguments& arguments)
 {
     const std::string file = arguments.positionals()[0];
     const auto keys = keysOf(arguments);
@@ -133,7 +133,7 @@ std::vector<Command> explainCommands()
                           .value = "KEY",
                           .help = "the unit's private key: opens the session"}},
              .example = "provost handshake explain unit.pcap --server-key cloud/server-key.pem",
-             .run = explain,
+             .run = explainCapture,
              .notes = "Reads pcap and pcapng of Ethernet, raw IP, Linux cooked and loopback. What "
                       "Wireshark calls a malformed CoAP packet is message 1 or 3.",
              .looksOnly = true}};

@@ -12,7 +12,7 @@ namespace provost::cli {
 
 namespace {
 
-constexpr std::size_t kLargestKeyFile = std::size_t{1} << 20;
+constexpr std::size_t kLargestKeyInput = std::size_t{1} << 20;
 
 Result<KeyRules> rulesOf(const Arguments& arguments)
 {
@@ -168,7 +168,7 @@ Result<> convertKey(const Arguments& arguments)
     const auto storage = TRY(storageOf(arguments));
     TRY(refuseExisting(arguments.text("out")));
     const auto passphrase = TRY(openingPassphrase(arguments));
-    const auto bytes = TRY(readSecretFile(arguments.positionals()[0], kLargestKeyFile));
+    const auto bytes = TRY(readSecretFile(arguments.positionals()[0], kLargestKeyInput));
     auto key = reencodeForUnit(bytes.reveal(), rules, passphrase);
     if (!key && key.error().code == Errc::InvalidData)
         return Unexpected(inFrame(std::move(key).error(), arguments.positionals()[0]));
@@ -246,7 +246,7 @@ Result<Exit> judged(const Arguments& arguments)
 {
     const auto rules = TRY(rulesOf(arguments));
     const auto passphrase = TRY(openingPassphrase(arguments));
-    const auto bytes = TRY(readSecretFile(arguments.positionals()[0], kLargestKeyFile));
+    const auto bytes = TRY(readSecretFile(arguments.positionals()[0], kLargestKeyInput));
     if (arguments.has("server"))
         return checkServer(arguments, bytes.reveal(), rules);
     return tellReading(arguments, judgeKeyFile(bytes.reveal(), rules, passphrase));

@@ -40,7 +40,7 @@ std::string toLine(const TestPlan& plan)
                   plan.demo ? "  (demo images, virtual units only)" : "");
 }
 
-Exit check(const Arguments& arguments)
+Exit checkPlan(const Arguments& arguments)
 {
     const auto plan = planOf(arguments);
     const bool json = arguments.has("json");
@@ -132,7 +132,7 @@ std::vector<Command> planCommands()
              .minPositionals = 1,
              .maxPositionals = 1,
              .example = "provost plan check photon-full",
-             .run = check,
+             .run = checkPlan,
              .notes = notes,
              .looksOnly = true},
             {.path = "plan show",

@@ -73,7 +73,7 @@ std::string toLine(const UnitRow& unit)
 constexpr std::string_view kUnitColumns =
     "unit                      state   cause last seen, UTC       runs";
 
-Exit list(const Arguments& arguments)
+Exit listUnits(const Arguments& arguments)
 {
     const SystemClock clock;
     auto journal = Journal::openReadOnly(databaseOf(arguments), clock);
@@ -298,7 +298,7 @@ std::vector<Command> recordCommands()
              .summary = "Lists every unit on record",
              .options = {db},
              .example = "provost unit list --json",
-             .run = list,
+             .run = listUnits,
              .looksOnly = true},
             {.path = "unit show",
              .summary = "Shows a unit with its runs, steps, measurements and handshake",

@@ -11,15 +11,15 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto kBudget = 60s;
+constexpr auto kSerialBudget = 60s;
 constexpr int kConsoleBaud = 9600;
 constexpr int kDfuBaud = 14400; // particle-devices 7.2
 
-Result<> list(const Arguments& arguments)
+Result<> listPorts(const Arguments& arguments)
 {
     const SystemClock clock;
     const StopSignal stop;
-    const auto op = commandContext(clock, kBudget, nullptr, stop);
+    const auto op = commandContext(clock, kSerialBudget, nullptr, stop);
     const std::string where =
         arguments.positionals().empty() ? std::string{} : arguments.positionals()[0];
     const auto bus = TRY(openBus(where, op));
@@ -103,7 +103,7 @@ Result<> identify(const Arguments& arguments)
 {
     const SystemClock clock;
     const StopSignal stop;
-    const auto op = commandContext(clock, kBudget, nullptr, stop);
+    const auto op = commandContext(clock, kSerialBudget, nullptr, stop);
     const std::string& port = arguments.positionals()[0];
     const auto answers = TRY(ask(port, op));
     if (arguments.has("json")) {
@@ -134,7 +134,7 @@ Result<> toDfu(const Arguments& arguments)
 {
     const SystemClock clock;
     const StopSignal stop;
-    const auto op = commandContext(clock, kBudget, nullptr, stop);
+    const auto op = commandContext(clock, kSerialBudget, nullptr, stop);
     const std::string& address = arguments.positionals()[0];
     const auto line = TRY(openStream(address, op));
     if (line.port == nullptr)
@@ -164,7 +164,7 @@ std::vector<Command> serialCommands()
              .positionals = "[BUS]",
              .maxPositionals = 1,
              .example = "provost serial list sim:photon-quick",
-             .run = [](const Arguments& a) { return reportIfFailed(list(a), a); },
+             .run = [](const Arguments& a) { return reportIfFailed(listPorts(a), a); },
              .notes = busNotes()},
             {.path = "serial identify",
              .summary = "Asks a unit in listening mode for its id, versions and modules",

@@ -49,7 +49,7 @@ struct SendOutcome {
     bool streamed = false;
 };
 
-Result<SendPlan> planOf(const Arguments& arguments)
+Result<SendPlan> sendPlanOf(const Arguments& arguments)
 {
     const auto block = TRY(arguments.number("block", 1024));
     if (block != 128 && block != 1024)
@@ -110,7 +110,7 @@ Result<SendOutcome> sendTo(ByteStream& line, const SendPlan& plan, const OpConte
 
 Result<> sendFiles(const Arguments& arguments)
 {
-    const SendPlan plan = TRY(planOf(arguments));
+    const SendPlan plan = TRY(sendPlanOf(arguments));
     const SystemClock clock;
     const StopSignal stop;
     ProgressBar bar;

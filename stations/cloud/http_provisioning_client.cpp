@@ -69,9 +69,11 @@ bool saysError(const QByteArray& body)
            object.value(QLatin1String("ok")) == QJsonValue(false);
 }
 
+/// Older clouds refuse a token with 400 (particle-devices 9): that is the station's, not the unit's.
 bool saysDenied(const QByteArray& body)
 {
-    return body.toLower().contains("permission denied");
+    const QByteArray text = body.toLower();
+    return text.contains("permission denied") || text.contains("invalid_token");
 }
 
 std::string formBody(const std::string& deviceId, const std::string& pem, Clock::Utc now)
