@@ -69,7 +69,8 @@ bool saysError(const QByteArray& body)
            object.value(QLatin1String("ok")) == QJsonValue(false);
 }
 
-/// Older clouds refuse a token with 400 (particle-devices 9): that is the station's, not the unit's.
+/// Older clouds refuse a token with 400 (particle-devices 9): that is the station's, not the
+/// unit's.
 bool saysDenied(const QByteArray& body)
 {
     const QByteArray text = body.toLower();
