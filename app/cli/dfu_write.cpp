@@ -1,6 +1,7 @@
 #include "cli/dfu_write.h"
 
 #include "cli/device_address.h"
+#include "cli/module_guard.h"
 #include "cli/output.h"
 #include "config/load_plan.h"
 #include "core/byte_io.h"
@@ -86,31 +87,13 @@ Result<std::vector<WriteItem>> itemsOf(const Arguments& arguments, const DfuFile
     return items;
 }
 
-/// A module that belongs elsewhere is refused before the first write.
-Result<> checkModule(const WriteItem& item, const PlatformSpec& platform, bool simulated)
+Result<> madeFor(const ModuleInfo& module, const PlatformSpec& platform)
 {
-    const auto module = parseModule(item.bytes);
-    if (!module)
-        return {}; // plain data
-    if (!module->crcOk())
-        return fail(Errc::Denied, Blame::Operator,
-                    "write the file: it is a module whose CRC is wrong");
-    if (module->platformId != platform.id)
-        return fail(Errc::Denied, Blame::Operator,
-                    concat("write the file: it is a module for platform ", module->platformId,
-                           ", the unit is ", platform.name, " (", platform.id, ")"));
-    if (module->start != item.address)
-        return fail(Errc::Denied, Blame::Operator,
-                    concat("write the file at ", hex32(item.address), ": its header says ",
-                           hex32(module->start), ", name that address"));
-    if (module->demo && !simulated)
-        return Unexpected(Error{.code = Errc::Denied,
-                                .blame = Blame::Operator,
-                                .message = "write the file: a demo image never goes to a real unit",
-                                .frames = {},
-                                .native = {},
-                                .cause = "C041"});
-    return {};
+    if (module.platformId == platform.id)
+        return {};
+    return fail(Errc::Denied, Blame::Operator,
+                concat("write the file: it is a module for platform ", module.platformId,
+                       ", the unit is ", platform.name, " (", platform.id, ")"));
 }
 
 Result<> checkPlaces(const DfuDevice& dfu, const std::vector<WriteItem>& items)
@@ -286,7 +269,9 @@ Result<> writeMemory(const Arguments& arguments)
     auto device = TRY(findDevice(arguments.positionals()[0], op));
     const auto platform = TRY(platformOf(device.info));
     for (const auto& item : items) {
-        if (auto allowed = checkModule(item, platform, device.info.simulated); !allowed)
+        const auto fits = [&](const ModuleInfo& module) { return madeFor(module, platform); };
+        if (auto allowed = checkModule(item.bytes, item.address, device.info.simulated, fits);
+            !allowed)
             return Unexpected(inFrame(std::move(allowed).error(), name));
     }
     auto dfu = TRY(openDfu(device, op));

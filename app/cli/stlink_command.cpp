@@ -1,6 +1,7 @@
 // `provost stlink …`: a debug probe by itself, for engineers and as an independent check.
 #include "cli/commands.h"
 #include "cli/device_address.h"
+#include "cli/module_guard.h"
 #include "cli/output.h"
 #include "core/byte_io.h"
 #include "core/file_io.h"
@@ -173,32 +174,14 @@ Result<> readTarget(const Arguments& arguments)
     return {};
 }
 
-/// A module that belongs elsewhere is refused before the first write.
-Result<> checkForTarget(ByteView file, std::uint32_t address, const Stm32Part& part, bool simulated)
+Result<> madeForPart(const ModuleInfo& module, const Stm32Part& part)
 {
-    const auto module = parseModule(file);
-    if (!module)
-        return {}; // plain data
-    if (!module->crcOk())
-        return fail(Errc::Denied, Blame::Operator,
-                    "write the file: it is a module whose CRC is wrong");
     constexpr std::uint16_t kCore = 0; // particle-devices 1.1: the only one with an F103
-    if ((module->platformId == kCore) != (part.family == Stm32Part::Family::F1))
-        return fail(Errc::Denied, Blame::Operator,
-                    concat("write the file: it is a module for platform ", module->platformId,
-                           ", the target is an ", name(part.family)));
-    if (module->start != address)
-        return fail(Errc::Denied, Blame::Operator,
-                    concat("write the file at ", hex32(address), ": its header says ",
-                           hex32(module->start), ", name that address"));
-    if (module->demo && !simulated)
-        return Unexpected(Error{.code = Errc::Denied,
-                                .blame = Blame::Operator,
-                                .message = "write the file: a demo image never goes to a real unit",
-                                .frames = {},
-                                .native = {},
-                                .cause = "C041"});
-    return {};
+    if ((module.platformId == kCore) == (part.family == Stm32Part::Family::F1))
+        return {};
+    return fail(Errc::Denied, Blame::Operator,
+                concat("write the file: it is a module for platform ", module.platformId,
+                       ", the target is an ", name(part.family)));
 }
 
 Result<> writeTarget(const Arguments& arguments)
@@ -217,7 +200,9 @@ Result<> writeTarget(const Arguments& arguments)
     auto opened = TRY(connectProbe(arguments, op));
     auto flash = TRY(Stm32Flash::attach(*opened.probe, op));
     const auto work = [&]() -> Result<Stm32WriteOutcome> {
-        TRY(checkForTarget(bytes.reveal(), address, flash.part(), opened.device.info.simulated));
+        TRY(checkModule(
+            bytes.reveal(), address, opened.device.info.simulated,
+            [&](const ModuleInfo& module) { return madeForPart(module, flash.part()); }));
         MemoryBlock block{.address = address, .bytes = toBytes(bytes.reveal())};
         auto done = flash.writeVerified(block, arguments.has("lift-protection"), op);
         wipe(block.bytes);

@@ -46,4 +46,32 @@ Bytes languages()
     return *fromHex("04030904");
 }
 
+LineCoding::LineCoding()
+{
+    ByteWriter(m_bytes).le32(9600).u8(0).u8(0).u8(8);
+}
+
+std::uint32_t LineCoding::baud() const
+{
+    return readLe32(m_bytes);
+}
+
+UsbReply LineCoding::classRequest(const UsbSetup& setup, ByteView data)
+{
+    switch (setup.request) {
+    case kSetLineCoding:
+        if (data.size() != m_bytes.size())
+            return UsbReply::stall();
+        m_bytes = toBytes(data);
+        return {};
+    case kGetLineCoding:
+        return UsbReply::with(m_bytes);
+    case kSetControlLineState:
+    case kSendBreak:
+        return {};
+    default:
+        return UsbReply::stall();
+    }
+}
+
 } // namespace provost::sim::acm

@@ -1,7 +1,8 @@
-// What every CDC-ACM device says alike: one communication and one data interface.
+// What every CDC-ACM device says and answers alike: one communication and one data interface.
 #pragma once
 
 #include "core/bytes.h"
+#include "sim/virtual_usb.h"
 #include "transport/usb.h"
 
 namespace provost::sim::acm {
@@ -19,5 +20,17 @@ constexpr std::uint8_t kSendBreak = 0x23;
 Bytes deviceDescriptor(UsbId id, std::uint16_t release);
 Bytes configurationDescriptor();
 Bytes languages(); ///< string descriptor 0
+
+/// The line as the host set it (PSTN 1.2, 6.3.11): 9600 8N1 at first.
+class LineCoding {
+public:
+    LineCoding();
+    UsbReply classRequest(const UsbSetup& setup, ByteView data);
+    std::uint32_t baud() const;
+    bool operator==(const LineCoding&) const = default;
+
+private:
+    Bytes m_bytes;
+};
 
 } // namespace provost::sim::acm

@@ -37,7 +37,6 @@ CdcFunction::CdcFunction(std::shared_ptr<BoardState> board)
                    : cdcSerial(m_board->profile, m_version, m_board->deviceId)),
       m_channel(*m_board)
 {
-    ByteWriter(m_coding).le32(9600).u8(0).u8(0).u8(8);
 }
 
 Bytes CdcFunction::deviceDescriptor() const
@@ -77,21 +76,10 @@ bool CdcFunction::alternateSelected(std::uint8_t interface, std::uint8_t alterna
 UsbReply CdcFunction::classRequest(const UsbSetup& setup, ByteView data)
 {
     const MutexLock lock(m_board->mutex);
-    switch (setup.request) {
-    case acm::kSetLineCoding:
-        if (data.size() != 7)
-            return UsbReply::stall();
-        m_coding = toBytes(data);
-        lineCoding(readLe32(data));
-        return {};
-    case acm::kGetLineCoding:
-        return UsbReply::with(m_coding);
-    case acm::kSetControlLineState:
-    case acm::kSendBreak:
-        return {};
-    default:
-        return UsbReply::stall();
-    }
+    UsbReply reply = m_coding.classRequest(setup, data);
+    if (setup.request == acm::kSetLineCoding && reply.kind == UsbReply::Kind::Data)
+        lineCoding(m_coding.baud());
+    return reply;
 }
 
 void CdcFunction::lineCoding(std::uint32_t baud)

@@ -2,6 +2,7 @@
 // 1.3, 7.2).
 #pragma once
 
+#include "sim/acm_descriptors.h"
 #include "sim/board_state.h"
 #include "sim/control_channel.h"
 
@@ -28,7 +29,7 @@ private:
     const std::shared_ptr<BoardState> m_board;
     const unsigned m_version;
     const std::string m_serial;
-    Bytes m_coding; ///< guarded by m_board->mutex, as the channel
+    acm::LineCoding m_coding{}; ///< guarded by m_board->mutex, as the channel
     ControlChannel m_channel;
 };
 

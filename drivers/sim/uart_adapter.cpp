@@ -16,10 +16,7 @@ constexpr UsbId kAdapter{.vendor = 0x1209, .product = 0x0001};
 
 } // namespace
 
-UartAdapter::UartAdapter(std::shared_ptr<BoardState> board) : m_board(std::move(board))
-{
-    ByteWriter(m_coding).le32(kBaud).u8(0).u8(0).u8(8);
-}
+UartAdapter::UartAdapter(std::shared_ptr<BoardState> board) : m_board(std::move(board)) {}
 
 Bytes UartAdapter::deviceDescriptor() const
 {
@@ -55,20 +52,7 @@ bool UartAdapter::alternateSelected(std::uint8_t interface, std::uint8_t alterna
 UsbReply UartAdapter::classRequest(const UsbSetup& setup, ByteView data)
 {
     const MutexLock lock(m_board->mutex);
-    switch (setup.request) {
-    case acm::kSetLineCoding:
-        if (data.size() != 7)
-            return UsbReply::stall();
-        m_coding = toBytes(data);
-        return {};
-    case acm::kGetLineCoding:
-        return UsbReply::with(m_coding);
-    case acm::kSetControlLineState:
-    case acm::kSendBreak:
-        return {};
-    default:
-        return UsbReply::stall();
-    }
+    return m_coding.classRequest(setup, data);
 }
 
 UsbReply UartAdapter::vendorRequest(const UsbSetup&, ByteView)
@@ -79,10 +63,8 @@ UsbReply UartAdapter::vendorRequest(const UsbSetup&, ByteView)
 Bytes UartAdapter::overTheLine(ByteView bytes) const
 {
     Bytes heard = toBytes(bytes);
-    Bytes fitting;
-    ByteWriter(fitting).le32(kBaud).u8(0).u8(0).u8(8);
-    if (m_coding != fitting)
-        for (std::byte& byte : heard) // neither start bits nor levels are where they should be
+    if (m_coding != acm::LineCoding{}) // Serial1 has 9600 8N1
+        for (std::byte& byte : heard)  // neither start bits nor levels are where they should be
             byte = (byte << 3 | byte >> 5) ^ std::byte{0xA9};
     return heard;
 }

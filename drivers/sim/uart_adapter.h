@@ -2,6 +2,7 @@
 // whatever the board does.
 #pragma once
 
+#include "sim/acm_descriptors.h"
 #include "sim/board_state.h"
 
 namespace provost::sim {
@@ -27,7 +28,7 @@ private:
 
     const std::shared_ptr<BoardState> m_board;
     // Guarded by m_board->mutex.
-    Bytes m_coding;
+    acm::LineCoding m_coding{};
     SteadyTime m_sendFree{};
     SteadyTime m_receiveFree{};
 };

@@ -3,6 +3,7 @@
 #include "core/text.h"
 #include "protocol/control_requests.h"
 #include "support/test_program.h"
+#include "support/verify.h"
 
 #include <QTest>
 
@@ -87,18 +88,6 @@ struct Bench {
         return {.clock = clock, .deadline = {clock.now() + limit}};
     }
 };
-
-#define VERIFY_OK(expression)                                                                      \
-    do {                                                                                           \
-        const auto& outcome = (expression);                                                        \
-        QVERIFY2(outcome.has_value(), outcome ? "" : describe(outcome.error()).c_str());           \
-    } while (false)
-#define VERIFY_FAILS(expression, errc)                                                             \
-    do {                                                                                           \
-        const auto& outcome = (expression);                                                        \
-        QVERIFY(!outcome.has_value());                                                             \
-        QVERIFY2(outcome.error().code == (errc), describe(outcome.error()).c_str());               \
-    } while (false)
 
 class TstControlRequests : public QObject {
     Q_OBJECT

@@ -3,6 +3,7 @@
 #include "core/text.h"
 #include "protocol/dfu_device.h"
 #include "support/test_program.h"
+#include "support/verify.h"
 
 #include <QTest>
 
@@ -354,18 +355,6 @@ struct Bench {
     Log log;
     Result<DfuDevice> opened = fail(Errc::Internal, Blame::Software, "not opened");
 };
-
-#define VERIFY_OK(expression)                                                                      \
-    do {                                                                                           \
-        const auto& outcome = (expression);                                                        \
-        QVERIFY2(outcome.has_value(), outcome ? "" : describe(outcome.error()).c_str());           \
-    } while (false)
-#define VERIFY_FAILS(expression, errc)                                                             \
-    do {                                                                                           \
-        const auto& outcome = (expression);                                                        \
-        QVERIFY(!outcome.has_value());                                                             \
-        QVERIFY2(outcome.error().code == (errc), describe(outcome.error()).c_str());               \
-    } while (false)
 
 class CountingSink final : public ProgressSink {
 public:

@@ -5,6 +5,7 @@
 #include "protocol/listening_console.h"
 #include "protocol/ymodem_sender.h"
 #include "support/test_program.h"
+#include "support/verify.h"
 
 #include <QTest>
 
@@ -220,18 +221,6 @@ Bytes pattern(std::size_t size)
         bytes[i] = static_cast<std::byte>((i * 7 + i / 256) & 0xFF);
     return bytes;
 }
-
-#define VERIFY_OK(expression)                                                                      \
-    do {                                                                                           \
-        const auto& outcome = (expression);                                                        \
-        QVERIFY2(outcome.has_value(), outcome ? "" : describe(outcome.error()).c_str());           \
-    } while (false)
-#define VERIFY_FAILS(expression, errc)                                                             \
-    do {                                                                                           \
-        const auto& outcome = (expression);                                                        \
-        QVERIFY(!outcome.has_value());                                                             \
-        QVERIFY2(outcome.error().code == (errc), describe(outcome.error()).c_str());               \
-    } while (false)
 
 class TstListeningConsole : public QObject {
     Q_OBJECT

@@ -4,6 +4,7 @@
 #include "protocol/scpi_instrument.h"
 #include "sim/instrument.h"
 #include "support/test_program.h"
+#include "support/verify.h"
 #include "transport/tcp_stream.h"
 
 #include <QTest>
@@ -49,18 +50,6 @@ struct Desk {
     FaultyLine line{peer, plan, clock};
     ScpiInstrument instrument{line};
 };
-
-#define VERIFY_OK(expression)                                                                      \
-    do {                                                                                           \
-        const auto& outcome = (expression);                                                        \
-        QVERIFY2(outcome.has_value(), outcome ? "" : describe(outcome.error()).c_str());           \
-    } while (false)
-#define VERIFY_FAILS(expression, errc)                                                             \
-    do {                                                                                           \
-        const auto& outcome = (expression);                                                        \
-        QVERIFY(!outcome.has_value());                                                             \
-        QVERIFY2(outcome.error().code == (errc), describe(outcome.error()).c_str());               \
-    } while (false)
 
 class TstScpiInstrument : public QObject {
     Q_OBJECT

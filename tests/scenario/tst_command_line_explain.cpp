@@ -51,7 +51,6 @@ class TstCommandLineExplain : public QObject {
 
 private Q_SLOTS:
     void initTestCase();
-    void cleanupTestCase();
     void explain_namesCauseAndAdvice_data();
     void explain_namesCauseAndAdvice();
     void explain_speaksToPeople();
@@ -116,11 +115,6 @@ void TstCommandLineExplain::initTestCase()
                                  verdicts({}).last()["evidence"].toArray().last() !=
                                      "the capture ends before the connection does",
                              kPatienceMs);
-}
-
-void TstCommandLineExplain::cleanupTestCase()
-{
-    m_address.clear();
 }
 
 void TstCommandLineExplain::explain_namesCauseAndAdvice_data()
