@@ -100,18 +100,35 @@ struct PoweredBench {
     std::unique_ptr<sim::UsbIpServer> server;
 };
 
-void endure(Trial& trial)
+/// Empty, or the place where the process was not killed.
+std::string killAtEachPlace(const Trial& trial)
 {
-    std::optional<PoweredBench> powered;
-    if (trial.staysPowered)
-        powered.emplace(trial);
     for (const auto& place : trial.places) {
         std::string output;
-        if (!runProcess(argumentsOf("--victim", trial, place), QProcess::CrashExit, output)) {
-            trial.wrong = concat("it was not killed at ", place, ": ", output);
-            return;
-        }
+        if (!runProcess(argumentsOf("--victim", trial, place), QProcess::CrashExit, output))
+            return concat("it was not killed at ", place, ": ", output);
     }
+    return {};
+}
+
+void endure(Trial& trial)
+{
+    // A run may write a row less than the one that was counted, and then ends before the last
+    // place: that was no kill, so another unit is run until there is one.
+    constexpr int kMostRuns = 10;
+    std::optional<PoweredBench> powered;
+    for (int run = 0; run < kMostRuns; ++run) {
+        powered.reset();
+        if (run > 0)
+            trial.folder = newFolder();
+        if (trial.staysPowered)
+            powered.emplace(trial);
+        trial.wrong = killAtEachPlace(trial);
+        if (trial.wrong.empty())
+            break;
+    }
+    if (!trial.wrong.empty())
+        return;
     const auto expected = trial.expected == Expected::Pass ? "pass" : "bricked";
     if (!runProcess(argumentsOf("--survivor", trial, expected), QProcess::NormalExit, trial.told))
         trial.wrong = trial.told.empty() ? "the second process died" : trial.told;
