@@ -82,8 +82,8 @@ Result<> readNetwork(const toml::table& root, std::string_view origin, BenchNetw
     TRY(reader.take("ssid", network.ssid));
     TRY(reader.take("password", password));
     TRY(reader.take("security", security));
-    network.password = SecretBytes(viewOf(password));
-    wipe(std::as_writable_bytes(std::span(password)));
+    network.password = UnitSecret(viewOf(password));
+    wipeBytes(std::as_writable_bytes(std::span(password)));
     if (network.ssid.empty() || network.ssid.size() > 32)
         return reader.wrong(reader.find("ssid"), "ssid: 1 to 32 characters are needed");
     if (security < 0 || security > 3)

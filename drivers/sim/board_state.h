@@ -2,9 +2,9 @@
 // by the host's transfers.
 #pragma once
 
-#include "crypto/secret_bytes.h"
 #include "sim/board_profile.h"
 #include "sim/pace.h"
+#include "sim/unit_secret.h"
 #include "sim/virtual_usb.h"
 #include "sim/wifi_store.h"
 
@@ -19,7 +19,7 @@ namespace provost::sim {
 /// The Wi-Fi that reaches around a bench.
 struct BenchNetwork {
     std::string ssid{};
-    SecretBytes password{};
+    UnitSecret password{};
     int security = 3;                           ///< as in the console: 0 open, 1 WEP, 2 WPA, 3 WPA2
     std::map<std::string, std::string> hosts{}; ///< names that resolve here, to loopback addresses
 };
@@ -52,7 +52,7 @@ struct BoardMemory {
     const BoardProfile* profile = nullptr;
     FlashMemory flash;
     std::optional<FlashMemory> external{};
-    SecretBytes radioMemory{};
+    UnitSecret radioMemory{};
     bool usb = true;           ///< false: the carrier has none; Serial1 is wired to the fixture
     bool serialTester = false; ///< the application starts the tester (7.6)
     BoardFaults faults{};
@@ -105,7 +105,7 @@ struct BoardState {
     std::chrono::microseconds flashTime{0}; ///< that erasing and writing takes on a real board
     FlashMemory flash;
     std::optional<FlashMemory> external;
-    SecretBytes radioMemory; ///< credentials of a radio module that keeps them itself
+    UnitSecret radioMemory; ///< credentials of a radio module that keeps them itself
     DctStore store;
     BoardMode mode = BoardMode::Off;
     Led led{};

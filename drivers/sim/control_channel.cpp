@@ -264,7 +264,7 @@ ControlChannel::Outcome ControlChannel::wifi(std::uint16_t type, ByteView payloa
     if (!point)
         return {.result = kInvalidArgument};
     const WifiCredentials wanted{.ssid = toText((*point)[1].bytes),
-                                 .password = SecretBytes((*point)[8].bytes),
+                                 .password = UnitSecret((*point)[8].bytes),
                                  .security = static_cast<int>((*point)[3].number)};
     return {.result = m_board.saveCredentials(wanted) ? 0 : kInvalidArgument};
 }

@@ -192,7 +192,7 @@ CloudIdentity Firmware::identity() const
     const BoardProfile& board = m_board->profile;
     CloudIdentity who{.deviceId = m_board->deviceId,
                       .privateSlot =
-                          SecretBytes(m_board->keyField(board.keys.privateKey).first(612)),
+                          UnitSecret(m_board->keyField(board.keys.privateKey).first(612)),
                       .serverSlot = toBytes(m_board->keyField(board.keys.serverKey)),
                       .platformId = board.platform,
                       .productId = board.platform,

@@ -254,8 +254,8 @@ void SetupConsole::answered(std::string text)
     }
     case Question::Password:
     case Question::EapPassword:
-        m_wifi.password = SecretBytes(viewOf(text));
-        wipe(std::as_writable_bytes(std::span(text)));
+        m_wifi.password = UnitSecret(viewOf(text));
+        wipeBytes(std::as_writable_bytes(std::span(text)));
         return question == Question::Password ? saveWifi() : ask(Question::OuterIdentity);
     case Question::UserName:
         return ask(Question::EapPassword);

@@ -75,11 +75,11 @@ Result<> UnitFactory::putKey(BoardMemory& memory, KeySupply key)
 {
     const KeyFields& keys = memory.profile->keys;
     if (key == KeySupply::SelfMade && memory.profile->makesOwnKey) {
-        const SecretBytes made = TRY(generateOnDevice());
+        const UnitSecret made = TRY(generateOnDevice());
         memory.putKey(keys.privateKey, made.reveal());
         memory.putKey(keys.publicKey, pastedPublicKey(made.reveal()));
     } else if (key != KeySupply::None) {
-        const SecretBytes made = TRY(generateOnDesktop());
+        const UnitSecret made = TRY(generateOnDesktop());
         memory.putKey(keys.privateKey, made.reveal());
     }
     return {};
@@ -126,7 +126,7 @@ Result<UnitFactory::Made> UnitFactory::make(const UnitSupply& supply,
         const Bytes elsewhere = toBytes("another-plant-1");
         memory.storeCredentials(
             {.ssid = own ? m_network->ssid : m_network->ssid.substr(0, 24) + "-foreign",
-             .password = own ? m_network->password.clone() : SecretBytes(ByteView(elsewhere)),
+             .password = own ? m_network->password.clone() : UnitSecret(ByteView(elsewhere)),
              .security = own ? m_network->security : 3});
     }
     if (!supply.memory.empty())

@@ -300,7 +300,7 @@ private Q_SLOTS:
 
     void deviceKeys_areMadeAtFullWidth()
     {
-        const SecretBytes key = must(sim::generateOnDevice());
+        const sim::UnitSecret key = must(sim::generateOnDevice());
         QCOMPARE(key.size(), std::size_t{611});
         QCOMPARE(toHex(key.reveal().first(11)), std::string("3082025f02010002818100"));
         const RsaPrivateKey parsed = must(RsaPrivateKey::fromBytes(key.reveal()));
