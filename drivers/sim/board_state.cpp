@@ -101,7 +101,7 @@ std::optional<WifiCredentials> BoardState::credentials() const
 bool BoardState::saveCredentials(const WifiCredentials& wanted)
 {
     auto record = makeCredentials(wanted);
-    if (!record || profile.credentials == CredentialPlace::None)
+    if (!record || profile.credentials == CredentialPlace::None || faults.lockedCredentials)
         return false;
     if (profile.credentials == CredentialPlace::Table)
         store.writeWifi(record->reveal());
@@ -110,11 +110,29 @@ bool BoardState::saveCredentials(const WifiCredentials& wanted)
     return true;
 }
 
-void BoardState::clearCredentials()
+bool BoardState::clearCredentials()
 {
+    if (faults.lockedCredentials)
+        return false;
     if (profile.credentials == CredentialPlace::Table)
         store.writeWifi({});
     radioMemory = {};
+    return true;
+}
+
+ApplicationHabits BoardState::application() const
+{
+    if (safeMode || userPart() != deliveredUser)
+        return {};
+    return delivered;
+}
+
+std::array<std::byte, 32> BoardState::userPart() const
+{
+    const auto* const home = profile.find(ModuleFunction::UserPart, 1);
+    const ModuleRegion& region = home != nullptr ? *home : profile.systemRegion();
+    const auto module = moduleIn(profile, flash, region);
+    return module ? module->sha : std::array<std::byte, 32>{};
 }
 
 bool BoardState::lacksNetwork() const
@@ -169,6 +187,7 @@ BoardMemory BoardMemory::clone() const
     copy.radioMemory = radioMemory.clone();
     copy.usb = usb;
     copy.serialTester = serialTester;
+    copy.application = application;
     return copy;
 }
 

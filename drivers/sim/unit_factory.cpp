@@ -25,6 +25,8 @@ BoardFaults boardFaults(const UnitSupply& supply)
             faults.stuckWork = fault.number;
         else if (fault.kind == Kind::LyingPoll)
             faults.pollMs = fault.number;
+        else if (fault.kind == Kind::LockedCredentials)
+            faults.lockedCredentials = true;
         else if (fault.region != nullptr) {
             faults.unplugIn = fault.region;
             faults.unplugPercent = fault.number;
@@ -117,6 +119,7 @@ Result<UnitFactory::Made> UnitFactory::make(const UnitSupply& supply,
     }
     memory.usb = supply.usb;
     memory.serialTester = supply.serialTester;
+    memory.application = supply.application;
     memory.faults = boardFaults(supply);
     memory.faults.constantSerial = m_equalSerials;
     plan(*port, supply);
