@@ -174,6 +174,13 @@ std::string BoardState::claimCode() const
     return u8(code[0]) == 0xFF || u8(code[0]) == 0 ? std::string() : toText(code);
 }
 
+std::string BoardState::diagnostics() const
+{
+    return concat("{\"net:stat\":", joinedNetwork.empty() ? 0 : 6,
+                  ",\"net:rssi\":0,\"cloud:att\":", cloudAttempts,
+                  ",\"sys:uptime\":1,\"sys:tram\":83880}");
+}
+
 std::string BoardState::report() const
 {
     return moduleReport(profile, flash);

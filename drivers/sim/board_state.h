@@ -189,7 +189,8 @@ struct BoardState {
     /// Claim code waiting for the cloud; empty: none, or claimed already.
     std::string claimCode() const;
     bool claimed() const;
-    std::string report() const; ///< module report without outer braces
+    std::string report() const;      ///< module report without outer braces
+    std::string diagnostics() const; ///< values as JSON; their layout is this bench's own
     /// A Wi-Fi board that knows no network: it listens.
     bool lacksNetwork() const;
     std::optional<ModuleInfo> system() const; ///< what decides the behaviour, where it may run

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "sim/board_state.h"
+#include "sim/control_outcome.h"
+#include "sim/storage_requests.h"
 
 #include <map>
 
@@ -11,7 +13,7 @@ namespace provost::sim {
 /// Every function expects the caller to hold `board.mutex`.
 class ControlChannel {
 public:
-    explicit ControlChannel(BoardState& board) : m_board(board) {}
+    explicit ControlChannel(BoardState& board) : m_board(board), m_storage(board) {}
     UsbReply request(const UsbSetup& setup, ByteView data);
 
 private:
@@ -23,12 +25,9 @@ private:
         std::int32_t result = 0;
         Bytes reply{};
     };
-    struct Outcome {
-        std::int32_t result = 0;
-        Bytes reply{};
-    };
+    using Outcome = ControlOutcome;
 
-    UsbReply raw(const UsbSetup& setup);
+    UsbReply raw(const UsbSetup& setup, ByteView data);
     UsbReply init(const UsbSetup& setup);
     UsbReply check(const UsbSetup& setup);
     UsbReply send(const UsbSetup& setup, ByteView data);
@@ -38,13 +37,19 @@ private:
     Outcome execute(std::uint16_t type, ByteView payload);
     Outcome mode(std::uint16_t type);
     Outcome wifi(std::uint16_t type, ByteView payload);
+    Outcome setAntenna(ByteView payload);
+    Outcome antenna() const;
+    Outcome scan() const;
+    Outcome setCredentials(ByteView payload);
     Outcome claim(std::uint16_t type, ByteView payload);
     Outcome securityKey(std::uint16_t type, ByteView payload);
     Outcome serverAddress(std::uint16_t type, ByteView payload);
     Outcome setAddress(std::uint32_t slot, std::uint32_t size, ByteView payload);
     Outcome getAddress(std::uint32_t slot) const;
+    Outcome serverProtocol(std::uint16_t type, ByteView payload);
 
     BoardState& m_board;
+    StorageRequests m_storage;
     std::map<std::uint16_t, Queued> m_queue{};
     std::uint16_t m_lastId = 0;
 };

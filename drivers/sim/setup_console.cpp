@@ -169,7 +169,7 @@ void SetupConsole::command(char key, SteadyTime now)
         return;
     case 'd':
         if (since(k080))
-            put("{\"net:stat\":0,\"net:rssi\":0,\"sys:uptime\":1,\"sys:tram\":83880}\r\n");
+            put(m_board.diagnostics() + "\r\n");
         return;
     default:
         return;
