@@ -112,7 +112,7 @@ bool BoardState::saveCredentials(const WifiCredentials& wanted)
 
 bool BoardState::clearCredentials()
 {
-    if (faults.lockedCredentials)
+    if (faults.lockedCredentials && credentials())
         return false;
     if (profile.credentials == CredentialPlace::Table)
         store.writeWifi({});

@@ -51,10 +51,10 @@ QJsonObject transcript(const QString& name)
     qFatal("no such transcript");
 }
 
-SecretBytes slotOf(Bytes der)
+sim::UnitSecret slotOf(Bytes der)
 {
     der.resize(1216, std::byte{0xFF});
-    return SecretBytes(ByteView(der));
+    return sim::UnitSecret(ByteView(der));
 }
 
 /// The other end of the line as a recording.
@@ -287,7 +287,7 @@ private Q_SLOTS:
         QFETCH(QByteArray, der);
         QFETCH(QByteArray, spki);
         QFETCH(bool, compatible);
-        const SecretBytes slot = slotOf(*fromHex(der.toStdString()));
+        const sim::UnitSecret slot = slotOf(*fromHex(der.toStdString()));
         const RsaPublicKey known = must(RsaPublicKey::fromDer(*fromHex(spki.toStdString())));
         const Bytes secret = must(randomBytes(40));
         const Bytes cipher = must(known.encrypt(secret));

@@ -38,6 +38,8 @@ private Q_SLOTS:
     void unitThatDoesNotSayItsId_isHeldAndPasses();
     void operatorSaysThatItCannotBeDone_isACheck();
     void buttonThatWasNotHeld_isACheck();
+    void unitThatIgnoresItsBaudCommand_isTakenToDfuByHandAndPasses();
+    void setupLetGoTooEarly_isACheck();
     void stop_endsTheQuestion();
     void nobodyAnswers_isACheck();
     void nobodyThere_isACheckAtOnce();
@@ -87,6 +89,43 @@ void TstHands::buttonThatWasNotHeld_isACheck()
     QCOMPARE(finished->verdict, Verdict::Error);
     QCOMPARE(finished->cause, std::string("C012"));
     QCOMPARE(station->meddling().downloads.load(), 0);
+}
+
+void TstHands::unitThatIgnoresItsBaudCommand_isTakenToDfuByHandAndPasses()
+{
+    auto station = withOperator({.more = "baud_commands = false"});
+    const auto unit = station->insert();
+    QVERIFY(station->start(1, unit.label));
+    const auto raised = question(*station, 0);
+    QCOMPARE(raised.promptId, std::string("hold-setup-dfu"));
+    QCOMPARE(raised.text, std::string("Hold SETUP, tap RESET, release at yellow"));
+    station->board().resetHoldingMode(3500ms);
+    const auto light = [&](sim::LedColour colour) {
+        const auto leds = station->board().ledHistory();
+        const auto found = std::ranges::find(leds, colour, &sim::Led::colour);
+        return found == leds.end() ? leds.size() : static_cast<std::size_t>(found - leds.begin());
+    };
+    station->engine().answer(raised.run, "done");
+    const auto finished = station->verdict(1);
+    QVERIFY(finished);
+    QVERIFY2(finished->verdict == Verdict::Pass, told(*finished).c_str());
+    QCOMPARE(station->sink().all<PromptRaised>().size(), std::size_t{1});
+    QVERIFY(light(sim::LedColour::Magenta) < light(sim::LedColour::Yellow));
+    QCOMPARE(station->board().systemVersion(), std::string("2.3.1"));
+}
+
+void TstHands::setupLetGoTooEarly_isACheck()
+{
+    auto station = withOperator({.more = "baud_commands = false"});
+    const auto unit = station->insert();
+    QVERIFY(station->start(1, unit.label));
+    const auto raised = question(*station, 0);
+    station->board().resetHoldingMode(1500ms); // at magenta: safe mode
+    station->engine().answer(raised.run, "done");
+    const auto finished = station->verdict(1);
+    QVERIFY(finished);
+    QCOMPARE(finished->verdict, Verdict::Error);
+    QCOMPARE(finished->cause, std::string("C014"));
 }
 
 void TstHands::stop_endsTheQuestion()

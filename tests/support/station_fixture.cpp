@@ -55,7 +55,7 @@ std::string benchToml(const BenchWish& wish)
                            unit.stock, "\"\nkey = \"", unit.key, "\"\ncredentials = \"",
                            unit.credentials, "\"\nlabel = \"", unit.label, "\"\ndevice_id = \"",
                            unit.deviceId, "\"\nmemory = \"", unit.memory,
-                           "\"\ncount = ", unit.count, "\n", unit.faults, "\n");
+                           "\"\ncount = ", unit.count, "\n", unit.more, "\n", unit.faults, "\n");
     }
     return text;
 }
