@@ -120,6 +120,12 @@ bool BoardState::clearCredentials()
     return true;
 }
 
+bool BoardState::firmwareRuns() const
+{
+    return mode == BoardMode::Listening || mode == BoardMode::Application ||
+           mode == BoardMode::SafeMode;
+}
+
 ApplicationHabits BoardState::application() const
 {
     if (safeMode || userPart() != deliveredUser)

@@ -181,6 +181,7 @@ struct BoardState {
     std::optional<WifiCredentials> credentials() const;
     bool saveCredentials(const WifiCredentials& wanted);
     bool clearCredentials();
+    bool firmwareRuns() const;
     /// Of the application that runs: none in safe mode.
     ApplicationHabits application() const;
     std::uint32_t usableDct() const;

@@ -5,6 +5,7 @@
 #include "sim/board_state.h"
 #include "sim/control_outcome.h"
 #include "sim/storage_requests.h"
+#include "sim/wifi_requests.h"
 
 #include <map>
 
@@ -13,7 +14,7 @@ namespace provost::sim {
 /// Every function expects the caller to hold `board.mutex`.
 class ControlChannel {
 public:
-    explicit ControlChannel(BoardState& board) : m_board(board), m_storage(board) {}
+    explicit ControlChannel(BoardState& board) : m_board(board), m_storage(board), m_wifi(board) {}
     UsbReply request(const UsbSetup& setup, ByteView data);
 
 private:
@@ -36,11 +37,6 @@ private:
     void run(Queued& entry, ByteView payload);
     Outcome execute(std::uint16_t type, ByteView payload);
     Outcome mode(std::uint16_t type);
-    Outcome wifi(std::uint16_t type, ByteView payload);
-    Outcome setAntenna(ByteView payload);
-    Outcome antenna() const;
-    Outcome scan() const;
-    Outcome setCredentials(ByteView payload);
     Outcome claim(std::uint16_t type, ByteView payload);
     Outcome securityKey(std::uint16_t type, ByteView payload);
     Outcome serverAddress(std::uint16_t type, ByteView payload);
@@ -50,6 +46,7 @@ private:
 
     BoardState& m_board;
     StorageRequests m_storage;
+    WifiRequests m_wifi;
     std::map<std::uint16_t, Queued> m_queue{};
     std::uint16_t m_lastId = 0;
 };

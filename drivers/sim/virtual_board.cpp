@@ -189,10 +189,7 @@ bool VirtualBoard::pinHigh(const std::string& name) const
 void VirtualBoard::holdMode(std::chrono::milliseconds span)
 {
     const MutexLock lock(m_state->mutex);
-    const bool firmwareRuns = m_state->mode == BoardMode::Listening ||
-                              m_state->mode == BoardMode::Application ||
-                              m_state->mode == BoardMode::SafeMode;
-    if (!firmwareRuns || span < 3s)
+    if (!m_state->firmwareRuns() || span < 3s)
         return;
     if (span >= 10s)
         m_state->cleared = m_state->clearCredentials();
@@ -210,6 +207,8 @@ void VirtualBoard::resetHoldingMode(std::chrono::milliseconds span)
 void VirtualBoard::crash(std::uint8_t code)
 {
     const MutexLock lock(m_state->mutex);
+    if (!m_state->firmwareRuns())
+        return;
     m_state->crashCode = code;
     m_state->notify();
 }
