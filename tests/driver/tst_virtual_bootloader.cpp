@@ -203,14 +203,14 @@ private Q_SLOTS:
     {
         Rig rig(benchText(kNewUnit + "\nbaud_commands = false"));
         QVERIFY(rig.until([&] { return runsFirmware(rig); }));
-        const auto incarnation = rig.waitFor(kCdc).incarnation;
-        rig.setBaud(28800);
-        QVERIFY(rig.board().mode() == sim::BoardMode::Application);
+        {
+            RawConsole console(rig);
+            rig.setBaud(28800);
+            console.send("i");
+            QCOMPARE(console.answer(200ms), -1);
+        }
         rig.setBaud(14400);
-        RawControl requests(rig);
-        for (int asked = 0; asked < 200; ++asked)
-            must(requests.in(0x50, 0, 20, 64)); // it is there, and stays
-        QCOMPARE(rig.waitFor(kCdc).incarnation, incarnation);
+        QVERIFY(!rig.bench().usb().waitFor(rig.port(), std::span(&kDfu, 1), rig.op(200ms)));
         rig.board().pokeFlash(kFactoryPart, factoryApplication());
         rig.board().resetHoldingMode(7s);
         QVERIFY(rig.until([&] {
