@@ -369,6 +369,9 @@ private Q_SLOTS:
         QVERIFY(shown(rig, sim::LedColour::White, sim::LedPattern::Blink));
         QVERIFY(logged(rig, "comm.CoreProtocol.handshake: Completed"));
         QVERIFY(shown(rig, sim::LedColour::Cyan, sim::LedPattern::Breathe));
+        const auto history = rig.board().ledHistory();
+        const sim::Led handshake{sim::LedColour::Cyan, sim::LedPattern::Blink, 100};
+        QVERIFY(std::find(history.begin(), history.end(), handshake) != history.end());
         const Bytes dct = rig.board().physicalDct(rig.board().currentDct());
         QCOMPARE(toHex(ByteView(dct).subspan(0x1D7C + 34, 4)), std::string("3082025f"));
         QVERIFY(equalBytes(ByteView(dct).subspan(0x1D7C + 1250 + 29, 128),
