@@ -108,12 +108,15 @@ void BenchOperator::work(std::stop_token stop)
 void BenchOperator::obey(const PromptRaised& prompt)
 {
     // As long as people hold a button of which they are to see an effect.
-    const auto span = prompt.promptId == "hold-setup-listening" ? 3500ms
-                      : prompt.promptId == "hold-setup-clear"   ? 10500ms
-                                                                : 0ms;
+    const bool taps = prompt.promptId == "hold-setup-dfu";
+    const auto span = taps || prompt.promptId == "hold-setup-listening" ? 3500ms
+                      : prompt.promptId == "hold-setup-clear"           ? 10500ms
+                                                                        : 0ms;
     auto* board = m_bench.board(prompt.slot.value);
     const bool knowsHow = span > 0ms && board != nullptr;
-    if (knowsHow)
+    if (knowsHow && taps)
+        board->resetHoldingMode(span);
+    else if (knowsHow)
         board->holdMode(span);
     m_answer(prompt.run, knowsHow ? "done" : "cannot");
 }

@@ -220,7 +220,7 @@ Result<> Host::Impl::openBench(const HostOptions& options, const DataFolders& fo
                                  options.speed));
     const auto& network = bench->network();
     station.settings.network.ssid = network.ssid;
-    station.settings.network.password = network.password.clone();
+    station.settings.network.password = SecretBytes(network.password.reveal());
     station.settings.network.security = static_cast<WifiSecurity>(network.security);
     // Keys of virtual units are told to no cloud but one on this computer.
     if (!isLoopbackUrl(station.cloudUrl))

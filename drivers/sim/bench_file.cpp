@@ -20,6 +20,11 @@ constexpr std::pair<std::string_view, CredentialSupply> kCredentials[] = {
     {"bench", CredentialSupply::Bench},
     {"foreign", CredentialSupply::Foreign}};
 
+constexpr std::pair<std::string_view, Connects> kConnects[] = {{"off", Connects::Never},
+                                                               {"on", Connects::RadioOnly},
+                                                               {"joined", Connects::Network},
+                                                               {"cloud", Connects::Cloud}};
+
 Result<> readUsbCost(BenchTable& bench, Pace& pace)
 {
     std::int64_t transfer = pace.usbTransfer.count();
@@ -82,8 +87,9 @@ Result<> readNetwork(const toml::table& root, std::string_view origin, BenchNetw
     TRY(reader.take("ssid", network.ssid));
     TRY(reader.take("password", password));
     TRY(reader.take("security", security));
-    network.password = SecretBytes(viewOf(password));
-    wipe(std::as_writable_bytes(std::span(password)));
+    TRY(reader.take("internet", network.internet));
+    network.password = UnitSecret(viewOf(password));
+    wipeBytes(std::as_writable_bytes(std::span(password)));
     if (network.ssid.empty() || network.ssid.size() > 32)
         return reader.wrong(reader.find("ssid"), "ssid: 1 to 32 characters are needed");
     if (security < 0 || security > 3)
@@ -113,6 +119,18 @@ Result<> readCount(BenchTable& reader, UnitSupply& unit)
     return {};
 }
 
+Result<> readApplication(BenchTable& reader, ApplicationHabits& application)
+{
+    std::int64_t code = 0;
+    TRY(reader.take("baud_commands", application.baudCommands));
+    TRY(reader.word("network", kConnects, application.connects));
+    TRY(reader.take("crash_code", code));
+    if (code < 0 || code > 255)
+        return reader.wrong(reader.find("crash_code"), "crash_code: 0 (none) to 255 is meant");
+    application.crashCode = static_cast<std::uint8_t>(code);
+    return {};
+}
+
 Result<UnitSupply> readUnit(const toml::table& table, std::string_view origin)
 {
     UnitSupply unit;
@@ -130,6 +148,7 @@ Result<UnitSupply> readUnit(const toml::table& table, std::string_view origin)
     if (unit.serialTester && unit.usb)
         return reader.wrong(reader.find("serial_tester"),
                             "serial_tester: for units with usb = false");
+    TRY(readApplication(reader, unit.application));
     TRY(reader.word("key", kKeys, unit.key));
     TRY(reader.word("credentials", kCredentials, unit.credentials));
     TRY(reader.take("label", unit.label));

@@ -24,6 +24,7 @@ struct FaultSpec {
         BrownOut,
         StuckBusy,
         LyingPoll,
+        LockedCredentials, ///< has no number
     };
     Kind kind = Kind::Stall;
     std::uint32_t number = 0; ///< transfer, erase or work, from 1 on; percent; ms
@@ -36,6 +37,7 @@ struct UnitSupply {
     std::string stock = "1.5.2";
     bool usb = true;           ///< false: the fixture is wired to Serial1 instead
     bool serialTester = false; ///< the application starts the tester there
+    ApplicationHabits application{};
     KeySupply key = KeySupply::None;
     CredentialSupply credentials = CredentialSupply::None;
     std::string label = "match";     ///< match, mislabelled, or the text on the label

@@ -101,7 +101,7 @@ std::optional<WifiCredentials> BoardState::credentials() const
 bool BoardState::saveCredentials(const WifiCredentials& wanted)
 {
     auto record = makeCredentials(wanted);
-    if (!record || profile.credentials == CredentialPlace::None)
+    if (!record || profile.credentials == CredentialPlace::None || faults.lockedCredentials)
         return false;
     if (profile.credentials == CredentialPlace::Table)
         store.writeWifi(record->reveal());
@@ -110,11 +110,35 @@ bool BoardState::saveCredentials(const WifiCredentials& wanted)
     return true;
 }
 
-void BoardState::clearCredentials()
+bool BoardState::clearCredentials()
 {
+    if (faults.lockedCredentials && credentials())
+        return false;
     if (profile.credentials == CredentialPlace::Table)
         store.writeWifi({});
     radioMemory = {};
+    return true;
+}
+
+bool BoardState::firmwareRuns() const
+{
+    return mode == BoardMode::Listening || mode == BoardMode::Application ||
+           mode == BoardMode::SafeMode;
+}
+
+ApplicationHabits BoardState::application() const
+{
+    if (safeMode || userPart() != deliveredUser)
+        return {};
+    return delivered;
+}
+
+std::array<std::byte, 32> BoardState::userPart() const
+{
+    const auto* const home = profile.find(ModuleFunction::UserPart, 1);
+    const ModuleRegion& region = home != nullptr ? *home : profile.systemRegion();
+    const auto module = moduleIn(profile, flash, region);
+    return module ? module->sha : std::array<std::byte, 32>{};
 }
 
 bool BoardState::lacksNetwork() const
@@ -156,6 +180,13 @@ std::string BoardState::claimCode() const
     return u8(code[0]) == 0xFF || u8(code[0]) == 0 ? std::string() : toText(code);
 }
 
+std::string BoardState::diagnostics() const
+{
+    return concat("{\"net:stat\":", joinedNetwork.empty() ? 0 : 6,
+                  ",\"net:rssi\":0,\"cloud:att\":", cloudAttempts,
+                  ",\"sys:uptime\":1,\"sys:tram\":83880}");
+}
+
 std::string BoardState::report() const
 {
     return moduleReport(profile, flash);
@@ -169,6 +200,7 @@ BoardMemory BoardMemory::clone() const
     copy.radioMemory = radioMemory.clone();
     copy.usb = usb;
     copy.serialTester = serialTester;
+    copy.application = application;
     return copy;
 }
 

@@ -2,9 +2,9 @@
 // by the host's transfers.
 #pragma once
 
-#include "crypto/secret_bytes.h"
 #include "sim/board_profile.h"
 #include "sim/pace.h"
+#include "sim/unit_secret.h"
 #include "sim/virtual_usb.h"
 #include "sim/wifi_store.h"
 
@@ -19,23 +19,45 @@ namespace provost::sim {
 /// The Wi-Fi that reaches around a bench.
 struct BenchNetwork {
     std::string ssid{};
-    SecretBytes password{};
+    UnitSecret password{};
     int security = 3;                           ///< as in the console: 0 open, 1 WEP, 2 WPA, 3 WPA2
     std::map<std::string, std::string> hosts{}; ///< names that resolve here, to loopback addresses
+    /// 8.8.8.8:53 answers, by which units tell "no internet" from "server unreachable" (8).
+    bool internet = false;
 };
 
 enum class LedColour : std::uint8_t { Off, White, Blue, Green, Cyan, Magenta, Yellow, Orange, Red };
-enum class LedPattern : std::uint8_t { Off, Solid, Blink, Breathe };
+enum class LedPattern : std::uint8_t { Off, Solid, Blink, Breathe, Sos };
 /// particle-devices 8.
 struct Led {
     LedColour colour = LedColour::Off;
     LedPattern pattern = LedPattern::Off;
     int periodMs = 0; ///< full cycle of blinking and breathing
+    int times = 0;    ///< so many blinks and no more (behind SOS: the crash code); 0: for ever
     auto operator<=>(const Led&) const = default;
 };
 
 /// What the unit is running.
-enum class BoardMode : std::uint8_t { Off, Booting, Dfu, Listening, Application, SafeMode };
+enum class BoardMode : std::uint8_t {
+    Off,
+    Booting,
+    Dfu,
+    Listening,
+    Application,
+    SafeMode,
+    Crashed
+};
+
+/// How far an application lets the network come.
+enum class Connects : std::uint8_t { Never, RadioOnly, Network, Cloud };
+
+/// What the delivered application does, as long as it is the one in the user part.
+struct ApplicationHabits {
+    bool baudCommands = true; ///< false: it has switched them off (7.2)
+    Connects connects = Connects::Cloud;
+    std::uint8_t crashCode = 0; ///< it crashes as soon as it starts; 0: it does not
+    bool operator==(const ApplicationHabits&) const = default;
+};
 
 /// What goes wrong inside a board; counts go down to 0, which is never.
 struct BoardFaults {
@@ -45,6 +67,7 @@ struct BoardFaults {
     const ModuleRegion* unplugIn = nullptr; ///< the cable comes out while DFU writes this module,
     std::uint32_t unplugPercent = 0;        ///< at this share of it
     bool constantSerial = false;            ///< as old firmware, the same on all units (1.2)
+    bool lockedCredentials = false;         ///< they can be neither saved nor cleared
 };
 
 /// All memories of a board, as delivered.
@@ -52,9 +75,10 @@ struct BoardMemory {
     const BoardProfile* profile = nullptr;
     FlashMemory flash;
     std::optional<FlashMemory> external{};
-    SecretBytes radioMemory{};
+    UnitSecret radioMemory{};
     bool usb = true;           ///< false: the carrier has none; Serial1 is wired to the fixture
     bool serialTester = false; ///< the application starts the tester (7.6)
+    ApplicationHabits application{};
     BoardFaults faults{};
 
     explicit BoardMemory(const BoardProfile& board)
@@ -69,7 +93,7 @@ struct BoardMemory {
     bool storeCredentials(const WifiCredentials& wanted);
 };
 
-enum class BootTarget : std::uint8_t { Normal, Dfu, SafeMode, SafeListening };
+enum class BootTarget : std::uint8_t { Normal, Dfu, SafeMode, SafeListening, FactoryReset };
 
 /// Everything but `mutex` and the members above it is guarded by `mutex`.
 struct BoardState {
@@ -77,8 +101,9 @@ struct BoardState {
                std::shared_ptr<VirtualPort> socket)
         : profile(*stock.profile), deviceId(std::move(id)), network(std::move(around)), pace(speed),
           port(std::move(socket)), usb(stock.usb), serialTester(stock.serialTester),
-          faults(stock.faults), flash(std::move(stock.flash)), external(std::move(stock.external)),
-          radioMemory(std::move(stock.radioMemory)), store(flash, profile.dct)
+          delivered(stock.application), faults(stock.faults), flash(std::move(stock.flash)),
+          external(std::move(stock.external)), radioMemory(std::move(stock.radioMemory)),
+          store(flash, profile.dct), deliveredUser(userPart())
     {
     }
     BoardState(const BoardState&) = delete;
@@ -98,6 +123,7 @@ struct BoardState {
     const std::shared_ptr<VirtualPort> port;
     const bool usb;
     const bool serialTester;
+    const ApplicationHabits delivered;
     mutable Mutex mutex;
     mutable std::condition_variable_any changed;
 
@@ -105,15 +131,20 @@ struct BoardState {
     std::chrono::microseconds flashTime{0}; ///< that erasing and writing takes on a real board
     FlashMemory flash;
     std::optional<FlashMemory> external;
-    SecretBytes radioMemory; ///< credentials of a radio module that keeps them itself
+    UnitSecret radioMemory; ///< credentials of a radio module that keeps them itself
     DctStore store;
+    const std::array<std::byte, 32> deliveredUser; ///< SHA-256 in the delivered user part's suffix
     BoardMode mode = BoardMode::Off;
     Led led{};
     std::vector<Led> ledHistory{};
     bool powered = true;
     unsigned powerCuts = 0; ///< so that a cut is seen however soon the power comes back
-    std::optional<BootTarget> restart{}; ///< asked for; obeyed by the board's thread
-    bool replug = false;                 ///< DFU DETACH: leave the bus and come back as we are
+    std::optional<BootTarget> restart{};   ///< asked for; obeyed by the board's thread
+    std::chrono::milliseconds modeHeld{0}; ///< MODE, from the next reset on
+    bool clearAtStart = false;     ///< full reset: the system clears credentials when it starts
+    std::optional<bool> cleared{}; ///< by MODE, not shown yet; false: that failed
+    std::uint8_t crashCode = 0;    ///< the firmware has just crashed
+    bool replug = false;           ///< DFU DETACH: leave the bus and come back as we are
     bool listening = false;
     bool safeMode = false;
     bool startReceiver = false; ///< 28800 baud up to 0.4.9
@@ -149,18 +180,25 @@ struct BoardState {
     std::string macText() const;
     std::optional<WifiCredentials> credentials() const;
     bool saveCredentials(const WifiCredentials& wanted);
-    void clearCredentials();
+    bool clearCredentials();
+    bool firmwareRuns() const;
+    /// Of the application that runs: none in safe mode.
+    ApplicationHabits application() const;
     std::uint32_t usableDct() const;
     /// Of a key field; precondition: the board has it.
     ByteView keyField(StoredField field) const;
     /// Claim code waiting for the cloud; empty: none, or claimed already.
     std::string claimCode() const;
     bool claimed() const;
-    std::string report() const; ///< module report without outer braces
+    std::string report() const;      ///< module report without outer braces
+    std::string diagnostics() const; ///< values as JSON; their layout is this bench's own
     /// A Wi-Fi board that knows no network: it listens.
     bool lacksNetwork() const;
     std::optional<ModuleInfo> system() const; ///< what decides the behaviour, where it may run
     bool writeDct(std::uint32_t applicationOffset, ByteView bytes);
+
+private:
+    std::array<std::byte, 32> userPart() const; ///< SHA-256 of its suffix; zeros: none
 };
 
 } // namespace provost::sim

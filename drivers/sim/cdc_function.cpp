@@ -84,6 +84,8 @@ UsbReply CdcFunction::classRequest(const UsbSetup& setup, ByteView data)
 
 void CdcFunction::lineCoding(std::uint32_t baud)
 {
+    if (!m_board->application().baudCommands)
+        return;
     if (baud == kDfuBaud) {
         m_board->askRestart(BootTarget::Dfu);
         return;

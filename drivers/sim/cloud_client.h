@@ -2,8 +2,8 @@
 #pragma once
 
 #include "core/bytes.h"
-#include "crypto/secret_bytes.h"
 #include "sim/pace.h"
+#include "sim/unit_secret.h"
 
 #include <functional>
 #include <string>
@@ -13,9 +13,9 @@ namespace provost::sim {
 
 /// What the firmware takes out of its memory before it dials.
 struct CloudIdentity {
-    Bytes deviceId{};          ///< 12 bytes
-    SecretBytes privateSlot{}; ///< 612 bytes
-    Bytes serverSlot{};        ///< at least 296 bytes
+    Bytes deviceId{};         ///< 12 bytes
+    UnitSecret privateSlot{}; ///< 612 bytes
+    Bytes serverSlot{};       ///< at least 296 bytes
     std::uint16_t platformId = 6;
     std::uint16_t productId = 6;
     std::uint16_t firmwareVersion = 0xFFFF;

@@ -22,10 +22,15 @@ constexpr std::size_t kMostQueued = 4;
 enum ReplyFlag : std::uint32_t { HasStatus = 1, HasId = 2, HasSize = 4, HasResult = 8 };
 enum ReplyStatus : std::uint16_t { StatusOk = 0, StatusPending = 2, StatusBusy = 3, NotFound = 5 };
 
-// Result codes of the firmware's system_error.h.
-constexpr std::int32_t kNotSupported = -120;
-constexpr std::int32_t kMissing = -170;
-constexpr std::int32_t kInvalidArgument = -270;
+using control_error::kInvalidArgument;
+using control_error::kNotFound;
+using control_error::kNotSupported;
+using control_error::kUnknown;
+
+constexpr std::size_t kMostRawBytes = 512;
+constexpr std::uint64_t kTcp = 1;
+constexpr std::uint64_t kUdp = 2;
+constexpr std::int32_t kRefused = -1; ///< as the hardware layer says it
 
 struct KeySlot {
     std::uint64_t type = 0;
@@ -73,7 +78,7 @@ UsbReply ControlChannel::request(const UsbSetup& setup, ByteView data)
     if (!m_board.profile.cdc.controlRequests)
         return UsbReply::stall();
     if (setup.request == kRawRequest)
-        return version >= k060 ? raw(setup) : UsbReply::stall();
+        return version >= k060 ? raw(setup, data) : UsbReply::stall();
     if (version < k080)
         return UsbReply::stall();
     switch (setup.request) {
@@ -92,7 +97,7 @@ UsbReply ControlChannel::request(const UsbSetup& setup, ByteView data)
     }
 }
 
-UsbReply ControlChannel::raw(const UsbSetup& setup)
+UsbReply ControlChannel::raw(const UsbSetup& setup, ByteView data)
 {
     switch (setup.index) {
     case 20:
@@ -106,7 +111,8 @@ UsbReply ControlChannel::raw(const UsbSetup& setup)
         mode(setup.index);
         return {};
     case 80:
-        return {};
+        // Handed on to the application; the stock one has no log handlers, so there is no answer.
+        return setup.isIn() || data.size() > kMostRawBytes ? UsbReply::stall() : UsbReply{};
     case 90:
         if (m_board.systemVersion < k070)
             return UsbReply::stall();
@@ -203,10 +209,18 @@ ControlChannel::Outcome ControlChannel::execute(std::uint16_t type, ByteView pay
     case 90:
         outcome.reply = toBytes(concat("{", m_board.report(), "}"));
         return outcome;
+    case 100: // a part of the values cannot be asked for
+        if (!payload.empty())
+            return {.result = kNotSupported};
+        outcome.reply = toBytes(m_board.diagnostics());
+        return outcome;
+    case 110:
+    case 111:
+    case 112:
     case 113:
     case 114:
     case 115:
-        return m_board.profile.radio == Radio::Wifi ? wifi(type, payload)
+        return m_board.profile.radio == Radio::Wifi ? m_wifi.run(type, payload)
                                                     : Outcome{.result = kNotSupported};
     case 200:
     case 201:
@@ -217,8 +231,11 @@ ControlChannel::Outcome ControlChannel::execute(std::uint16_t type, ByteView pay
     case 220:
     case 221:
         return serverAddress(type, payload);
+    case 222:
+    case 223:
+        return serverProtocol(type, payload);
     default:
-        return {.result = kNotSupported};
+        return m_storage.run(type, payload);
     }
 }
 
@@ -239,34 +256,6 @@ ControlChannel::Outcome ControlChannel::mode(std::uint16_t type)
         m_board.notify();
     }
     return {};
-}
-
-ControlChannel::Outcome ControlChannel::wifi(std::uint16_t type, ByteView payload)
-{
-    if (type == 115) {
-        m_board.clearCredentials();
-        return {};
-    }
-    Outcome outcome;
-    if (type == 114) {
-        if (const auto stored = m_board.credentials()) {
-            Bytes point;
-            putTextField(point, 1, stored->ssid);
-            putVarintField(point, 3, static_cast<std::uint64_t>(stored->security));
-            Bytes list;
-            putBytesField(list, 1, point);
-            putBytesField(outcome.reply, 1, list);
-        }
-        return outcome;
-    }
-    auto fields = readProtobuf(payload);
-    auto point = fields && fields->contains(1) ? readProtobuf((*fields)[1].bytes) : std::nullopt;
-    if (!point)
-        return {.result = kInvalidArgument};
-    const WifiCredentials wanted{.ssid = toText((*point)[1].bytes),
-                                 .password = SecretBytes((*point)[8].bytes),
-                                 .security = static_cast<int>((*point)[3].number)};
-    return {.result = m_board.saveCredentials(wanted) ? 0 : kInvalidArgument};
 }
 
 ControlChannel::Outcome ControlChannel::claim(std::uint16_t type, ByteView payload)
@@ -333,12 +322,32 @@ ControlChannel::Outcome ControlChannel::getAddress(std::uint32_t slot) const
     const ServerRecord record =
         readServerRecord(m_board.store.read(slot, dct::kServerAddressSize), 0);
     if (record.kind == ServerRecord::Kind::None)
-        return {.result = kMissing};
+        return {.result = kNotFound};
     Outcome outcome;
     putTextField(outcome.reply, 1,
                  record.kind == ServerRecord::Kind::Ip ? ipv4Text(record.ip) : record.domain);
     putVarintField(outcome.reply, 2, record.port);
     return outcome;
+}
+
+/// A board with one protocol says so and takes no other.
+ControlChannel::Outcome ControlChannel::serverProtocol(std::uint16_t type, ByteView payload)
+{
+    Outcome outcome;
+    const bool chooses = m_board.profile.transportByte;
+    if (type == 223) {
+        const bool udp = chooses && u8(m_board.store.read(dct::kTransport, 1)[0]) != 0;
+        putVarintField(outcome.reply, 1, udp ? kUdp : kTcp);
+        return outcome;
+    }
+    auto fields = readProtobuf(payload);
+    const std::uint64_t wanted = fields ? (*fields)[1].number : 0;
+    if (wanted != kTcp && wanted != kUdp)
+        return {.result = kNotSupported};
+    if (!chooses)
+        return {.result = kRefused};
+    const std::byte stored{static_cast<std::uint8_t>(wanted == kUdp ? 0xFF : 0x00)};
+    return {.result = m_board.writeDct(dct::kTransport, ByteView(&stored, 1)) ? 0 : kUnknown};
 }
 
 } // namespace provost::sim

@@ -1,7 +1,7 @@
 #include "sim/dct_store.h"
 
 #include "core/byte_io.h"
-#include "core/crc.h"
+#include "sim/checksums.h"
 
 #include <algorithm>
 #include <array>
@@ -101,7 +101,7 @@ std::uint32_t DctStore::application() const
 bool DctStore::crcGood(int copy) const
 {
     const ByteView bytes = sector(copy);
-    return crc32(bytes.first(kDcdCrc).subspan(kDcdApplication)) == readLe32(bytes, kDcdCrc);
+    return unitCrc32(bytes.first(kDcdCrc).subspan(kDcdApplication)) == readLe32(bytes, kDcdCrc);
 }
 
 /// 3.2, new code.
@@ -168,7 +168,7 @@ void DctStore::poke(std::uint32_t applicationOffset, ByteView bytes)
     if (!mend)
         return;
     Bytes crc(4);
-    writeLe32(crc, 0, crc32(sector(copy).first(kDcdCrc).subspan(kDcdApplication)));
+    writeLe32(crc, 0, unitCrc32(sector(copy).first(kDcdCrc).subspan(kDcdApplication)));
     m_flash.poke(addressOf(copy) + kDcdCrc, crc);
 }
 
@@ -217,7 +217,7 @@ void DctStore::rewriteDcd(int to, Bytes image)
     image[kDcdFooter + 21] = std::byte{1};
     writeLe16(image, kDcdFooter + 22, 32);
     std::copy(kWatermark.begin(), kWatermark.end(), image.begin() + kDcdFooter + 24);
-    writeLe32(image, kDcdCrc, crc32(ByteView(image).first(kDcdCrc).subspan(kDcdApplication)));
+    writeLe32(image, kDcdCrc, unitCrc32(ByteView(image).first(kDcdCrc).subspan(kDcdApplication)));
     std::copy(kWatermark.begin(), kWatermark.end(), image.begin());
     std::fill_n(image.begin() + kDcdSeal, 4, std::byte{0xFF}); // being written
     m_flash.program(addressOf(to), image);

@@ -22,6 +22,7 @@ constexpr std::uint32_t kServerKeySlot = 768;
 constexpr std::uint32_t kServerAddress = 2466;
 constexpr std::uint32_t kServerAddressSize = 128;
 constexpr std::uint32_t kPendingModules = 2852;
+constexpr std::uint32_t kAntenna = 2976;
 constexpr std::uint32_t kTransport = 2977; ///< 0: TCP; FF: the platform's default
 constexpr std::uint32_t kAlternatePublicKey = 2978;
 constexpr std::uint32_t kAlternatePrivateKey = 3106;

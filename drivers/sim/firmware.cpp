@@ -3,7 +3,6 @@
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "sim/cdc_function.h"
-#include "sim/dfu_function.h"
 #include "sim/module_installer.h"
 #include "sim/serial_tester.h"
 #include "sim/setup_console.h"
@@ -16,11 +15,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kBootloaderStart = 300ms;
 constexpr auto kSystemStart = 900ms;
-constexpr auto kLeaveDelay = 500ms; ///< 1.5: the board resets about 500 ms behind the last answer
-constexpr auto kReplugDelay = 200ms;
-constexpr auto kForEver = 24h;
+constexpr auto kNoDeadline = 24h;
+constexpr auto kFlicker = 1250ms;
+// 8: 3×150/100, 3×300/100, 3×150/100, pause 900; then each of the code's blinks.
+constexpr auto kSos = 3 * 250ms + 3 * 400ms + 3 * 250ms + 900ms;
+constexpr auto kCodeBlink = 600ms;
+constexpr int kCrashShown = 2;
 constexpr unsigned kTesterByApplication = 13; // 0.5.0
 constexpr auto kDrain = 500ms;                ///< for the last words before a restart
 
@@ -28,7 +29,16 @@ constexpr auto kDrain = 500ms;                ///< for the last words before a r
 
 bool Firmware::mustLeave() const
 {
-    return m_board->restart.has_value() || powerWasCut() || m_stop.stop_requested();
+    return m_board->restart.has_value() || m_board->crashCode != 0 || powerWasCut() ||
+           m_stop.stop_requested();
+}
+
+/// An application that asks for no network needs none.
+bool Firmware::mustListen() const
+{
+    const Connects connects = m_board->application().connects;
+    const bool wantsNetwork = connects == Connects::Network || connects == Connects::Cloud;
+    return m_board->listening || (wantsNetwork && m_board->lacksNetwork());
 }
 
 bool Firmware::powerWasCut() const
@@ -69,6 +79,8 @@ void Firmware::run(std::stop_token stop)
         case Boot::Dead:
             waitForPower();
             break;
+        case Boot::Again:
+            break;
         case Boot::Dfu:
             runDfu();
             break;
@@ -78,6 +90,7 @@ void Firmware::run(std::stop_token stop)
             break;
         }
         m_board->detach();
+        showCrash();
         const MutexLock lock(m_board->mutex);
         target = powerWasCut() ? BootTarget::Normal : m_board->restart.value_or(BootTarget::Normal);
     }
@@ -93,71 +106,6 @@ void Firmware::waitForPower()
     m_board->mode = BoardMode::Off;
     m_board->changed.wait(lock, m_stop, [this] { return m_board->powered; });
     m_board->mode = BoardMode::Booting;
-}
-
-Firmware::Boot Firmware::bootloader(BootTarget target)
-{
-    Boot next = Boot::System;
-    {
-        const MutexLock lock(m_board->mutex);
-        BoardState& board = *m_board;
-        m_cutsBeforeBoot = board.powerCuts;
-        board.restart.reset();
-        board.replug = false;
-        board.listening = target == BootTarget::SafeListening;
-        board.startReceiver = false;
-        board.consoleRuns = false;
-        board.received.clear();
-        board.toHost.clear();
-        board.joinedNetwork.clear();
-        board.pins.clear();
-        board.mode = BoardMode::Booting;
-        board.show({});
-        if (!runnable(board.profile, board.flash, board.profile.bootloader())) {
-            board.say("no valid bootloader: the board does not start");
-            board.mode = BoardMode::Off;
-            board.powered = false;
-            return Boot::Dead;
-        }
-        applyPendingModules(board);
-        if (target == BootTarget::Dfu || !systemRuns(board.profile, board.flash))
-            next = Boot::Dfu;
-        const auto system = board.system();
-        board.systemVersion = system ? system->version : 0;
-    }
-    MutexLock lock(m_board->mutex);
-    const auto until = std::chrono::steady_clock::now() + m_board->pace.work(kBootloaderStart);
-    m_board->changed.wait_until(lock, m_stop, until, [this] { return powerWasCut(); });
-    return !powerWasCut() || m_stop.stop_requested() ? next : Boot::Dead;
-}
-
-void Firmware::runDfu()
-{
-    while (true) {
-        std::shared_ptr<DfuFunction> function;
-        {
-            const MutexLock lock(m_board->mutex);
-            m_board->replug = false;
-            m_board->mode = BoardMode::Dfu;
-            m_board->show({LedColour::Yellow, LedPattern::Blink, 200});
-            function = std::make_shared<DfuFunction>(m_board);
-        }
-        m_board->attach(function);
-        {
-            MutexLock lock(m_board->mutex);
-            m_board->changed.wait(lock, m_stop, [this] { return mustLeave() || m_board->replug; });
-            const bool left = m_board->restart.has_value() && !powerWasCut();
-            const auto until = std::chrono::steady_clock::now() + m_board->pace.work(kLeaveDelay);
-            if (left)
-                m_board->changed.wait_until(lock, m_stop, until, [this] { return powerWasCut(); });
-            if (mustLeave())
-                return;
-        }
-        m_board->detach();
-        MutexLock lock(m_board->mutex);
-        const auto until = std::chrono::steady_clock::now() + m_board->pace.work(kReplugDelay);
-        m_board->changed.wait_until(lock, m_stop, until, [this] { return mustLeave(); });
-    }
 }
 
 /// Caller holds the mutex. Every module that runs finds the others that it needs (6.4).
@@ -184,6 +132,9 @@ bool Firmware::startSystem(BootTarget target)
             board.restart = BootTarget::Normal;
             return false;
         }
+        if (std::exchange(board.clearAtStart, false))
+            board.clearCredentials();
+        board.listening = target == BootTarget::SafeListening;
         board.safeMode =
             !chainMet() || target == BootTarget::SafeMode || target == BootTarget::SafeListening;
         if (board.safeMode)
@@ -192,7 +143,10 @@ bool Firmware::startSystem(BootTarget target)
         board.changed.wait_until(lock, m_stop, until, [this] { return mustLeave(); });
         if (mustLeave())
             return true;
-        board.listening = board.listening || board.lacksNetwork();
+        board.crashCode = board.application().crashCode;
+        if (mustLeave())
+            return true;
+        board.listening = mustListen();
         board.mode = board.listening  ? BoardMode::Listening
                      : board.safeMode ? BoardMode::SafeMode
                                       : BoardMode::Application;
@@ -212,7 +166,7 @@ void Firmware::runSystem()
             const MutexLock lock(m_board->mutex);
             if (mustLeave())
                 return;
-            listening = m_board->listening || m_board->lacksNetwork();
+            listening = mustListen();
             receiver = std::exchange(m_board->startReceiver, false);
         }
         if (receiver)
@@ -241,6 +195,41 @@ void Firmware::listen()
     m_failures = 0;
 }
 
+/// Fast blue for MODE held 10 s, then red where the credentials could not be cleared (8).
+void Firmware::showCleared(MutexLock& lock)
+{
+    BoardState& board = *m_board;
+    const auto cleared = std::exchange(board.cleared, std::nullopt);
+    if (!cleared)
+        return;
+    const auto flickers = [&](LedColour colour) {
+        board.show({colour, LedPattern::Blink, 100});
+        const auto until = std::chrono::steady_clock::now() + board.pace.work(kFlicker);
+        board.changed.wait_until(lock, m_stop, until, [this] { return mustLeave(); });
+    };
+    flickers(LedColour::Blue);
+    if (!*cleared)
+        flickers(LedColour::Red);
+    board.show({LedColour::Blue, LedPattern::Blink, 500});
+}
+
+/// SOS and the code, twice; then the board starts anew (8).
+void Firmware::showCrash()
+{
+    MutexLock lock(m_board->mutex);
+    BoardState& board = *m_board;
+    const std::uint8_t code = std::exchange(board.crashCode, 0);
+    if (code == 0 || powerWasCut())
+        return;
+    board.mode = BoardMode::Crashed;
+    board.say(concat("crash, code ", unsigned{code}));
+    board.show({LedColour::Red, LedPattern::Sos, 0, code});
+    const auto until = std::chrono::steady_clock::now() +
+                       board.pace.work(kCrashShown * (kSos + code * kCodeBlink));
+    board.changed.wait_until(lock, m_stop, until,
+                             [&] { return board.restart.has_value() || powerWasCut(); });
+}
+
 void Firmware::serveConsole(bool receiverOnly)
 {
     if (m_board->usb)
@@ -260,8 +249,9 @@ void Firmware::runTester()
     SerialTester tester(board);
     board.consoleRuns = board.systemVersion < kTesterByApplication || board.serialTester;
     while (board.listening) {
+        showCleared(lock);
         board.changed.wait(lock, m_stop, [&] {
-            return !board.received.empty() || mustLeave() || !board.listening;
+            return !board.received.empty() || mustLeave() || !board.listening || board.cleared;
         });
         tester.feed(std::exchange(board.received, {}));
         const Bytes output = tester.takeOutput();
@@ -285,10 +275,13 @@ void Firmware::runConsole(bool receiverOnly)
     if (receiverOnly)
         console.startReceiver(std::chrono::steady_clock::now());
     const auto idle = [&] {
-        return board.received.empty() && !mustLeave() && (receiverOnly || board.listening);
+        return board.received.empty() && !mustLeave() && !board.cleared &&
+               (receiverOnly || board.listening);
     };
     while (true) {
-        const auto until = console.deadline().value_or(std::chrono::steady_clock::now() + kForEver);
+        showCleared(lock);
+        const auto until =
+            console.deadline().value_or(std::chrono::steady_clock::now() + kNoDeadline);
         board.changed.wait_until(lock, m_stop, until, [&] { return !idle(); });
         if (mustLeave()) {
             const auto drained = std::chrono::steady_clock::now() + kDrain;

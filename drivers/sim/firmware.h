@@ -8,6 +8,9 @@
 
 namespace provost::sim {
 
+/// What MODE, held during a reset, has come to (8); in the order in which time brings it.
+enum class HeldMode : std::uint8_t { Released, SafeMode, Dfu, Restore, FullReset };
+
 class Firmware {
 public:
     explicit Firmware(std::shared_ptr<BoardState> board) : m_board(std::move(board)) {}
@@ -15,16 +18,22 @@ public:
     void run(std::stop_token stop);
 
 private:
-    enum class Boot : std::uint8_t { Dead, Dfu, System };
+    enum class Boot : std::uint8_t { Dead, Again, Dfu, System };
 
     void waitForPower();
-    Boot bootloader(BootTarget target);
+    Boot bootloader(BootTarget& target);
+    bool startBootloader();
+    HeldMode watchMode();
+    bool restoreFactory(HeldMode held);
+    void installPending();
     void runDfu();
     /// The system's own start-up; false: it restarts at once.
     bool startSystem(BootTarget target);
     bool chainMet() const;
     void runSystem();
     void listen();
+    void showCleared(MutexLock& lock);
+    void showCrash();
     void serveConsole(bool receiverOnly);
     void runConsole(bool receiverOnly);
     void runTester();
@@ -43,7 +52,8 @@ private:
     /// False: interrupted by a restart, power or (outside listening) a wish to listen.
     bool pause(std::chrono::microseconds span);
     bool interrupted() const; ///< takes the mutex
-    bool mustLeave() const;   ///< caller holds the mutex: restart, no power, stop
+    bool mustLeave() const;   ///< caller holds the mutex: restart, crash, no power, stop
+    bool mustListen() const;  ///< caller holds the mutex
     bool powerWasCut() const; ///< caller holds the mutex: at any time since the boot
     void setLed(LedColour colour, LedPattern pattern, int periodMs);
 
@@ -51,6 +61,7 @@ private:
     std::stop_token m_stop{};
     unsigned m_cutsBeforeBoot = 0;
     int m_failures = 0;
+    bool m_reached = false; ///< a server took the last connection
 };
 
 } // namespace provost::sim

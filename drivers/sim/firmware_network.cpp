@@ -13,13 +13,15 @@ namespace {
 using namespace std::chrono_literals;
 namespace e = cloud_error;
 
-constexpr auto kJoin = 3000ms;
+constexpr auto kJoin = 2200ms;
+constexpr auto kDhcp = 800ms;
 constexpr auto kRetryJoin = 10000ms;
 constexpr auto kDialLatency = 120ms;
 constexpr auto kKeyArithmetic = 350ms; ///< one private RSA operation of the unit
 constexpr auto kKeyGeneration = 4000ms;
 constexpr auto kConnectWatchdog = 8000ms; ///< 5.6
 constexpr auto kBurst = 250ms;
+constexpr auto kForEver = std::chrono::hours(24);
 constexpr auto kLeastBackOff = 20ms;
 constexpr unsigned k070 = 200;
 constexpr std::uint16_t kDefaultPort = 5683;
@@ -31,13 +33,24 @@ constexpr std::string_view kUdpCloud = "$id.udp.particle.io";
 
 void Firmware::goOnline()
 {
+    Connects connects{};
     {
         const MutexLock lock(m_board->mutex);
+        connects = m_board->application().connects;
         if (m_board->safeMode)
             m_board->show({LedColour::Magenta, LedPattern::Breathe, 4000});
+        else if (connects == Connects::Never)
+            m_board->show({LedColour::White, LedPattern::Breathe, 4000});
+        else if (connects == Connects::RadioOnly)
+            m_board->show({LedColour::Blue, LedPattern::Breathe, 4000});
     }
-    if (!joinNetwork())
+    const bool joins = connects == Connects::Network || connects == Connects::Cloud;
+    if (joins && !joinNetwork())
         return;
+    if (connects != Connects::Cloud) {
+        pause(kForEver);
+        return;
+    }
     prepareKeys();
     if (!interrupted())
         connectCloud();
@@ -65,6 +78,9 @@ bool Firmware::joinNetwork()
         pause(m_board->pace.patience(kRetryJoin, 100ms));
         return false;
     }
+    setLed(LedColour::Green, LedPattern::Blink, 100);
+    if (!pause(m_board->pace.work(kDhcp)))
+        return false;
     const MutexLock lock(m_board->mutex);
     m_board->joinedNetwork = cellular ? std::string("cellular") : m_board->network->ssid;
     m_board->say(concat("net: joined ", m_board->joinedNetwork));
@@ -105,6 +121,7 @@ void Firmware::connectCloud()
     const bool udp = overUdp();
     const auto ip = route(record);
     int error = -20;
+    m_reached = false;
     if (!udp && ip && pause(m_board->pace.work(kDialLatency)))
         error = talk(*ip, record.port);
     if (error == e::kInterrupted || interrupted())
@@ -192,7 +209,7 @@ CloudIdentity Firmware::identity() const
     const BoardProfile& board = m_board->profile;
     CloudIdentity who{.deviceId = m_board->deviceId,
                       .privateSlot =
-                          SecretBytes(m_board->keyField(board.keys.privateKey).first(612)),
+                          UnitSecret(m_board->keyField(board.keys.privateKey).first(612)),
                       .serverSlot = toBytes(m_board->keyField(board.keys.serverKey)),
                       .platformId = board.platform,
                       .productId = board.platform,
@@ -218,6 +235,7 @@ int Firmware::talk(std::uint32_t ip, std::uint16_t port)
         m_board->say(concat("connection to ", ipv4Text(ip), ":", port, " failed: ", error));
         return error;
     }
+    m_reached = true;
     setLed(LedColour::Cyan, LedPattern::Blink, 100);
     if (!pause(m_board->pace.work(kKeyArithmetic)))
         return e::kInterrupted;
@@ -239,15 +257,20 @@ int Firmware::talk(std::uint32_t ip, std::uint16_t port)
 
 void Firmware::showFailure(int error)
 {
-    if (error == e::kDecryption)
+    auto shown = kBurst;
+    if (!m_reached) {
+        const int blinks = m_board->network->internet ? 3 : 2;
+        const MutexLock lock(m_board->mutex);
+        m_board->show({LedColour::Orange, LedPattern::Blink, 500, blinks});
+        shown = blinks * 500ms;
+    } else if (error == e::kDecryption) {
         setLed(LedColour::Orange, LedPattern::Solid, 0);
-    else if (error == e::kAuthentication)
+    } else if (error == e::kAuthentication) {
         setLed(LedColour::Magenta, LedPattern::Solid, 0);
-    else if (error == -20) // nothing answered; a bench has no internet either, so two blinks
-        setLed(LedColour::Orange, LedPattern::Blink, 500);
-    else
+    } else {
         setLed(LedColour::Red, LedPattern::Solid, 0);
-    pause(m_board->pace.work(kBurst));
+    }
+    pause(m_board->pace.work(shown));
 }
 
 void Firmware::backOff()

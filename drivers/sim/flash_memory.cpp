@@ -1,5 +1,6 @@
 #include "sim/flash_memory.h"
 
+#include "core/byte_io.h"
 #include "core/text.h"
 
 #include <algorithm>

@@ -11,6 +11,9 @@ namespace provost::sim {
 namespace {
 
 constexpr std::uint16_t kPending = 0xABCD;
+constexpr std::uint16_t kFactoryRestore = 0x0FAC;
+constexpr std::uint32_t kCoreFactory = 0x20000; ///< of the external flash, 2.3
+constexpr std::uint32_t kCoreFactorySize = 0x20000;
 constexpr std::size_t kSlotSize = 20;
 constexpr std::uint32_t kSlots = 5;
 constexpr unsigned kOtaFlagSince = 1102;
@@ -51,16 +54,43 @@ std::optional<ModuleInfo> received(const BoardState& board)
     return moduleIn(board.profile, board.flash, board.profile.received);
 }
 
-bool copyModule(BoardState& board, std::uint32_t from, std::uint32_t to, std::uint32_t length)
+/// The module at `content`, where it may run at `to`.
+std::optional<ModuleInfo> fitting(const BoardState& board, ByteView content, std::uint32_t to)
 {
-    if (!board.flash.contains(from, length) || !board.flash.contains(to, length))
-        return false;
-    const Bytes content = toBytes(board.flash.view(from, length));
-    const auto module = readModule(board.profile, content);
+    auto module = readModule(board.profile, content);
     const auto* const home = module ? homeOf(board.profile, *module) : nullptr;
-    const bool fits =
-        module && module->intact && home && home->address == to && length <= home->size;
-    return fits && board.flash.eraseRange(to, length) && board.flash.program(to, content);
+    const bool fits = home != nullptr && module->intact && home->address == to &&
+                      module->start == to && module->fileSize() <= home->size;
+    return fits ? module : std::nullopt;
+}
+
+/// What erasing and programming of the range takes.
+std::chrono::microseconds copyTime(const FlashMemory& flash, std::uint32_t to, std::uint32_t length)
+{
+    std::chrono::microseconds time = flash.programTime(length);
+    for (std::uint32_t at = to; at < to + length;) {
+        const auto sector = flash.sectorAt(at);
+        time += sector->eraseTime;
+        at = sector->address + sector->size;
+    }
+    return time;
+}
+
+std::optional<std::chrono::microseconds> put(FlashMemory& flash, std::uint32_t to, ByteView content)
+{
+    const auto length = static_cast<std::uint32_t>(content.size());
+    if (!flash.contains(to, length) || !flash.eraseRange(to, length) || !flash.program(to, content))
+        return std::nullopt;
+    return copyTime(flash, to, length);
+}
+
+std::optional<std::chrono::microseconds> copyModule(BoardState& board, std::uint32_t from,
+                                                    std::uint32_t to, std::uint32_t length)
+{
+    if (!board.flash.contains(from, length))
+        return std::nullopt;
+    const Bytes content = toBytes(board.flash.view(from, length));
+    return fitting(board, content, to) ? put(board.flash, to, content) : std::nullopt;
 }
 
 } // namespace
@@ -112,21 +142,64 @@ void installReceived(BoardState& board)
             board, toBytes(board.flash.view(board.profile.received.address, module->fileSize())));
 }
 
-void applyPendingModules(BoardState& board)
+std::chrono::microseconds applyPendingModules(BoardState& board)
 {
+    std::chrono::microseconds took{0};
     if (board.profile.dct == DctFormat::None)
-        return;
+        return took;
     for (std::uint32_t slot = 1; slot < kSlots; ++slot) {
         const Bytes entry = toBytes(board.store.read(slotOffset(slot), kSlotSize));
         if (readLe16(entry) != kPending)
             continue;
-        const bool copied =
+        const auto copied =
             copyModule(board, readLe32(entry, 4), readLe32(entry, 8), readLe32(entry, 12));
         board.say(concat("bootloader: pending module for ", hex32(readLe32(entry, 8)),
                          copied ? " copied" : " not valid, left out"));
         const Bytes blank(kSlotSize, std::byte{0xFF});
         board.writeDct(slotOffset(slot), blank);
+        took += copied.value_or(std::chrono::microseconds(0));
     }
+    return took;
+}
+
+std::optional<FactoryImage> factoryImage(const BoardState& board)
+{
+    const BoardProfile& profile = board.profile;
+    if (profile.dct == DctFormat::None) {
+        const ByteView content = board.external->view(kCoreFactory, kCoreFactorySize);
+        const auto module = fitting(board, content, profile.systemRegion().address);
+        return module ? std::optional(FactoryImage{true, kCoreFactory, *module}) : std::nullopt;
+    }
+    const ModuleRegion& user = *profile.find(ModuleFunction::UserPart, 1);
+    const auto kept = std::find_if(profile.regions.begin(), profile.regions.end(),
+                                   [](const ModuleRegion& each) { return each.location == 'f'; });
+    std::uint32_t from = kept->address;
+    std::uint32_t to = user.address;
+    std::uint32_t length = kept->size;
+    if (const ByteView slot = board.store.read(slotOffset(0), kSlotSize);
+        readLe16(slot) == kFactoryRestore) {
+        from = readLe32(slot, 4);
+        to = readLe32(slot, 8);
+        length = readLe32(slot, 12);
+    }
+    if (!board.flash.contains(from, length))
+        return std::nullopt;
+    const auto module = fitting(board, board.flash.view(from, length), to);
+    const bool runs = module && module->platform == profile.platform;
+    return runs ? std::optional(FactoryImage{false, from, *module}) : std::nullopt;
+}
+
+std::optional<std::chrono::microseconds> copyFactoryImage(BoardState& board)
+{
+    const auto image = factoryImage(board);
+    if (!image)
+        return std::nullopt;
+    const FlashMemory& source = image->external ? *board.external : board.flash;
+    const Bytes content = toBytes(source.view(image->from, image->module.fileSize()));
+    const auto took = put(board.flash, image->module.start, content);
+    board.say(took ? "bootloader: factory firmware restored"
+                   : "bootloader: factory firmware not restored");
+    return took;
 }
 
 bool applyOtaFlag(BoardState& board)

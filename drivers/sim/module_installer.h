@@ -25,8 +25,19 @@ private:
 /// What the system does with a module that has arrived: a bootloader is written at once, anything
 /// else waits in a pending slot for the restart.
 void installReceived(BoardState& board);
-/// The bootloader's part: copies what is pending, where it is intact.
-void applyPendingModules(BoardState& board);
+/// The bootloader's part: copies what is pending, where it is intact. Returns what that takes.
+std::chrono::microseconds applyPendingModules(BoardState& board);
+/// An application, and where it is copied to.
+struct FactoryImage {
+    bool external = false; ///< in the Core's external flash
+    std::uint32_t from = 0;
+    ModuleInfo module{};
+};
+/// What slot 0 of the pending modules names (3.5), else what lies at the factory address (2.2,
+/// 2.3). nullopt: nothing that may run.
+std::optional<FactoryImage> factoryImage(const BoardState& board);
+/// Returns what that takes. nullopt: there is none, or the flash does not take it.
+std::optional<std::chrono::microseconds> copyFactoryImage(BoardState& board);
 /// Byte 1753 of the DCT (1.1 and later). True: something was installed, the system restarts.
 bool applyOtaFlag(BoardState& board);
 /// Systems 0.6.3 and 0.6.4 put their own bootloader back (6.5).

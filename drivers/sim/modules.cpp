@@ -1,9 +1,9 @@
 #include "sim/modules.h"
 
 #include "core/byte_io.h"
-#include "core/crc.h"
 #include "core/text.h"
 #include "sim/board_profile.h"
+#include "sim/checksums.h"
 
 #include <algorithm>
 
@@ -111,7 +111,7 @@ std::optional<ModuleInfo> readModule(const BoardProfile& board, ByteView bytes)
     if (length + 4 <= bytes.size()) {
         const ByteView sha = bytes.subspan(length - 34, 32);
         std::copy(sha.begin(), sha.end(), module.sha.begin());
-        module.intact = crc32(bytes.first(length)) == readBe32(bytes, length);
+        module.intact = unitCrc32(bytes.first(length)) == readBe32(bytes, length);
     }
     return module;
 }

@@ -94,10 +94,14 @@ void SerialTester::command(const std::string& text)
         return lock(false);
     if (holds("LOCK:"))
         return lock(true);
-    if (holds("CLEAR:"))
-        return m_board.clearCredentials();
-    if (holds("REBOOT:") || holds("RESET:"))
+    if (holds("CLEAR:")) {
+        m_board.clearCredentials();
+        return;
+    }
+    if (holds("REBOOT:"))
         return m_board.askRestart(BootTarget::Normal);
+    if (holds("RESET:"))
+        return m_board.askRestart(BootTarget::FactoryReset);
     if (holds("DFU:")) {
         line("resetting into DFU mode!");
         m_board.askRestart(BootTarget::Dfu);

@@ -169,7 +169,7 @@ void SetupConsole::command(char key, SteadyTime now)
         return;
     case 'd':
         if (since(k080))
-            put("{\"net:stat\":0,\"net:rssi\":0,\"sys:uptime\":1,\"sys:tram\":83880}\r\n");
+            put(m_board.diagnostics() + "\r\n");
         return;
     default:
         return;
@@ -254,8 +254,8 @@ void SetupConsole::answered(std::string text)
     }
     case Question::Password:
     case Question::EapPassword:
-        m_wifi.password = SecretBytes(viewOf(text));
-        wipe(std::as_writable_bytes(std::span(text)));
+        m_wifi.password = UnitSecret(viewOf(text));
+        wipeBytes(std::as_writable_bytes(std::span(text)));
         return question == Question::Password ? saveWifi() : ask(Question::OuterIdentity);
     case Question::UserName:
         return ask(Question::EapPassword);

@@ -1,9 +1,8 @@
 #include "sim/stock.h"
 
 #include "core/byte_io.h"
-#include "core/crc.h"
 #include "core/text.h"
-#include "crypto/digest.h"
+#include "sim/checksums.h"
 
 #include <algorithm>
 
@@ -100,7 +99,7 @@ Bytes publicCloudKey()
 {
     Bytes key = *fromHex("30820122300d06092a864886f70d01010105000382010f003082010a0282010100");
     for (unsigned block = 0; block < 8; ++block) {
-        const Sha256 part = sha256(viewOf(concat("virtual public cloud ", block)));
+        const auto part = unitSha256(viewOf(concat("virtual public cloud ", block)));
         key.insert(key.end(), part.begin(), part.end());
     }
     key[33] |= std::byte{0x80};
@@ -183,9 +182,9 @@ Bytes buildModule(const ModuleSpec& spec)
     writeLe32(file, end - 40, 0xFFFFFFFF); // product id and version: none
     writeLe16(file, end - 36, 0);
     writeLe16(file, end - 2, 40);
-    const Sha256 digest = sha256(ByteView(file).first(end - 34));
+    const auto digest = unitSha256(ByteView(file).first(end - 34));
     std::copy(digest.begin(), digest.end(), file.end() - 34);
-    const std::uint32_t crc = crc32(file);
+    const std::uint32_t crc = unitCrc32(file);
     ByteWriter(file).be32(crc);
     return file;
 }

@@ -25,6 +25,8 @@ BoardFaults boardFaults(const UnitSupply& supply)
             faults.stuckWork = fault.number;
         else if (fault.kind == Kind::LyingPoll)
             faults.pollMs = fault.number;
+        else if (fault.kind == Kind::LockedCredentials)
+            faults.lockedCredentials = true;
         else if (fault.region != nullptr) {
             faults.unplugIn = fault.region;
             faults.unplugPercent = fault.number;
@@ -75,11 +77,11 @@ Result<> UnitFactory::putKey(BoardMemory& memory, KeySupply key)
 {
     const KeyFields& keys = memory.profile->keys;
     if (key == KeySupply::SelfMade && memory.profile->makesOwnKey) {
-        const SecretBytes made = TRY(generateOnDevice());
+        const UnitSecret made = TRY(generateOnDevice());
         memory.putKey(keys.privateKey, made.reveal());
         memory.putKey(keys.publicKey, pastedPublicKey(made.reveal()));
     } else if (key != KeySupply::None) {
-        const SecretBytes made = TRY(generateOnDesktop());
+        const UnitSecret made = TRY(generateOnDesktop());
         memory.putKey(keys.privateKey, made.reveal());
     }
     return {};
@@ -117,6 +119,7 @@ Result<UnitFactory::Made> UnitFactory::make(const UnitSupply& supply,
     }
     memory.usb = supply.usb;
     memory.serialTester = supply.serialTester;
+    memory.application = supply.application;
     memory.faults = boardFaults(supply);
     memory.faults.constantSerial = m_equalSerials;
     plan(*port, supply);
@@ -126,7 +129,7 @@ Result<UnitFactory::Made> UnitFactory::make(const UnitSupply& supply,
         const Bytes elsewhere = toBytes("another-plant-1");
         memory.storeCredentials(
             {.ssid = own ? m_network->ssid : m_network->ssid.substr(0, 24) + "-foreign",
-             .password = own ? m_network->password.clone() : SecretBytes(ByteView(elsewhere)),
+             .password = own ? m_network->password.clone() : UnitSecret(ByteView(elsewhere)),
              .security = own ? m_network->security : 3});
     }
     if (!supply.memory.empty())

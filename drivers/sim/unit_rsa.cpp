@@ -2,7 +2,6 @@
 
 #include "core/byte_io.h"
 #include "core/text.h"
-#include "crypto/digest.h"
 
 #include <algorithm>
 #include <array>
@@ -12,6 +11,7 @@
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/rand.h>
 #include <openssl/rsa.h>
 
 namespace provost::sim {
@@ -43,13 +43,13 @@ Number numberOf(ByteView bytes)
 
 /// Skips a leading zero by bit 0 of the length byte at `lengthAt`, whatever that byte says
 /// otherwise, and takes `size` bytes. Moves `lengthAt` behind them.
-SecretBytes stride(ByteView slot, std::size_t& lengthAt, std::size_t size)
+UnitSecret stride(ByteView slot, std::size_t& lengthAt, std::size_t size)
 {
     std::size_t start = lengthAt + 1;
     if ((u8(slot[lengthAt]) & 1) != 0)
         ++start;
     lengthAt = start + size;
-    return SecretBytes(slot.subspan(start, size));
+    return UnitSecret(slot.subspan(start, size));
 }
 
 constexpr std::size_t kLong = 128;
@@ -88,10 +88,10 @@ std::optional<Bytes> raiseTo65537(ByteView serverSlot, ByteView block)
 
 using Key = std::unique_ptr<EVP_PKEY, BnDelete>;
 
-SecretBytes parameter(const Key& key, const char* name, std::size_t width)
+UnitSecret parameter(const Key& key, const char* name, std::size_t width)
 {
     BIGNUM* number = nullptr;
-    SecretBytes out(width);
+    UnitSecret out(width);
     if (EVP_PKEY_get_bn_param(key.get(), name, &number) != 1)
         return {};
     const Number owned(number);
@@ -118,22 +118,22 @@ void putFullWidth(ByteWriter& out, ByteView value)
     out.u8(static_cast<unsigned>(value.size() + 1)).u8(0).raw(value);
 }
 
-Result<SecretBytes> fullWidth(const Key& key)
+Result<UnitSecret> fullWidth(const Key& key)
 {
     Bytes der;
     der.reserve(700); // no growth: a grown vector leaves copies behind
     ByteWriter out(der);
     out.u8(0x30).u8(0x82).be16(607).u8(0x02).u8(1).u8(0);
     for (std::size_t i = 0; i < kIntegers.size(); ++i) {
-        const SecretBytes value = parameter(key, kIntegers[i].name, kIntegers[i].width);
+        const UnitSecret value = parameter(key, kIntegers[i].name, kIntegers[i].width);
         if (value.empty())
             return fail(Errc::Internal, Blame::Software, "take apart a generated key: refused");
         putFullWidth(out, value.reveal());
         if (i == 0)
             out.u8(0x02).u8(3).u8(1).u8(0).u8(1);
     }
-    SecretBytes secret{ByteView(der)};
-    wipe(der);
+    UnitSecret secret{ByteView(der)};
+    wipeBytes(der);
     return secret;
 }
 
@@ -154,14 +154,14 @@ UnitKeyNumbers readKeySlot(ByteView slot)
     key.n = stride(slot, at, kLong);
     at += 7; // 02 03 01 00 01, then 02 81
     key.d = stride(slot, at, kLong);
-    for (SecretBytes* half : {&key.p, &key.q, &key.dp, &key.dq, &key.qInverse}) {
+    for (UnitSecret* half : {&key.p, &key.q, &key.dp, &key.dq, &key.qInverse}) {
         at += 1; // 02
         *half = stride(slot, at, kHalf);
     }
     return key;
 }
 
-std::optional<SecretBytes> unitDecrypt(const UnitKeyNumbers& key, ByteView cipher)
+std::optional<UnitSecret> unitDecrypt(const UnitKeyNumbers& key, ByteView cipher)
 {
     const Context context(BN_CTX_new());
     const Number c = numberOf(cipher);
@@ -184,13 +184,13 @@ std::optional<SecretBytes> unitDecrypt(const UnitKeyNumbers& key, ByteView ciphe
                           BN_mod_mul(t.get(), t.get(), inverse.get(), p.get(), ctx) == 1 &&
                           BN_mul(t.get(), t.get(), q.get(), ctx) == 1 &&
                           BN_add(t.get(), t.get(), m2.get()) == 1;
-    SecretBytes block(kLong);
+    UnitSecret block(kLong);
     if (!computed || BN_bn2binpad(t.get(), rawOut(block.writable()), kLong) < 0)
         return std::nullopt;
     const auto end = endOfPadding(block.reveal(), 2);
     if (!end)
         return std::nullopt;
-    return SecretBytes(block.reveal().subspan(*end + 1));
+    return UnitSecret(block.reveal().subspan(*end + 1));
 }
 
 std::optional<Bytes> encryptToServer(ByteView serverSlot, ByteView plain)
@@ -200,10 +200,8 @@ std::optional<Bytes> encryptToServer(ByteView serverSlot, ByteView plain)
     block[1] = std::byte{2};
     for (std::size_t i = 0; i < padding; ++i) {
         do {
-            const auto random = randomBytes(1);
-            if (!random)
+            if (RAND_bytes(rawOut(ByteSpan(block).subspan(2 + i, 1)), 1) != 1)
                 return std::nullopt;
-            block[2 + i] = random->front();
         } while (block[2 + i] == std::byte{0});
     }
     std::copy(plain.begin(), plain.end(), block.begin() + static_cast<std::ptrdiff_t>(3 + padding));
@@ -221,12 +219,12 @@ std::optional<Bytes> recoverFromServer(ByteView serverSlot, ByteView signature)
     return toBytes(ByteView(*block).subspan(*end + 1));
 }
 
-Result<SecretBytes> generateOnDevice()
+Result<UnitSecret> generateOnDevice()
 {
     return fullWidth(TRY(generate()));
 }
 
-Result<SecretBytes> generateOnDesktop()
+Result<UnitSecret> generateOnDesktop()
 {
     while (true) {
         const Key key = TRY(generate());
@@ -237,12 +235,12 @@ Result<SecretBytes> generateOnDesktop()
         if (length <= 0 || length > static_cast<int>(der.size()) ||
             i2d_PrivateKey(key.get(), &end) != length)
             return fail(Errc::Internal, Blame::Software, "encode a generated key: refused");
-        SecretBytes secret(std::as_bytes(std::span(der).first(static_cast<std::size_t>(length))));
-        wipe(std::as_writable_bytes(std::span(der)));
-        SecretBytes slot(612);
+        UnitSecret secret(std::as_bytes(std::span(der).first(static_cast<std::size_t>(length))));
+        wipeBytes(std::as_writable_bytes(std::span(der)));
+        UnitSecret slot(612);
         std::copy_n(secret.reveal().begin(), secret.size(), slot.writable().begin());
         const UnitKeyNumbers numbers = readKeySlot(slot.reveal());
-        const auto same = [&key](const SecretBytes& seen, const char* name, std::size_t width) {
+        const auto same = [&key](const UnitSecret& seen, const char* name, std::size_t width) {
             return equalBytes(seen.reveal(), parameter(key, name, width).reveal());
         };
         if (same(numbers.d, OSSL_PKEY_PARAM_RSA_D, kLong) &&

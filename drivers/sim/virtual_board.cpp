@@ -189,14 +189,27 @@ bool VirtualBoard::pinHigh(const std::string& name) const
 void VirtualBoard::holdMode(std::chrono::milliseconds span)
 {
     const MutexLock lock(m_state->mutex);
-    const bool firmwareRuns = m_state->mode == BoardMode::Listening ||
-                              m_state->mode == BoardMode::Application ||
-                              m_state->mode == BoardMode::SafeMode;
-    if (!firmwareRuns || span < 3s)
+    if (!m_state->firmwareRuns() || span < 3s)
         return;
     if (span >= 10s)
-        m_state->clearCredentials();
+        m_state->cleared = m_state->clearCredentials();
     m_state->listening = true;
+    m_state->notify();
+}
+
+void VirtualBoard::resetHoldingMode(std::chrono::milliseconds span)
+{
+    const MutexLock lock(m_state->mutex);
+    m_state->modeHeld = span;
+    m_state->askRestart(BootTarget::Normal);
+}
+
+void VirtualBoard::crash(std::uint8_t code)
+{
+    const MutexLock lock(m_state->mutex);
+    if (!m_state->firmwareRuns())
+        return;
+    m_state->crashCode = code;
     m_state->notify();
 }
 

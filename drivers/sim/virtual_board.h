@@ -61,6 +61,11 @@ public:
     void setPower(bool on);
     /// The RESET button.
     void reset();
+    /// MODE down, RESET tapped, MODE let go `span` of the board's time later: from 1 s safe mode,
+    /// 3 s DFU, 6.5 s the factory's application, 10 s that and no credentials (particle-devices 8).
+    void resetHoldingMode(std::chrono::milliseconds span);
+    /// The firmware crashes, with a code of particle-devices 8; it starts again behind the SOS.
+    void crash(std::uint8_t code);
 
 private:
     const std::shared_ptr<BoardState> m_state;

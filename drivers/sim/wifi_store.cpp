@@ -28,17 +28,17 @@ std::optional<WifiCredentials> readCredentials(ByteView part)
         return std::nullopt;
     const std::size_t length = std::min<std::size_t>(u8(part[kPassword]), 64);
     return WifiCredentials{.ssid = textAt(part, kSsid, 32),
-                           .password = SecretBytes(part.subspan(kPassword + 1, length)),
+                           .password = UnitSecret(part.subspan(kPassword + 1, length)),
                            .security = u8(part[kSecurity])};
 }
 
-std::optional<SecretBytes> makeCredentials(const WifiCredentials& wanted)
+std::optional<UnitSecret> makeCredentials(const WifiCredentials& wanted)
 {
     const bool fits = !wanted.ssid.empty() && wanted.ssid.size() <= 32 &&
                       wanted.password.size() <= 64 && wanted.security >= 0 && wanted.security <= 5;
     if (!fits)
         return std::nullopt;
-    SecretBytes record(kWifiRecord);
+    UnitSecret record(kWifiRecord);
     const ByteSpan part = record.writable();
     part[0] = std::byte{1};
     part[kSsid] = static_cast<std::byte>(wanted.ssid.size());

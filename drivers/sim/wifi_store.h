@@ -3,7 +3,7 @@
 #pragma once
 
 #include "core/bytes.h"
-#include "crypto/secret_bytes.h"
+#include "sim/unit_secret.h"
 
 #include <optional>
 #include <string>
@@ -12,13 +12,13 @@ namespace provost::sim {
 
 struct WifiCredentials {
     std::string ssid{};
-    SecretBytes password{};
+    UnitSecret password{};
     int security = 3; ///< 0 open, 1 WEP, 2 WPA, 3 WPA2, 4 and 5 enterprise
 };
 
 /// nullopt: none stored. An empty view is none.
 std::optional<WifiCredentials> readCredentials(ByteView part);
 /// nullopt: a field is out of range.
-std::optional<SecretBytes> makeCredentials(const WifiCredentials& wanted);
+std::optional<UnitSecret> makeCredentials(const WifiCredentials& wanted);
 
 } // namespace provost::sim

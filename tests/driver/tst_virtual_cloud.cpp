@@ -51,10 +51,10 @@ QJsonObject transcript(const QString& name)
     qFatal("no such transcript");
 }
 
-SecretBytes slotOf(Bytes der)
+sim::UnitSecret slotOf(Bytes der)
 {
     der.resize(1216, std::byte{0xFF});
-    return SecretBytes(ByteView(der));
+    return sim::UnitSecret(ByteView(der));
 }
 
 /// The other end of the line as a recording.
@@ -289,7 +289,7 @@ private Q_SLOTS:
         QFETCH(QByteArray, der);
         QFETCH(QByteArray, spki);
         QFETCH(bool, compatible);
-        const SecretBytes slot = slotOf(*fromHex(der.toStdString()));
+        const sim::UnitSecret slot = slotOf(*fromHex(der.toStdString()));
         const RsaPublicKey known = must(RsaPublicKey::fromDer(*fromHex(spki.toStdString())));
         const Bytes secret = must(randomBytes(40));
         const Bytes cipher = must(known.encrypt(secret));
@@ -302,7 +302,7 @@ private Q_SLOTS:
 
     void deviceKeys_areMadeAtFullWidth()
     {
-        const SecretBytes key = must(sim::generateOnDevice());
+        const sim::UnitSecret key = must(sim::generateOnDevice());
         QCOMPARE(key.size(), std::size_t{611});
         QCOMPARE(toHex(key.reveal().first(11)), std::string("3082025f02010002818100"));
         const RsaPrivateKey parsed = must(RsaPrivateKey::fromBytes(key.reveal()));
@@ -369,6 +369,9 @@ private Q_SLOTS:
         QVERIFY(shown(rig, sim::LedColour::White, sim::LedPattern::Blink));
         QVERIFY(logged(rig, "comm.CoreProtocol.handshake: Completed"));
         QVERIFY(shown(rig, sim::LedColour::Cyan, sim::LedPattern::Breathe));
+        const auto history = rig.board().ledHistory();
+        const sim::Led handshake{sim::LedColour::Cyan, sim::LedPattern::Blink, 100};
+        QVERIFY(std::find(history.begin(), history.end(), handshake) != history.end());
         const Bytes dct = rig.board().physicalDct(rig.board().currentDct());
         QCOMPARE(toHex(ByteView(dct).subspan(0x1D7C + 34, 4)), std::string("3082025f"));
         QVERIFY(equalBytes(ByteView(dct).subspan(0x1D7C + 1250 + 29, 128),

@@ -71,51 +71,6 @@ unsigned installedBootloader(Rig& rig)
     return readLe16(rig.board().readFlash(0x08000000 + 0x184 + 10, 2));
 }
 
-class Vendor {
-public:
-    explicit Vendor(Rig& rig)
-        : m_rig(rig), m_device(must(rig.bench().usb().open(rig.waitFor(kCdc))))
-    {
-    }
-    Result<Bytes> in(std::uint8_t request, std::uint16_t value, std::uint16_t index,
-                     std::size_t size)
-    {
-        Bytes bytes(size);
-        bytes.resize(TRY(m_device->controlIn(
-            {.requestType = 0xC0, .request = request, .value = value, .index = index}, bytes,
-            m_rig.op())));
-        return bytes;
-    }
-    Result<> out(std::uint8_t request, std::uint16_t index, ByteView data)
-    {
-        return m_device->controlOut({.requestType = 0x40, .request = request, .index = index}, data,
-                                    m_rig.op());
-    }
-    /// INIT, SEND, CHECK, RECV; result code first.
-    std::pair<int, Bytes> queued(std::uint16_t type, ByteView payload)
-    {
-        const Bytes init = must(in(1, static_cast<std::uint16_t>(payload.size()), type, 64));
-        if (readLe32(init) != 3 || readLe16(init, 4) != 0)
-            throw std::runtime_error("INIT: " + toHex(init));
-        const std::uint16_t id = readLe16(init, 6);
-        if (!payload.empty())
-            must(out(3, id, payload));
-        Bytes check;
-        do
-            check = must(in(2, 0, id, 64));
-        while (readLe16(check, 4) == 2);
-        const std::uint32_t flags = readLe32(check);
-        const bool sized = (flags & 4) != 0;
-        const std::uint32_t size = sized ? readLe32(check, 6) : 0;
-        const auto result = static_cast<int>(readLe32(check, sized ? 10 : 6));
-        return {result, size != 0 ? must(in(4, 0, id, size)) : Bytes{}};
-    }
-
-private:
-    Rig& m_rig;
-    std::unique_ptr<UsbDevice> m_device;
-};
-
 class TstVirtualConsole : public QObject {
     Q_OBJECT
 
@@ -377,16 +332,16 @@ private Q_SLOTS:
     void rawRequests_existFrom06()
     {
         Rig rig(benchText(kStock152));
-        Vendor vendor(rig);
+        RawControl vendor(rig);
         QCOMPARE(toText(must(vendor.in(0x50, 0, 20, 64))), kFixedId);
         QCOMPARE(toText(must(vendor.in(0x50, 0, 30, 64))), std::string("1.5.2"));
         must(vendor.out(0x50, 50, {}));
         rig.waitFor(kDfu);
         Rig old(benchText("stock = \"0.4.9\""));
-        Vendor none(old);
+        RawControl none(old);
         QVERIFY(!none.in(0x50, 0, 20, 64));
         Rig middle(benchText("stock = \"0.6.3\""));
-        Vendor rawOnly(middle);
+        RawControl rawOnly(middle);
         QCOMPARE(toText(must(rawOnly.in(0x50, 0, 30, 64))), std::string("0.6.3"));
         QVERIFY(!rawOnly.in(1, 0, 20, 64));
     }
@@ -394,7 +349,7 @@ private Q_SLOTS:
     void queuedRequests_answerInTheirForm()
     {
         Rig rig(benchText(kStock152 + "\ncredentials = \"foreign\"", "", "demo"));
-        Vendor vendor(rig);
+        RawControl vendor(rig);
         const auto [result, reply] = vendor.queued(20, {});
         QCOMPARE(result, 0);
         QCOMPARE(toText(reply), "\x0a\x18" + kFixedId);
@@ -408,7 +363,7 @@ private Q_SLOTS:
     void settingTheServerKey_erasesTheAddressRecord()
     {
         Rig rig(benchText(kStock152));
-        Vendor vendor(rig);
+        RawControl vendor(rig);
         const Bytes before = vendor.queued(221, *fromHex("0801")).second;
         QCOMPARE(toText(ByteView(before).subspan(2, 15)), std::string("device.spark.io"));
         Bytes set = *fromHex("0803"
@@ -433,7 +388,7 @@ private Q_SLOTS:
         console.command('C', "code: ");
         console.send("short\r");
         console.readUntil("is not 63 characters long. Claim code unchanged.\r\n");
-        Vendor vendor(rig);
+        RawControl vendor(rig);
         QCOMPARE(toHex(vendor.queued(201, {}).second), std::string("0800"));
         Bytes code = *fromHex("0a3f");
         code.resize(65, std::byte{'k'});

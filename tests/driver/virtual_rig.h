@@ -212,4 +212,51 @@ private:
     std::unique_ptr<SerialPort> m_port;
 };
 
+/// Vendor control requests of the running firmware, raw and queued.
+class RawControl {
+public:
+    explicit RawControl(Rig& rig)
+        : m_rig(rig),
+          m_device(must(rig.bench().usb().open(rig.waitFor(rig.board().profile().cdc.id))))
+    {
+    }
+    Result<Bytes> in(std::uint8_t request, std::uint16_t value, std::uint16_t index,
+                     std::size_t size)
+    {
+        Bytes bytes(size);
+        bytes.resize(TRY(m_device->controlIn(
+            {.requestType = 0xC0, .request = request, .value = value, .index = index}, bytes,
+            m_rig.op())));
+        return bytes;
+    }
+    Result<> out(std::uint8_t request, std::uint16_t index, ByteView data)
+    {
+        return m_device->controlOut({.requestType = 0x40, .request = request, .index = index}, data,
+                                    m_rig.op());
+    }
+    /// INIT, SEND, CHECK, RECV; result code first.
+    std::pair<int, Bytes> queued(std::uint16_t type, ByteView payload)
+    {
+        const Bytes init = must(in(1, static_cast<std::uint16_t>(payload.size()), type, 64));
+        if (readLe32(init) != 3 || readLe16(init, 4) != 0)
+            throw std::runtime_error("INIT: " + toHex(init));
+        const std::uint16_t id = readLe16(init, 6);
+        if (!payload.empty())
+            must(out(3, id, payload));
+        Bytes check;
+        do
+            check = must(in(2, 0, id, 64));
+        while (readLe16(check, 4) == 2);
+        const std::uint32_t flags = readLe32(check);
+        const bool sized = (flags & 4) != 0;
+        const std::uint32_t size = sized ? readLe32(check, 6) : 0;
+        const auto result = static_cast<int>(readLe32(check, sized ? 10 : 6));
+        return {result, size != 0 ? must(in(4, 0, id, size)) : Bytes{}};
+    }
+
+private:
+    Rig& m_rig;
+    std::unique_ptr<UsbDevice> m_device;
+};
+
 } // namespace provost::test

@@ -85,6 +85,7 @@ private Q_SLOTS:
     void moduleReport_isBelievedMoreThanTheBytes_F120();
     void bootloaderThatTheUnitRefuses_F121();
     void damagedBootloader_isFoundByTheInspection_F123();
+    void credentialsThatTheUnitCannotSave_F230();
     void otherKeyThanTheLockedOne_F402();
     void miscountingUnit_isSeen_F410();
 };
@@ -188,6 +189,15 @@ void TstCauses::damagedBootloader_isFoundByTheInspection_F123()
     QVERIFY2(note.starts_with("found bootloader damaged"), note.c_str());
     QVERIFY2(note.find("quarantined") != std::string::npos, note.c_str());
     QCOMPARE(station->journal().unit(station->board().deviceId())->state, std::string("inspect"));
+}
+
+void TstCauses::credentialsThatTheUnitCannotSave_F230()
+{
+    auto station =
+        Station::open(one({.faults = "[[slot.unit.fault]]\nkind = \"locked-credentials\""}));
+    const auto run = station->runNext();
+    VERIFY_RUN(run, Verdict::Fail, "F230");
+    QVERIFY(!station->board().hasCredentials());
 }
 
 void TstCauses::otherKeyThanTheLockedOne_F402()

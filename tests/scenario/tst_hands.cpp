@@ -5,6 +5,9 @@
 
 #include <QTest>
 
+#include <functional>
+#include <thread>
+
 namespace provost::test {
 
 namespace {
@@ -29,6 +32,17 @@ PromptRaised question(Station& station, std::size_t before)
     return *raised;
 }
 
+bool eventually(const std::function<bool()>& condition)
+{
+    const auto end = std::chrono::steady_clock::now() + kRunPatience;
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > end)
+            return false;
+        std::this_thread::sleep_for(2ms);
+    }
+    return true;
+}
+
 } // namespace
 
 class TstHands : public QObject {
@@ -38,6 +52,8 @@ private Q_SLOTS:
     void unitThatDoesNotSayItsId_isHeldAndPasses();
     void operatorSaysThatItCannotBeDone_isACheck();
     void buttonThatWasNotHeld_isACheck();
+    void unitThatIgnoresItsBaudCommand_isTakenToDfuByHandAndPasses();
+    void setupLetGoTooEarly_isACheck();
     void stop_endsTheQuestion();
     void nobodyAnswers_isACheck();
     void nobodyThere_isACheckAtOnce();
@@ -87,6 +103,48 @@ void TstHands::buttonThatWasNotHeld_isACheck()
     QCOMPARE(finished->verdict, Verdict::Error);
     QCOMPARE(finished->cause, std::string("C012"));
     QCOMPARE(station->meddling().downloads.load(), 0);
+}
+
+void TstHands::unitThatIgnoresItsBaudCommand_isTakenToDfuByHandAndPasses()
+{
+    auto station = withOperator({.more = "baud_commands = false"});
+    const auto unit = station->insert();
+    QVERIFY(station->start(1, unit.label));
+    // Twice: before the system parts, and for as long as the delivered application is the one.
+    for (std::size_t asked = 1; asked <= 2; ++asked) {
+        QVERIFY(eventually([&] { return station->sink().all<PromptRaised>().size() == asked; }));
+        const PromptRaised raised = station->sink().all<PromptRaised>().back();
+        QCOMPARE(raised.promptId, std::string("hold-setup-dfu"));
+        QCOMPARE(raised.text, std::string("Hold SETUP, tap RESET, release at yellow"));
+        const auto before = station->board().ledHistory().size();
+        station->board().resetHoldingMode(3500ms);
+        QVERIFY(eventually([&] { return station->board().mode() == sim::BoardMode::Dfu; }));
+        auto stages = station->board().ledHistory();
+        stages.erase(stages.begin(), stages.begin() + static_cast<std::ptrdiff_t>(before));
+        const auto magenta = std::ranges::find(stages, sim::LedColour::Magenta, &sim::Led::colour);
+        QVERIFY(std::ranges::find(magenta, stages.end(), sim::LedColour::Yellow,
+                                  &sim::Led::colour) != stages.end());
+        station->engine().answer(raised.run, "done");
+    }
+    const auto finished = station->verdict(1);
+    QVERIFY(finished);
+    QVERIFY2(finished->verdict == Verdict::Pass, told(*finished).c_str());
+    QCOMPARE(station->sink().all<PromptRaised>().size(), std::size_t{2});
+    QCOMPARE(station->board().systemVersion(), std::string("2.3.1"));
+}
+
+void TstHands::setupLetGoTooEarly_isACheck()
+{
+    auto station = withOperator({.more = "baud_commands = false"});
+    const auto unit = station->insert();
+    QVERIFY(station->start(1, unit.label));
+    const auto raised = question(*station, 0);
+    station->board().resetHoldingMode(1500ms); // at magenta: safe mode
+    station->engine().answer(raised.run, "done");
+    const auto finished = station->verdict(1);
+    QVERIFY(finished);
+    QCOMPARE(finished->verdict, Verdict::Error);
+    QCOMPARE(finished->cause, std::string("C014"));
 }
 
 void TstHands::stop_endsTheQuestion()

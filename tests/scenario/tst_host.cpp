@@ -241,6 +241,7 @@ void TstHost::benchOperator_holdsTheButtonWhereTheBenchCannot_data()
         << QByteArray("stock = \"0.4.9\"\ncredentials = \"foreign\"\n") << 2;
     QTest::newRow("credentials") << QByteArray("stock = \"0.6.3\"\ncredentials = \"foreign\"\n")
                                  << 1;
+    QTest::newRow("DFU") << QByteArray("stock = \"1.5.2\"\nbaud_commands = false\n") << 2;
     QTest::newRow("nothing to do") << QByteArray("stock = \"1.5.2\"\n") << 0;
 }
 

@@ -55,7 +55,7 @@ std::string benchToml(const BenchWish& wish)
                            unit.stock, "\"\nkey = \"", unit.key, "\"\ncredentials = \"",
                            unit.credentials, "\"\nlabel = \"", unit.label, "\"\ndevice_id = \"",
                            unit.deviceId, "\"\nmemory = \"", unit.memory,
-                           "\"\ncount = ", unit.count, "\n", unit.faults, "\n");
+                           "\"\ncount = ", unit.count, "\n", unit.more, "\n", unit.faults, "\n");
     }
     return text;
 }
@@ -183,8 +183,9 @@ std::unique_ptr<Station> Station::open(StationSetup setup)
     const auto& network = impl->bench->network();
     impl->settings.name = "Station T";
     impl->settings.network.ssid = network.ssid;
-    impl->settings.network.password =
-        setup.stationPassword.size() > 0 ? setup.stationPassword.clone() : network.password.clone();
+    impl->settings.network.password = setup.stationPassword.size() > 0
+                                          ? setup.stationPassword.clone()
+                                          : SecretBytes(network.password.reveal());
     impl->settings.network.security = static_cast<WifiSecurity>(network.security);
     impl->settings.escrowCertificate = setup.escrowCertificate;
     impl->settings.backupFolder = impl->folder.string();

@@ -30,6 +30,7 @@ struct UnitWish {
     std::string deviceId{"random"};
     std::string memory{}; ///< file that keeps the flash; empty: none
     int count = 1;
+    std::string more{};   ///< further keys of the unit, as they stand in the file
     std::string faults{}; ///< [[slot.unit.fault]] tables as they stand in the file
 };
 
