@@ -11,12 +11,14 @@
 #include "steps/register_all_steps.h"
 #include "transport/libserialport_ports.h"
 #include "transport/libusb_bus.h"
+#include "transport/tcp_stream.h"
 #include "transport/tracing.h"
 
 #include <QCoreApplication>
 #include <QDir>
 #include <QUrl>
 #include <algorithm>
+#include <cerrno>
 #include <system_error>
 
 namespace provost {
@@ -51,6 +53,16 @@ struct SlotTrace {
     TracingUsbBus usb;
     TracingSerialPorts serial;
 };
+
+/// Refusing a connection is an answer, too.
+Result<bool> accessPointAnswers(const std::string& host, std::uint16_t port, const OpContext& op)
+{
+    constexpr std::chrono::milliseconds kAnswerLimit{2000};
+    const auto line = TcpStream::connect(host, port, op.within(kAnswerLimit));
+    if (!line && line.error().code == Errc::Cancelled)
+        return Unexpected(line.error());
+    return line || line.error().native == ECONNREFUSED;
+}
 
 bool isLoopbackUrl(const std::string& url)
 {
@@ -121,6 +133,7 @@ struct Host::Impl {
     std::unique_ptr<HttpProvisioningClient> client{};
     std::unique_ptr<LocalHandshakeServer> handshakes{};
     std::unique_ptr<OutboxSender> outbox{};
+    std::unique_ptr<NetworkWitness> network{};
     std::unique_ptr<StationEngine> engine{};
     std::unique_ptr<SlotWatcher> watcher{};
 
@@ -135,6 +148,7 @@ struct Host::Impl {
     void openEngine();
     void switchOff();
     UsbBus& bus() { return bench ? bench->usb() : static_cast<UsbBus&>(*usb); }
+    NetworkWitness::Probe networkProbe() const;
     std::unique_ptr<UnitUnderTest> unitIn(SlotId slot);
     std::optional<TraceRecord> traceOf(SlotId slot) const;
 };
@@ -306,8 +320,20 @@ std::optional<TraceRecord> Host::Impl::traceOf(SlotId slot) const
                        .text = toText(trace)};
 }
 
+NetworkWitness::Probe Host::Impl::networkProbe() const
+{
+    if (bench)
+        return [this](const OpContext&) -> Result<bool> { return bench->network().on; };
+    if (station.accessPointHost.empty())
+        return {};
+    return [this](const OpContext& op) {
+        return accessPointAnswers(station.accessPointHost, station.accessPointPort, op);
+    };
+}
+
 void Host::Impl::openEngine()
 {
+    network = std::make_unique<NetworkWitness>(networkProbe());
     outbox = std::make_unique<OutboxSender>(
         *journal, *client, events, clock,
         OutboxSenderConfig{.probe = [this](const OpContext& op) { return client->probe(op); }});
@@ -319,6 +345,7 @@ void Host::Impl::openEngine()
                           .handshakes = *handshakes,
                           .steps = registry,
                           .station = station.settings,
+                          .network = *network,
                           .events = events,
                           .unitIn = [this](SlotId slot) { return unitIn(slot); },
                           .traceOf = [this](SlotId slot) { return traceOf(slot); }});

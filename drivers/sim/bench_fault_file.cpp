@@ -12,6 +12,7 @@ constexpr std::pair<std::string_view, FaultSpec::Kind> kFaultWords[] = {
     {"short", FaultSpec::Kind::Short},          {"bit-flip", FaultSpec::Kind::BitFlip},
     {"unplug", FaultSpec::Kind::Unplug},        {"brown-out", FaultSpec::Kind::BrownOut},
     {"stuck-busy", FaultSpec::Kind::StuckBusy}, {"lying-poll", FaultSpec::Kind::LyingPoll},
+    {"deaf-radio", FaultSpec::Kind::DeafRadio}, {"no-credentials", FaultSpec::Kind::NoCredentials},
 };
 
 /// Takes a number that has to be there.
@@ -53,6 +54,10 @@ Result<FaultSpec> readFault(const toml::table& table, const BoardProfile& board,
     if (reader.find("kind") == nullptr)
         return reader.wrong(nullptr, "kind: is needed");
     TRY(reader.word("kind", kFaultWords, fault.kind));
+    if (fault.kind == Kind::DeafRadio || fault.kind == Kind::NoCredentials) {
+        TRY(reader.noOthers());
+        return fault;
+    }
     const bool byPlace = fault.kind == Kind::Unplug && reader.find("percent") != nullptr;
     if (byPlace)
         TRY(readPlace(reader, board, fault));

@@ -82,6 +82,7 @@ Result<> readNetwork(const toml::table& root, std::string_view origin, BenchNetw
     TRY(reader.take("ssid", network.ssid));
     TRY(reader.take("password", password));
     TRY(reader.take("security", security));
+    TRY(reader.take("on", network.on));
     network.password = SecretBytes(viewOf(password));
     wipe(std::as_writable_bytes(std::span(password)));
     if (network.ssid.empty() || network.ssid.size() > 32)

@@ -24,6 +24,8 @@ struct FaultSpec {
         BrownOut,
         StuckBusy,
         LyingPoll,
+        DeafRadio,     ///< it joins no network
+        NoCredentials, ///< it does not keep those that it is given
     };
     Kind kind = Kind::Stall;
     std::uint32_t number = 0; ///< transfer, erase or work, from 1 on; percent; ms

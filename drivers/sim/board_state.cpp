@@ -98,8 +98,15 @@ std::optional<WifiCredentials> BoardState::credentials() const
     return std::nullopt;
 }
 
+bool BoardState::hears(const std::string& ssid) const
+{
+    return network && network->on && !faults.deafRadio && network->ssid == ssid;
+}
+
 bool BoardState::saveCredentials(const WifiCredentials& wanted)
 {
+    if (faults.keepsNoCredentials)
+        return false;
     auto record = makeCredentials(wanted);
     if (!record || profile.credentials == CredentialPlace::None)
         return false;

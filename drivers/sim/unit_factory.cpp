@@ -25,6 +25,10 @@ BoardFaults boardFaults(const UnitSupply& supply)
             faults.stuckWork = fault.number;
         else if (fault.kind == Kind::LyingPoll)
             faults.pollMs = fault.number;
+        else if (fault.kind == Kind::DeafRadio)
+            faults.deafRadio = true;
+        else if (fault.kind == Kind::NoCredentials)
+            faults.keepsNoCredentials = true;
         else if (fault.region != nullptr) {
             faults.unplugIn = fault.region;
             faults.unplugPercent = fault.number;

@@ -16,6 +16,8 @@
 
 namespace provost {
 
+class NetworkWitness;
+
 /// A private key between its birth and its destruction.
 struct HeldKey {
     std::string fingerprint{};
@@ -61,6 +63,7 @@ public:
     virtual Journal& journal() = 0;
     virtual ProvisioningClient& cloud() = 0;
     virtual HandshakeServer& handshakes() = 0;
+    virtual NetworkWitness& network() = 0;
 
     /// Binds unit and run in the journal and tells the screens.
     virtual Result<> identified(const UnitIdentity& unit, std::string_view route) = 0;

@@ -65,6 +65,8 @@ private:
             return Unexpected(withCause(std::move(error), "F220"));
         if (error.code == Errc::Denied)
             return Unexpected(withCause(std::move(error), "C080"));
+        if (error.code == Errc::NotFound)
+            return Unexpected(withCause(std::move(error), "C082"));
         if (error.code != Errc::Unavailable && error.code != Errc::Timeout)
             return Unexpected(std::move(error));
         const bool away = !error.native || *error.native == 0;
