@@ -133,7 +133,7 @@ struct Host::Impl {
     std::unique_ptr<HttpProvisioningClient> client{};
     std::unique_ptr<LocalHandshakeServer> handshakes{};
     std::unique_ptr<OutboxSender> outbox{};
-    std::unique_ptr<NetworkWitness> network{};
+    std::unique_ptr<NetworkWitness> witness{};
     std::unique_ptr<StationEngine> engine{};
     std::unique_ptr<SlotWatcher> watcher{};
 
@@ -333,7 +333,7 @@ NetworkWitness::Probe Host::Impl::networkProbe() const
 
 void Host::Impl::openEngine()
 {
-    network = std::make_unique<NetworkWitness>(networkProbe());
+    witness = std::make_unique<NetworkWitness>(networkProbe());
     outbox = std::make_unique<OutboxSender>(
         *journal, *client, events, clock,
         OutboxSenderConfig{.probe = [this](const OpContext& op) { return client->probe(op); }});
@@ -345,7 +345,7 @@ void Host::Impl::openEngine()
                           .handshakes = *handshakes,
                           .steps = registry,
                           .station = station.settings,
-                          .network = *network,
+                          .network = *witness,
                           .events = events,
                           .unitIn = [this](SlotId slot) { return unitIn(slot); },
                           .traceOf = [this](SlotId slot) { return traceOf(slot); }});

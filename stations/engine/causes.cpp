@@ -42,8 +42,7 @@ constexpr std::array kCauses{
           "Switch the access point on, run again"},
     Cause{"C073", Error, "No unit has joined the test network yet",
           "Call the line lead: test network"},
-    Cause{"C074", Error, "Silent unit, test network not proven",
-          "Run another unit, then this one"},
+    Cause{"C074", Error, "Silent unit, test network not proven", "Run another unit, then this one"},
     Cause{"C080", Error, "Cloud refuses this station", "Call the line lead: token"},
     Cause{"C081", Error, "Cloud contradicts itself", "Call the line lead: cloud"},
     Cause{"C082", Error, "Cloud address of this station is wrong", "Call the line lead: cloud url"},
@@ -64,6 +63,7 @@ constexpr std::array kCauses{
     Cause{"F220", Fail, "Cloud refused the key", "Put in the red bin, call the lead"},
     Cause{"F221", Fail, "Cloud holds another key than the unit", "Red bin, scan the rework tag"},
     Cause{"F222", Fail, "Cloud holds the key as another kind", "Red bin, scan the rework tag"},
+    Cause{"F223", Fail, "Same key on two units", "Red bin, both units: each needs a new key"},
     Cause{"F230", Fail, "Unit did not save the credentials", "Put in the red bin"},
     Cause{"F301", Fail, "Shipping state not reached", "Put in the red bin"},
     Cause{"F302", Fail, "Test password is still on the unit", "Put in the red bin"},
@@ -80,7 +80,6 @@ constexpr std::array kCauses{
     Cause{"F999", Fail, "Unit reports a failure", "Put in the red bin"},
     Cause{"H310", Hold, "Cloud away, registration waits", "Put in the HOLD tray"},
     Cause{"H311", Hold, "Cloud is busy, registration waits", "Put in the HOLD tray"},
-    Cause{"H320", Hold, "Same key on two units", "HOLD tray, both units; call the lead"},
     Cause{"S001", Aborted, "Stopped by the operator", "Remove unit"},
 };
 

@@ -35,11 +35,12 @@ enum class CloudProof : std::uint8_t {
 struct UnitFacts {
     UnitIdentification id{};
     std::string label{};
-    std::string keyFingerprint{}; ///< of the key that the run kept or burnt
-    HeldKey held{};               ///< of a key that was made in this run, until its proof
-    std::string keySlotDigest{};  ///< hex SHA-256 of the whole private slot then
-    Bytes serverSlot{};           ///< as it was written for the test endpoint
-    Bytes publicKeyDer{};         ///< derived from what is ON the unit
+    std::string keyFingerprint{};      ///< of the key that the run kept or burnt
+    HeldKey held{};                    ///< of a key that was made in this run, until its proof
+    std::string keySlotDigest{};       ///< hex SHA-256 of the whole private slot then
+    std::vector<Bytes> formerModuli{}; ///< of keys that lay in the DCT before the first write
+    Bytes serverSlot{};                ///< as it was written for the test endpoint
+    Bytes publicKeyDer{};              ///< derived from what is ON the unit
     CloudProof cloudProof = CloudProof::None;
     bool registered = false;    ///< 2xx seen in this run
     bool handshakeSeen = false; ///< passed, with the key that was read back

@@ -396,10 +396,10 @@ private Q_SLOTS:
         QVERIFY(m_journal->unitsWithSameNumber(twin.publicDer).value().empty());
         QCOMPARE(m_journal->allKeys().value().size(), 2U);
 
-        must(m_journal->holdUnit(second, kUnitA, "the same key is on another unit"));
+        must(m_journal->withdrawUnit(second, kUnitA, "the same key is on another unit"));
         QCOMPARE(m_journal->unit(kUnitA).value().state, std::string("hold"));
         QCOMPARE(m_journal->journalOf(second).value().back().kind, std::string("hold"));
-        QVERIFY(!m_journal->holdUnit(second, std::string(24, '0'), "nobody"));
+        QVERIFY(!m_journal->withdrawUnit(second, std::string(24, '0'), "nobody"));
     }
 
     void key_keptStaysRegistered()
