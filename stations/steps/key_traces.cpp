@@ -11,15 +11,55 @@ namespace provost {
 
 namespace {
 
-constexpr std::size_t kModulusBytes = 128;
+constexpr std::size_t kNumberBytes = 128;
 constexpr std::size_t kPieceBytes = 32;
-/// An INTEGER of 129 bytes that begins with 00: the modulus of PKCS#1 and of SubjectPublicKeyInfo.
-/// A prime is half as long, a key of 2048 bits has another length.
-constexpr std::array kModulusHead{std::byte{0x02}, std::byte{0x81}, std::byte{0x81}, std::byte{0}};
+constexpr std::size_t kExponentAt =
+    148; ///< of its number, in the full-width form (particle-devices 4.1)
+/// An INTEGER of 129 bytes that begins with 00: modulus and private exponent of PKCS#1, modulus of
+/// SubjectPublicKeyInfo. A prime is half as long, a key of 2048 bits has another length.
+constexpr std::array kNumberHead{std::byte{0x02}, std::byte{0x81}, std::byte{0x81}, std::byte{0}};
+/// e = 65537, in front of the private exponent and of nothing else.
+constexpr std::array kPublicExponent{std::byte{0x02}, std::byte{0x03}, std::byte{0x01},
+                                     std::byte{0x00}, std::byte{0x01}};
 
-bool endsOdd(ByteView number)
+struct KeyNumber {
+    std::size_t at = 0;
+    ByteView bytes{};
+    bool isPrivateExponent = false;
+};
+
+bool standsBehindPublicExponent(ByteView memory, std::size_t head)
 {
-    return (number.back() & std::byte{1}) != std::byte{0};
+    return head >= kPublicExponent.size() &&
+           equalBytes(memory.subspan(head - kPublicExponent.size(), kPublicExponent.size()),
+                      kPublicExponent);
+}
+
+std::vector<KeyNumber> numbersIn(ByteView memory)
+{
+    std::vector<KeyNumber> numbers;
+    auto from = memory.begin();
+    while (true) {
+        const auto found = std::search(from, memory.end(), kNumberHead.begin(), kNumberHead.end());
+        const auto head = static_cast<std::size_t>(found - memory.begin());
+        if (memory.size() - head < kNumberHead.size() + kNumberBytes)
+            return numbers;
+        const ByteView bytes = memory.subspan(head + kNumberHead.size(), kNumberBytes);
+        // Both are odd.
+        if (!allFf(bytes) && (bytes.back() & std::byte{1}) != std::byte{0})
+            numbers.push_back({.at = head + kNumberHead.size(),
+                               .bytes = bytes,
+                               .isPrivateExponent = standsBehindPublicExponent(memory, head)});
+        from = found + 1;
+    }
+}
+
+bool isOwn(const KeyNumber& number, const OwnKey& own)
+{
+    // Its value is proved with the slot that it lies in.
+    if (number.isPrivateExponent)
+        return number.at == own.privateAt + kExponentAt;
+    return equalBytes(number.bytes, own.modulus);
 }
 
 } // namespace
@@ -27,20 +67,11 @@ bool endsOdd(ByteView number)
 std::vector<Bytes> moduliIn(ByteView memory)
 {
     std::vector<Bytes> moduli;
-    auto from = memory.begin();
-    while (true) {
-        const auto head = std::search(from, memory.end(), kModulusHead.begin(), kModulusHead.end());
-        const auto left = static_cast<std::size_t>(memory.end() - head);
-        if (left < kModulusHead.size() + kModulusBytes)
-            return moduli;
-        const auto at = static_cast<std::size_t>(head - memory.begin()) + kModulusHead.size();
-        const ByteView number = memory.subspan(at, kModulusBytes);
-        const bool isNumber = !allFf(number) && endsOdd(number);
-        if (isNumber && std::ranges::none_of(
-                            moduli, [&](const Bytes& known) { return equalBytes(known, number); }))
-            moduli.push_back(toBytes(number));
-        from = head + 1;
+    for (const auto& number : numbersIn(memory)) {
+        if (!number.isPrivateExponent)
+            moduli.push_back(toBytes(number.bytes));
     }
+    return moduli;
 }
 
 bool holdsPartOf(ByteView memory, ByteView number)
@@ -52,16 +83,16 @@ bool holdsPartOf(ByteView memory, ByteView number)
     return false;
 }
 
-std::optional<std::string> foreignKeyIn(ByteView memory, ByteView ownModulus,
+std::optional<std::string> foreignKeyIn(ByteView memory, const OwnKey& own,
                                         std::span<const Bytes> former)
 {
     for (const auto& modulus : former) {
-        if (!equalBytes(modulus, ownModulus) && holdsPartOf(memory, modulus))
+        if (!equalBytes(modulus, own.modulus) && holdsPartOf(memory, modulus))
             return sha256Hex(modulus);
     }
-    for (const auto& modulus : moduliIn(memory)) {
-        if (!equalBytes(modulus, ownModulus))
-            return sha256Hex(modulus);
+    for (const auto& number : numbersIn(memory)) {
+        if (!isOwn(number, own))
+            return sha256Hex(number.bytes);
     }
     return std::nullopt;
 }

@@ -94,15 +94,27 @@ private:
         wanted.resize(publicSlot.size(), std::byte{0xFF});
         if (!publicSlot.empty() && !equalBytes(publicSlot, wanted))
             return wrong(concat(where, "holds another public key, or something behind it"), "F303");
-        if (const auto found = foreignKeyIn(dct.sector(copy), key.publicKey->modulus(), former))
-            return wrong(concat(where, "holds numbers of another key, SHA-256 of its modulus ",
-                                shortFingerprint(*found)),
-                         "F303");
+        TRY(searchOldKeys(dct, copy, key.publicKey->modulus(), former, layout.privateKey));
         if (holdsPartOf(dct.sector(copy), context.handshakes().serverKey().modulus()))
             return wrong(concat(where, "holds the test server key"), "F304");
         if (!equalBytes(dct.field(copy, layout.serverKey), serverSlot))
             return wrong(concat(where, "server key or address is not the product's"), "F304");
         return checkFields(context, dct, copy, where);
+    }
+
+    static Result<> searchOldKeys(const DctSnapshot& dct, int copy, const Bytes& modulus,
+                                  std::span<const Bytes> former, const DctField& privateKey)
+    {
+        const ByteView sector = dct.sector(copy);
+        const auto privateAt = dct.field(copy, privateKey).data() - sector.data();
+        const OwnKey own{.modulus = modulus, .privateAt = static_cast<std::size_t>(privateAt)};
+        const auto found = foreignKeyIn(sector, own, former);
+        if (!found)
+            return {};
+        return wrong(concat("DCT copy ", copy + 1,
+                            ": holds numbers of another key, SHA-256 of what was found ",
+                            shortFingerprint(*found)),
+                     "F303");
     }
 
     static Result<> checkFields(StepContext& context, const DctSnapshot& dct, int copy,

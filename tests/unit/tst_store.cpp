@@ -397,9 +397,37 @@ private Q_SLOTS:
         QCOMPARE(m_journal->allKeys().value().size(), 2U);
 
         must(m_journal->withdrawUnit(second, kUnitA, "the same key is on another unit"));
-        QCOMPARE(m_journal->unit(kUnitA).value().state, std::string("hold"));
-        QCOMPARE(m_journal->journalOf(second).value().back().kind, std::string("hold"));
+        QCOMPARE(m_journal->unit(kUnitA).value().state, std::string("fail"));
+        QCOMPARE(m_journal->journalOf(second).value().back().kind, std::string("withdraw"));
         QVERIFY(!m_journal->withdrawUnit(second, std::string(24, '0'), "nobody"));
+    }
+
+    void intent_isKnownByHowItEnded()
+    {
+        const auto outcome = [this](const std::string& payload) {
+            return m_journal->outcomeOf(kUnitA, "burn", payload).value();
+        };
+        const auto run = identified(kUnitA);
+        QCOMPARE(outcome("a"), IntentOutcome::NotAnnounced);
+        must(m_journal->intend(run, "burn", "a"));
+        QCOMPARE(outcome("a"), IntentOutcome::Unknown);
+        QCOMPARE(m_journal->outcomeOf(kUnitB, "burn", "a").value(), IntentOutcome::NotAnnounced);
+        must(m_journal->settle(run, "burn", Verdict::Fail));
+        QCOMPARE(outcome("a"), IntentOutcome::Failed);
+        must(m_journal->intend(run, "burn", "b"));
+        must(m_journal->settle(run, "burn", Verdict::Pass));
+        QCOMPARE(outcome("a"), IntentOutcome::Failed);
+        QCOMPARE(outcome("b"), IntentOutcome::Passed);
+    }
+
+    void platform_isOfTheLatestIdentification()
+    {
+        const auto run = m_journal->beginRun(aStart()).value();
+        must(m_journal->identify(run, {.deviceId = kUnitA}, "dfu"));
+        QCOMPARE(m_journal->unit(kUnitA).value().platform, std::string());
+        must(m_journal->identify(run, {.deviceId = kUnitA}, "dfu", "photon"));
+        must(m_journal->identify(run, {.deviceId = kUnitA}, "dfu"));
+        QCOMPARE(m_journal->unit(kUnitA).value().platform, std::string("photon"));
     }
 
     void key_keptStaysRegistered()
