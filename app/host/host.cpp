@@ -7,18 +7,17 @@
 #include "core/text.h"
 #include "crypto/key_protection.h"
 #include "device/particle_unit.h"
+#include "host/access_point.h"
 #include "host/slot_watcher.h"
 #include "steps/register_all_steps.h"
 #include "transport/libserialport_ports.h"
 #include "transport/libusb_bus.h"
-#include "transport/tcp_stream.h"
 #include "transport/tracing.h"
 
 #include <QCoreApplication>
 #include <QDir>
 #include <QUrl>
 #include <algorithm>
-#include <cerrno>
 #include <system_error>
 
 namespace provost {
@@ -53,16 +52,6 @@ struct SlotTrace {
     TracingUsbBus usb;
     TracingSerialPorts serial;
 };
-
-/// Refusing a connection is an answer, too.
-Result<bool> accessPointAnswers(const std::string& host, std::uint16_t port, const OpContext& op)
-{
-    constexpr std::chrono::milliseconds kAnswerLimit{2000};
-    const auto line = TcpStream::connect(host, port, op.within(kAnswerLimit));
-    if (!line && line.error().code == Errc::Cancelled)
-        return Unexpected(line.error());
-    return line || line.error().native == ECONNREFUSED;
-}
 
 bool isLoopbackUrl(const std::string& url)
 {
@@ -326,9 +315,7 @@ NetworkWitness::Probe Host::Impl::networkProbe() const
         return [this](const OpContext&) -> Result<bool> { return bench->network().on; };
     if (station.accessPointHost.empty())
         return {};
-    return [this](const OpContext& op) {
-        return accessPointAnswers(station.accessPointHost, station.accessPointPort, op);
-    };
+    return accessPointProbe(station.accessPointHost, station.accessPointPort);
 }
 
 void Host::Impl::openEngine()

@@ -2,6 +2,7 @@
 // with the right id (particle-devices 5.5).
 #include "core/text.h"
 #include "engine/network_witness.h"
+#include "steps/join_attempts.h"
 #include "steps/steps_p.h"
 
 #include <algorithm>
@@ -44,33 +45,6 @@ std::string_view causeId(std::string_view kind)
     return kBroken;
 }
 
-/// The unit's connections as they come. Thread-safe.
-class Attempts {
-public:
-    void heard(std::uint64_t connection, Clock::Steady at)
-    {
-        const MutexLock lock(m_mutex);
-        m_lastWord[connection] = at;
-    }
-    int count()
-    {
-        const MutexLock lock(m_mutex);
-        return std::max(1, static_cast<int>(m_lastWord.size()));
-    }
-    /// When the last one began: when the one before it ended, or at the restart.
-    Clock::Steady lastSince(Clock::Steady restart)
-    {
-        const MutexLock lock(m_mutex);
-        if (m_lastWord.size() < 2)
-            return restart;
-        return std::max(restart, std::next(m_lastWord.rbegin())->second);
-    }
-
-private:
-    Mutex m_mutex;
-    std::map<std::uint64_t, Clock::Steady> m_lastWord PROVOST_GUARDED_BY(m_mutex);
-};
-
 struct Silence {
     std::string_view cause;
     Blame blame;
@@ -106,7 +80,7 @@ public:
         const auto op = context.op().within(limit);
         const auto began = op.clock.now();
         const UnitIdentity identity{.serial = facts.label, .deviceId = facts.id.deviceId};
-        Attempts attempts; // outlives the expectation, which speaks of it
+        JoinAttempts attempts; // outlives the expectation, which speaks of it
         const auto expectation = TRY(context.handshakes().expect(
             identity, facts.publicKeyDer,
             [&](std::uint64_t connection, const HandshakeMessage& message) {
@@ -134,7 +108,7 @@ public:
         // unit may dial before its USB device is seen.
         context.measure(
             "join_s",
-            std::max(0.0, secondsSince(attempts.lastSince(began), op) - report.totalMs / 1000),
+            std::max(0.0, secondsSince(attempts.latestSince(began), op) - report.totalMs / 1000),
             "s");
         context.measure("join_attempts", attempts.count(), "");
         facts.handshakeSeen = true;
@@ -155,17 +129,16 @@ private:
         // The wait has used the step's time up.
         const auto op = context.op().shielded(kProbeBudget);
         const auto silence = judge(TRY(context.network().standingFor(deviceId, began, op)));
-        return Unexpected(
-            Error{.code = Errc::Timeout,
-                  .blame = silence.blame,
-                  .message = concat("wait ", fixed(waited, 0), " s for the handshake of ", deviceId,
-                                    " at ", context.handshakes().host(), ":",
-                                    context.handshakes().port(), " over the network ",
-                                    context.station().network.ssid, ": it never connected, and ",
-                                    silence.why),
-                  .frames = {},
-                  .native = {},
-                  .cause = std::string(silence.cause)});
+        return Unexpected(Error{
+            .code = Errc::Timeout,
+            .blame = silence.blame,
+            .message = concat("wait ", fixed(waited, 0), " s for the handshake of ", deviceId,
+                              " at ", context.handshakes().host(), ":", context.handshakes().port(),
+                              " over the network ", context.station().network.ssid,
+                              ": it never connected, and ", silence.why),
+            .frames = {},
+            .native = {},
+            .cause = std::string(silence.cause)});
     }
 
     /// What the record may say of the three-way proof, no more than was seen.
