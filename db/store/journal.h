@@ -41,7 +41,8 @@ public:
     Result<> identify(RunId run, const UnitIdentity& unit, std::string_view route,
                       std::string_view platform = {});
     Result<> recordAttempt(RunId run, const AttemptRecord& attempt);
-    /// Arrows whose positions follow on continue the session; others begin the next one.
+    /// Arrows whose positions follow on continue the session; others begin the next one. All of
+    /// them or none.
     Result<> recordHandshake(RunId run, const std::vector<HandshakeArrow>& arrows);
     Result<> recordImage(RunId run, const ImageUse& image);
     /// Once a run, before its verdict.

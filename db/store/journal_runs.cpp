@@ -179,13 +179,17 @@ Result<> Journal::recordHandshake(RunId run, const std::vector<HandshakeArrow>& 
     return m_impl->write(
         concat("record the handshake of run ", run.value), [&](Connection& db) -> Result<> {
             TRY(detail::findOpenRun(db, run));
-            const auto session = TRY(handshakeSession(db, run, arrows.front().position));
-            for (const HandshakeArrow& arrow : arrows)
+            auto session = TRY(handshakeSession(db, run, arrows.front().position));
+            int before = arrows.front().position - 1;
+            for (const HandshakeArrow& arrow : arrows) {
+                session += arrow.position <= before ? 1 : 0;
+                before = arrow.position;
                 TRY(db.execute(
                     "INSERT INTO handshake_arrow (run_id, session, position, from_device, "
                     "what, note, bytes, at_ms, failed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     {run.value, session, arrow.position, arrow.fromDevice, arrow.what, arrow.note,
                      arrow.bytes, arrow.atMs, arrow.failed}));
+            }
             return {};
         });
 }

@@ -197,6 +197,14 @@ private Q_SLOTS:
         QCOMPARE(m_journal->run(run).value().handshake.size(), 2U);
         must(m_journal->recordHandshake(run, {{.position = 1, .what = "nonce"}}));
         must(m_journal->recordHandshake(run, {}));
+        // Two connections at once: the second begins where positions begin anew.
+        const auto several = identified(kUnitB);
+        must(m_journal->recordHandshake(several, {{.position = 0, .what = "nonce"},
+                                                  {.position = 1, .what = "refused"},
+                                                  {.position = 0, .what = "nonce again"}}));
+        QCOMPARE(m_journal->run(several).value().handshake.size(), std::size_t{1});
+        QCOMPARE(m_journal->run(several).value().handshake.front().what,
+                 std::string("nonce again"));
         const auto arrows = m_journal->run(run).value().handshake;
         QCOMPARE(arrows.size(), 1U);
         QCOMPARE(arrows[0].what, std::string("nonce"));
