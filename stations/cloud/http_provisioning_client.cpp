@@ -75,7 +75,8 @@ bool saysError(const QByteArray& body)
            object.value(QLatin1String("ok")) == QJsonValue(false);
 }
 
-/// A token at fault names itself, whatever the status: older clouds answer 400 (particle-devices 9).
+/// A token at fault names itself, whatever the status: older clouds answer 400 (particle-devices
+/// 9).
 bool saysInvalidToken(const QByteArray& body)
 {
     const auto object = QJsonDocument::fromJson(body).object();

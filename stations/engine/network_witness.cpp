@@ -9,9 +9,8 @@ void NetworkWitness::joined(const std::string& deviceId, Clock::Steady at)
     m_silentSince.erase(deviceId);
 }
 
-Result<NetworkWitness::Standing> NetworkWitness::standingFor(const std::string& deviceId,
-                                                             Clock::Steady began,
-                                                             const OpContext& op)
+Result<NetworkWitness::Standing>
+NetworkWitness::standingFor(const std::string& deviceId, Clock::Steady began, const OpContext& op)
 {
     bool answers = false;
     if (m_probe) {

@@ -94,8 +94,7 @@ private:
             ListeningConsole console(*line);
             const ByteView module(image.file.data(), image.module.moduleSize);
             const auto began = op.clock.now();
-            const auto delivered =
-                console.sendModule(image.fileName, module, op.phase({}, 0, 0.8));
+            const auto delivered = console.sendModule(image.fileName, module, op.phase({}, 0, 0.8));
             context.measure("ymodem_retries", console.retries(), "");
             TRY(Result<>(delivered));
             const std::chrono::duration<double> took = op.clock.now() - began;

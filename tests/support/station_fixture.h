@@ -36,7 +36,7 @@ struct UnitWish {
 struct BenchWish {
     std::vector<std::vector<UnitWish>> supplies{{UnitWish{}}}; ///< by slot, from slot 1
     bool modeButton = false;
-    bool publicCloudAtHome = false;   ///< device.spark.io resolves to loopback: dialling it is seen
+    bool publicCloudAtHome = false; ///< device.spark.io resolves to loopback: dialling it is seen
     bool accessPointOn = true;
     std::vector<std::string> hosts{}; ///< further names that resolve to loopback
 };
