@@ -1,6 +1,7 @@
 // Keys that units bring along, the key they keep or get, and what is kept of their old memory.
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "crypto/digest.h"
 #include "crypto/unit_key.h"
 #include "steps/register_all_steps.h"
 #include "support/photon_facts.h"
@@ -69,6 +70,7 @@ private Q_SLOTS:
     void ownKey_isKeptInTheSecondRun();
     void ownKey_isNotKept_whereTheRecordDoesNotKnowIt();
     void keyOfAnotherUnit_isNeverKept();
+    void keyOfAnotherUnit_inAnotherEncoding_isNeverKept();
     void sameKeyUnderAnotherId_failsBothUnits_F223();
     void keyThatWasOnlyJournalled_isKept_whereItsBurnIsOnRecord_data();
     void keyThatWasOnlyJournalled_isKept_whereItsBurnIsOnRecord();
@@ -148,6 +150,28 @@ void TstUnitKeys::keyOfAnotherUnit_isNeverKept()
     const auto mine = station->journal().keyOf(station->board().deviceId());
     const auto theirs = station->journal().keyOf(first);
     QVERIFY((*mine)->fingerprint != (*theirs)->fingerprint);
+}
+
+void TstUnitKeys::keyOfAnotherUnit_inAnotherEncoding_isNeverKept()
+{
+    auto station = Station::open(one({}));
+    QCOMPARE(station->runNext().verdict, Verdict::Pass);
+    auto& journal = station->journal();
+    const auto key = journal.keyOf(station->board().deviceId()).value();
+    Bytes otherwise = key->publicDer;
+    otherwise.push_back(std::byte{0}); // the same number, another fingerprint
+    const std::string elsewhere = "2b0014000447373030323331";
+    const auto run = journal.beginRun({.slot = 9, .planId = "elsewhere"}).value();
+    QVERIFY(journal.identify(run, {.deviceId = elsewhere}, "listening"));
+    QVERIFY(journal.journalKey(run, {.fingerprint = sha256Hex(otherwise),
+                                     .deviceId = elsewhere,
+                                     .publicDer = otherwise,
+                                     .origin = "kept"}));
+    QVERIFY(journal.finishRun(run, Verdict::Fail, "F201", "", 1));
+    const auto again = station->run();
+    QVERIFY2(again.verdict == Verdict::Pass, told(again).c_str());
+    const auto note = station->attempt(again.run, "device-key").note;
+    QVERIFY2(note.find("another unit") != std::string::npos, note.c_str());
 }
 
 void TstUnitKeys::sameKeyUnderAnotherId_failsBothUnits_F223()
