@@ -54,6 +54,7 @@ JsonObject toJson(const UnitRow& unit)
     return {{"event", "unit"},
             {"unit", textOrNull(unit.deviceId)},
             {"label", textOrNull(unit.label)},
+            {"platform", textOrNull(unit.platform)},
             {"state", unit.state},
             {"cause", textOrNull(unit.lastCause)},
             {"key", textOrNull(unit.keyFingerprint)},
@@ -269,8 +270,9 @@ Result<> showUnit(const Arguments& arguments)
     }
     printText(concat("unit   ", unit.deviceId, unit.simulated ? "  SIMULATED" : "", "\nstate  ",
                      unit.state, unit.lastCause.empty() ? "" : "  ", unit.lastCause, "\nlabel  ",
-                     orDash(unit.label), "\nkey    ", orDash(unit.keyFingerprint), "\nseen   ",
-                     shownTime(unit.firstSeenUtc), " to ", shownTime(unit.lastSeenUtc), " UTC, ",
+                     orDash(unit.label), "\nboard  ", orDash(unit.platform), "\nkey    ",
+                     orDash(unit.keyFingerprint), "\nseen   ", shownTime(unit.firstSeenUtc), " to ",
+                     shownTime(unit.lastSeenUtc), " UTC, ",
                      counted(static_cast<std::size_t>(unit.runs), "run")));
     for (const auto& run : runs) {
         const auto trace = TRY(journal->traceOf(run.id));

@@ -1,6 +1,7 @@
 // `provost run`: the plan on each slot until N units are done.
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/terminal_operator.h"
 #include "core/text.h"
 #include "engine/causes.h"
 #include "host/bench_operator.h"
@@ -18,9 +19,28 @@ namespace provost::cli {
 namespace {
 
 /// Prints verdicts as they come and keeps the sum.
-class VerdictPrinter final : public EventSink {
+class VerdictPrinter final : public EventSink, public QuestionLine {
 public:
-    explicit VerdictPrinter(bool json) : m_json(json), m_terminal(isatty(STDERR_FILENO) == 1) {}
+    /// @param asks  what runs ask is put to a person, not only told
+    VerdictPrinter(bool json, bool asks)
+        : m_json(json), m_asks(asks), m_terminal(isatty(STDERR_FILENO) == 1)
+    {
+    }
+
+    void ask(const std::string& question) override
+    {
+        const MutexLock lock(m_mutex);
+        clearLine();
+        m_question = question;
+        std::cerr << m_question << std::flush;
+    }
+
+    void answered() override
+    {
+        const MutexLock lock(m_mutex);
+        // The terminal's own echo ended the line, unless nobody answered.
+        m_question.clear();
+    }
 
     void post(StationEvent event) override
     {
@@ -96,6 +116,8 @@ private:
 
     void clearLine() PROVOST_REQUIRES(m_mutex)
     {
+        if (!m_question.empty())
+            std::cerr << "\n" << std::flush;
         if (m_terminal && m_lineShown)
             std::cerr << "\r\033[K" << std::flush;
         m_lineShown = false;
@@ -103,7 +125,7 @@ private:
 
     void show(const ProgressMoved& moved) PROVOST_REQUIRES(m_mutex)
     {
-        if (!m_terminal)
+        if (!m_terminal || !m_question.empty())
             return;
         const int percent = static_cast<int>(moved.fraction * 100);
         if (m_percent[moved.slot] == percent)
@@ -134,6 +156,8 @@ private:
 
     void print(const PromptRaised& asked) PROVOST_REQUIRES(m_mutex)
     {
+        if (m_asks)
+            return;
         clearLine();
         printNote(concat("slot ", asked.slot.value, " asks: ", asked.text));
     }
@@ -158,6 +182,7 @@ private:
             printText(lineOf(finished));
         if (finished.verdict != Verdict::Pass && !finished.error.empty())
             printNote(concat("slot ", finished.slot.value, ": ", finished.error));
+        std::cerr << m_question << std::flush; // still open, of another slot
     }
 
     static std::string lineOf(const RunFinished& finished)
@@ -173,15 +198,24 @@ private:
         return line + (finished.simulated ? "  SIMULATED" : "");
     }
 
-    bool m_json;
-    bool m_terminal;
+    const bool m_json;
+    const bool m_asks;
+    const bool m_terminal;
     Mutex m_mutex;
     std::condition_variable_any m_changed;
+    std::string m_question PROVOST_GUARDED_BY(m_mutex); ///< that is open
     bool m_lineShown PROVOST_GUARDED_BY(m_mutex) = false;
     Verdict m_worst PROVOST_GUARDED_BY(m_mutex) = Verdict::NotRun;
     std::array<std::size_t, 6> m_count PROVOST_GUARDED_BY(m_mutex){};
     std::map<SlotId, int> m_percent PROVOST_GUARDED_BY(m_mutex);
 };
+
+/// A virtual bench has an operator of its own, who is not to be kept waiting unasked.
+bool asksSomebody(const Arguments& arguments)
+{
+    return arguments.has("ask") ||
+           (arguments.text("simulate").empty() && ::isatty(STDIN_FILENO) == 1);
+}
 
 Result<HostOptions> hostOptions(const Arguments& arguments)
 {
@@ -195,9 +229,7 @@ Result<HostOptions> hostOptions(const Arguments& arguments)
     const auto speed = arguments.text("speed");
     if (!speed.empty())
         options.speed = TRY(speedNamed(speed));
-    // At a virtual bench somebody stands who does what is asked; at a real one this command asks
-    // nobody.
-    options.operatorAnswers = !options.bench.empty();
+    options.operatorAnswers = !options.bench.empty() || asksSomebody(arguments);
     return options;
 }
 
@@ -223,55 +255,109 @@ Result<Order> orderOf(const Host& host, const Arguments& arguments)
     return order;
 }
 
+/// What one command works with.
+struct Line {
+    Host& host;
+    const Order& order;
+    const std::string& label; ///< of the command line; empty: the bench's, or asked for
+    VerdictPrinter& printer;
+    bool asks = false;
+};
+
 /// @returns true where the user stopped it
-bool runOnBench(Host& host, const Order& order, const std::string& label, VerdictPrinter& printer)
+bool runOnBench(const Line& line)
 {
+    auto& engine = line.host.engine();
+    BenchOperator* fingers = nullptr;
+    // Whoever is asked says "done"; the button of a virtual unit has to be held by somebody.
+    TerminalOperator person(line.printer,
+                            [&](const PromptRaised& prompt, const std::string& reply) {
+                                const bool held = reply != "done" || fingers->hold(prompt);
+                                engine.answer(prompt.run, held ? reply : "cannot");
+                            });
     BenchOperator bench(
-        *host.bench(), host.events(), host.clock(),
+        *line.host.bench(), line.host.events(), line.host.clock(),
         [&](SlotId slot, const std::string& printed) {
-            auto started = host.start(slot, label.empty() ? printed : label);
+            std::string label = line.label.empty() ? printed : line.label;
+            if (line.asks && line.label.empty()) {
+                const auto scanned = person.label(slot);
+                if (!scanned)
+                    return Result<>(fail(Errc::Cancelled, Blame::Operator,
+                                         concat("scan the label in slot ", slot.value,
+                                                ": stopped, run the unit again")));
+                label = *scanned;
+            }
+            auto started = line.host.start(slot, label);
             if (!started)
-                printer.refused(slot, started.error());
+                line.printer.refused(slot, started.error());
             return started;
         },
-        {.units = static_cast<int>(order.units), .slots = order.slots},
-        [&](RunId run, const std::string& reply) { host.engine().answer(run, reply); });
-    host.events().add(bench);
+        {.units = static_cast<int>(line.order.units),
+         .obeysPrompts = !line.asks,
+         .slots = line.order.slots},
+        [&](RunId run, const std::string& reply) { engine.answer(run, reply); });
+    fingers = &bench;
+    line.host.events().add(bench);
+    if (line.asks)
+        line.host.events().add(person);
     const StopSignal stop([&] {
+        person.stop();
         bench.pause();
-        host.engine().abortAll();
+        engine.abortAll();
     });
     bench.begin();
     bench.waitUntilDone();
-    host.events().remove(bench);
+    if (line.asks)
+        line.host.events().remove(person);
+    person.finish(); // it speaks to the bench
+    line.host.events().remove(bench);
     return stop.stopped();
 }
 
 /// One unit a slot: hands have to change them.
-bool runOnHardware(Host& host, const Order& order, const std::string& label,
-                   VerdictPrinter& printer)
+bool runOnHardware(const Line& line)
 {
-    const StopSignal stop([&] { host.engine().abortAll(); });
+    auto& engine = line.host.engine();
+    TerminalOperator person(line.printer,
+                            [&](const PromptRaised& prompt, const std::string& reply) {
+                                engine.answer(prompt.run, reply);
+                            });
+    if (line.asks)
+        line.host.events().add(person);
+    const StopSignal stop([&] {
+        person.stop();
+        engine.abortAll();
+    });
     std::size_t started = 0;
-    for (const auto slot : order.slots) {
-        if (started == order.units || stop.stopped())
+    for (const auto slot : line.order.slots) {
+        if (started == line.order.units || stop.stopped())
             break;
-        if (const auto begun = host.start(slot, label); begun)
+        std::string label = line.label;
+        if (line.asks && label.empty()) {
+            const auto scanned = person.label(slot);
+            if (!scanned)
+                break;
+            label = *scanned;
+        }
+        if (const auto begun = line.host.start(slot, label); begun)
             ++started;
         else
-            printer.refused(slot, begun.error());
+            line.printer.refused(slot, begun.error());
     }
-    printer.waitFor(started);
+    line.printer.waitFor(started);
+    if (line.asks)
+        line.host.events().remove(person);
     return stop.stopped();
 }
 
 Exit runOrder(Host& host, const Order& order, const Arguments& arguments)
 {
-    VerdictPrinter printer(arguments.has("json"));
+    const bool asks = asksSomebody(arguments);
+    VerdictPrinter printer(arguments.has("json"), asks);
     host.events().add(printer);
     const std::string label = arguments.text("label");
-    const bool stopped = host.bench() != nullptr ? runOnBench(host, order, label, printer)
-                                                 : runOnHardware(host, order, label, printer);
+    const Line line{.host = host, .order = order, .label = label, .printer = printer, .asks = asks};
+    const bool stopped = host.bench() != nullptr ? runOnBench(line) : runOnHardware(line);
     host.events().remove(printer);
     printer.printSummary();
     const auto missing = order.units - std::min(order.units, printer.finished());
@@ -320,6 +406,9 @@ std::vector<Command> runCommands()
               {.name = "label",
                .value = "TEXT",
                .help = "the label as scanned, instead of the bench's"},
+              {.name = "ask",
+               .help = "labels and what hands must do are asked for on stderr and answered on "
+                       "stdin; on a real line so wherever stdin is a terminal"},
               {.name = "training",
                .help = "run although this computer cannot protect keys; it says what it lacks"},
               {.name = "db",

@@ -23,6 +23,8 @@ BenchOperator::~BenchOperator() = default;
 void BenchOperator::post(StationEvent event)
 {
     if (const auto* prompt = std::get_if<PromptRaised>(&event)) {
+        if (!m_options.obeysPrompts)
+            return;
         const MutexLock lock(m_mutex);
         m_due.push_back(
             {.slot = prompt->slot, .at = m_clock.now() + m_options.atPrompt, .prompt = *prompt});
@@ -107,6 +109,11 @@ void BenchOperator::work(std::stop_token stop)
 
 void BenchOperator::obey(const PromptRaised& prompt)
 {
+    m_answer(prompt.run, hold(prompt) ? "done" : "cannot");
+}
+
+bool BenchOperator::hold(const PromptRaised& prompt)
+{
     // As long as people hold a button of which they are to see an effect.
     const bool taps = prompt.promptId == "hold-setup-dfu";
     const auto span = taps || prompt.promptId == "hold-setup-listening" ? 3500ms
@@ -118,7 +125,7 @@ void BenchOperator::obey(const PromptRaised& prompt)
         board->resetHoldingMode(span);
     else if (knowsHow)
         board->holdMode(span);
-    m_answer(prompt.run, knowsHow ? "done" : "cannot");
+    return knowsHow;
 }
 
 void BenchOperator::serve(SlotId slot)

@@ -20,7 +20,8 @@ struct BenchOperatorOptions {
     std::chrono::milliseconds lookAtVerdict{0}; ///< how long a verdict stays on the screen
     std::chrono::milliseconds betweenSlots{0};  ///< two hands serve one slot after the other
     std::chrono::milliseconds atPrompt{0};      ///< reads what he is asked to do by hand
-    std::vector<SlotId> slots{};                ///< empty: all of the bench
+    bool obeysPrompts = true;    ///< false: somebody else is asked, and says when to hold a button
+    std::vector<SlotId> slots{}; ///< empty: all of the bench
 };
 
 /// Thread-safe. Listens to the engine's events; acts on a thread of its own.
@@ -40,6 +41,8 @@ public:
     void pause();
     /// Inserts again, now into every slot that is idle.
     void resume();
+    /// Holds the unit's button as asked. @returns false  he does not know how
+    bool hold(const PromptRaised& prompt);
     /// Waits until every started unit has its verdict and no further one is due.
     void waitUntilDone();
 
@@ -51,7 +54,6 @@ private:
     };
     void work(std::stop_token stop);
     void serve(SlotId slot);
-    /// Holds the unit's button as asked, where he knows how.
     void obey(const PromptRaised& prompt);
 
     sim::Bench& m_bench;

@@ -7,6 +7,7 @@
 #include "core/text.h"
 #include "crypto/key_protection.h"
 #include "device/particle_unit.h"
+#include "host/access_point.h"
 #include "host/slot_watcher.h"
 #include "steps/register_all_steps.h"
 #include "transport/libserialport_ports.h"
@@ -121,6 +122,7 @@ struct Host::Impl {
     std::unique_ptr<HttpProvisioningClient> client{};
     std::unique_ptr<LocalHandshakeServer> handshakes{};
     std::unique_ptr<OutboxSender> outbox{};
+    std::unique_ptr<NetworkWitness> witness{};
     std::unique_ptr<StationEngine> engine{};
     std::unique_ptr<SlotWatcher> watcher{};
 
@@ -135,6 +137,7 @@ struct Host::Impl {
     void openEngine();
     void switchOff();
     UsbBus& bus() { return bench ? bench->usb() : static_cast<UsbBus&>(*usb); }
+    NetworkWitness::Probe networkProbe() const;
     std::unique_ptr<UnitUnderTest> unitIn(SlotId slot);
     std::optional<TraceRecord> traceOf(SlotId slot) const;
 };
@@ -306,8 +309,18 @@ std::optional<TraceRecord> Host::Impl::traceOf(SlotId slot) const
                        .text = toText(trace)};
 }
 
+NetworkWitness::Probe Host::Impl::networkProbe() const
+{
+    if (bench)
+        return [this](const OpContext&) -> Result<bool> { return bench->network().on; };
+    if (station.accessPointHost.empty())
+        return {};
+    return accessPointProbe(station.accessPointHost, station.accessPointPort);
+}
+
 void Host::Impl::openEngine()
 {
+    witness = std::make_unique<NetworkWitness>(networkProbe());
     outbox = std::make_unique<OutboxSender>(
         *journal, *client, events, clock,
         OutboxSenderConfig{.probe = [this](const OpContext& op) { return client->probe(op); }});
@@ -319,6 +332,7 @@ void Host::Impl::openEngine()
                           .handshakes = *handshakes,
                           .steps = registry,
                           .station = station.settings,
+                          .network = *witness,
                           .events = events,
                           .unitIn = [this](SlotId slot) { return unitIn(slot); },
                           .traceOf = [this](SlotId slot) { return traceOf(slot); }});

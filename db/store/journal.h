@@ -35,11 +35,14 @@ public:
 
     Result<RunId> beginRun(const RunStart& start);
     /// The device id was read from the wire; binds unit and run. `route`: listening, serial, …
+    /// @param platform  "photon"; empty leaves what is on record
     ///
     /// @returns Mismatch  the run is already of another unit
-    Result<> identify(RunId run, const UnitIdentity& unit, std::string_view route);
+    Result<> identify(RunId run, const UnitIdentity& unit, std::string_view route,
+                      std::string_view platform = {});
     Result<> recordAttempt(RunId run, const AttemptRecord& attempt);
-    /// Arrows whose positions follow on continue the session; others begin the next one.
+    /// Arrows whose positions follow on continue the session; others begin the next one. All of
+    /// them or none.
     Result<> recordHandshake(RunId run, const std::vector<HandshakeArrow>& arrows);
     Result<> recordImage(RunId run, const ImageUse& image);
     /// Once a run, before its verdict.
@@ -68,10 +71,14 @@ public:
 
     /// Of every unit, oldest first, refused and superseded ones too.
     Result<std::vector<KeyRecord>> allKeys();
+    /// How an announced effect on the unit ended, the latest where there are several.
+    Result<IntentOutcome> outcomeOf(const std::string& deviceId, std::string_view effect,
+                                    std::string_view payload);
     /// Every unit that has, or ever had, a key with the number of this one.
     Result<std::vector<std::string>> unitsWithSameNumber(const Bytes& publicDer);
-    /// Sets a unit's state to `hold`, whatever its last run said; `inspect` stays.
-    Result<> holdUnit(RunId run, const std::string& deviceId, std::string_view why);
+    /// What made the unit a good one is known to be wrong: its state becomes `fail`, whatever its
+    /// last run said, until a run judges it again; `inspect` stays.
+    Result<> withdrawUnit(RunId run, const std::string& deviceId, std::string_view why);
 
     /// What became of a private key; also for a run that is finished.
     ///

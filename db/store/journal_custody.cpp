@@ -67,16 +67,15 @@ Result<std::vector<std::string>> Journal::unitsWithSameNumber(const Bytes& publi
     return ids;
 }
 
-Result<> Journal::holdUnit(RunId run, const std::string& deviceId, std::string_view why)
+Result<> Journal::withdrawUnit(RunId run, const std::string& deviceId, std::string_view why)
 {
-    return m_impl->write(
-        concat("put unit ", deviceId, " on HOLD"), [&](Connection& db) -> Result<> {
-            TRY(detail::findRun(db, run));
-            const auto unit = TRY(detail::findUnit(db, deviceId));
-            TRY(m_impl->append(db, run, "hold", deviceId, why));
-            return db.execute(
-                "UPDATE unit SET state = 'hold' WHERE unit_id = ? AND state <> 'inspect'", {unit});
-        });
+    return m_impl->write(concat("withdraw unit ", deviceId), [&](Connection& db) -> Result<> {
+        TRY(detail::findRun(db, run));
+        const auto unit = TRY(detail::findUnit(db, deviceId));
+        TRY(m_impl->append(db, run, "withdraw", deviceId, why));
+        return db.execute("UPDATE unit SET state = 'fail' WHERE unit_id = ? AND state <> 'inspect'",
+                          {unit});
+    });
 }
 
 } // namespace provost

@@ -21,7 +21,7 @@ constexpr std::string_view kUnitColumns =
     " AND k.state IN ('proved', 'registered') ORDER BY k.journal_seq DESC LIMIT 1), "
     "(SELECT count(*) FROM run AS r WHERE r.unit_id = u.unit_id), "
     "(SELECT r.cause FROM run AS r WHERE r.unit_id = u.unit_id AND r.verdict IS NOT NULL "
-    " ORDER BY r.run_id DESC LIMIT 1) FROM unit AS u ";
+    " ORDER BY r.run_id DESC LIMIT 1), u.platform FROM unit AS u ";
 
 Result<RunRecord> runIn(const Statement& row)
 {
@@ -142,6 +142,7 @@ UnitRow unitIn(const Statement& row)
 {
     return {.deviceId = row.text(0),
             .label = row.text(1),
+            .platform = row.text(9),
             .state = row.text(2),
             .keyFingerprint = row.text(6),
             .firstSeenUtc = detail::utcText(row.integer(3)),
@@ -211,6 +212,26 @@ Result<std::optional<TraceRecord>> Journal::traceOf(RunId id)
         return std::optional<TraceRecord>{};
     return std::optional(
         TraceRecord{.transfers = row.integer(0), .dropped = row.integer(1), .text = row.text(2)});
+}
+
+Result<IntentOutcome> Journal::outcomeOf(const std::string& deviceId, std::string_view effect,
+                                         std::string_view payload)
+{
+    auto db = TRY(m_impl->reader());
+    auto row = TRY(
+        db.query("SELECT (SELECT s.payload FROM journal AS s WHERE s.kind = 'settle' AND s.run_id "
+                 "= i.run_id "
+                 "AND s.subject = i.subject AND s.seq > i.seq ORDER BY s.seq LIMIT 1) "
+                 "FROM journal AS i JOIN run USING (run_id) JOIN unit AS u USING (unit_id) "
+                 "WHERE i.kind = 'intend' AND i.subject = ? AND i.payload = ? AND u.device_id = ? "
+                 "ORDER BY i.seq DESC LIMIT 1",
+                 {effect, payload, deviceId}));
+    const bool found = TRY(row.step());
+    if (!found)
+        return IntentOutcome::NotAnnounced;
+    if (row.isNull(0))
+        return IntentOutcome::Unknown;
+    return row.text(0) == name(Verdict::Pass) ? IntentOutcome::Passed : IntentOutcome::Failed;
 }
 
 Result<std::vector<UnitRow>> Journal::units()

@@ -13,11 +13,26 @@ using sqlite::Value;
 namespace {
 
 /// Kinds that recovery and verification read: a note must not pass for one of them.
-constexpr std::array<std::string_view, 19> kOwnKinds{
-    "hold",  "key-birth",   "key-burn",  "key-proof", "key-escrow", "key-destruction",
-    "begin", "identify",    "attempt",   "image",     "intend",     "settle",
-    "key",   "key-refused", "key-state", "inspected", "finish",     "sent",
-    "trace"};
+constexpr std::array<std::string_view, 20> kOwnKinds{"withdraw",
+                                                     "hold",
+                                                     "key-birth",
+                                                     "key-burn",
+                                                     "key-proof",
+                                                     "key-escrow",
+                                                     "key-destruction",
+                                                     "begin",
+                                                     "identify",
+                                                     "attempt",
+                                                     "image",
+                                                     "intend",
+                                                     "settle",
+                                                     "key",
+                                                     "key-refused",
+                                                     "key-state",
+                                                     "inspected",
+                                                     "finish",
+                                                     "sent",
+                                                     "trace"};
 
 bool isDeviceId(std::string_view text)
 {
@@ -120,7 +135,8 @@ Result<RunId> Journal::beginRun(const RunStart& start)
     return run;
 }
 
-Result<> Journal::identify(RunId run, const UnitIdentity& unit, std::string_view route)
+Result<> Journal::identify(RunId run, const UnitIdentity& unit, std::string_view route,
+                           std::string_view platform)
 {
     const auto what = concat("identify unit ", unit.deviceId, " in run ", run.value);
     return m_impl->write(what, [&](Connection& db) -> Result<> {
@@ -130,6 +146,8 @@ Result<> Journal::identify(RunId run, const UnitIdentity& unit, std::string_view
                         concat("run ", run.value, " is of unit ", open.deviceId, ", not of ",
                                unit.deviceId));
         const auto row = TRY(seeUnit(db, unit, open.simulated, m_impl->now()));
+        TRY(db.execute("UPDATE unit SET platform = ?1 WHERE unit_id = ?2 AND ?1 <> ''",
+                       {platform, row}));
         TRY(db.execute("UPDATE run SET unit_id = ?1, route = ?2, "
                        "label = CASE WHEN ?3 = '' THEN label ELSE ?3 END WHERE run_id = ?4",
                        {row, route, unit.serial, run.value}));
@@ -161,13 +179,17 @@ Result<> Journal::recordHandshake(RunId run, const std::vector<HandshakeArrow>& 
     return m_impl->write(
         concat("record the handshake of run ", run.value), [&](Connection& db) -> Result<> {
             TRY(detail::findOpenRun(db, run));
-            const auto session = TRY(handshakeSession(db, run, arrows.front().position));
-            for (const HandshakeArrow& arrow : arrows)
+            auto session = TRY(handshakeSession(db, run, arrows.front().position));
+            int before = arrows.front().position - 1;
+            for (const HandshakeArrow& arrow : arrows) {
+                session += arrow.position <= before ? 1 : 0;
+                before = arrow.position;
                 TRY(db.execute(
                     "INSERT INTO handshake_arrow (run_id, session, position, from_device, "
                     "what, note, bytes, at_ms, failed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     {run.value, session, arrow.position, arrow.fromDevice, arrow.what, arrow.note,
                      arrow.bytes, arrow.atMs, arrow.failed}));
+            }
             return {};
         });
 }

@@ -124,9 +124,17 @@ struct OpenIntent {
     std::string payload{};
 };
 
+enum class IntentOutcome : std::uint8_t {
+    NotAnnounced,
+    Unknown, ///< nobody saw it end
+    Passed,
+    Failed,
+};
+
 struct UnitRow {
     std::string deviceId{};
     std::string label{};
+    std::string platform{};       ///< "photon"; empty: only older programs met it
     std::string state{};          ///< pass, hold, fail, inspect, …: of the last run that judged it
     std::string keyFingerprint{}; ///< latest proved key, empty: none
     std::string firstSeenUtc{};

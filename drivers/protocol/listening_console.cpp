@@ -193,6 +193,7 @@ Result<> ListeningConsole::transfer(std::string_view fileName, ByteView content,
     Result<> sent = sender.send(fileName, content, op);
     if (sent)
         sent = sender.finish(op);
+    m_retries = sender.retries();
     if (!sent && sent.error().code != Errc::Denied)
         return Unexpected(inFrame(std::move(sent).error(), concat("send module ", fileName)));
     return closing(std::move(sent), op);

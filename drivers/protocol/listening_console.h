@@ -36,6 +36,8 @@ public:
                       const OpContext& op);
     /// Both.
     Result<> sendModule(std::string_view fileName, ByteView content, const OpContext& op);
+    /// Of the last file: frames that were sent again.
+    int retries() const { return m_retries; }
     /// `x`: leaves listening mode.
     Result<> exit(const OpContext& op);
 
@@ -46,6 +48,7 @@ private:
              std::chrono::milliseconds limit) -> Result<decltype(find(std::string_view()))>;
     Result<> closing(Result<> sent, const OpContext& op);
     ByteStream& m_line;
+    int m_retries = 0;
 };
 
 } // namespace provost

@@ -17,6 +17,7 @@ constexpr std::pair<std::string_view, FaultSpec::Kind> kFaultWords[] = {
     {"stuck-busy", FaultSpec::Kind::StuckBusy},
     {"lying-poll", FaultSpec::Kind::LyingPoll},
     {"locked-credentials", FaultSpec::Kind::LockedCredentials},
+    {"deaf-radio", FaultSpec::Kind::DeafRadio},
 };
 
 /// Takes a number that has to be there.
@@ -58,7 +59,7 @@ Result<FaultSpec> readFault(const toml::table& table, const BoardProfile& board,
     if (reader.find("kind") == nullptr)
         return reader.wrong(nullptr, "kind: is needed");
     TRY(reader.word("kind", kFaultWords, fault.kind));
-    if (fault.kind == Kind::LockedCredentials) {
+    if (fault.kind == Kind::LockedCredentials || fault.kind == Kind::DeafRadio) {
         TRY(reader.noOthers());
         return fault;
     }

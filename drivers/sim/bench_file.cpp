@@ -88,6 +88,7 @@ Result<> readNetwork(const toml::table& root, std::string_view origin, BenchNetw
     TRY(reader.take("password", password));
     TRY(reader.take("security", security));
     TRY(reader.take("internet", network.internet));
+    TRY(reader.take("on", network.on));
     network.password = UnitSecret(viewOf(password));
     wipeBytes(std::as_writable_bytes(std::span(password)));
     if (network.ssid.empty() || network.ssid.size() > 32)

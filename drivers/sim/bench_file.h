@@ -25,6 +25,7 @@ struct FaultSpec {
         StuckBusy,
         LyingPoll,
         LockedCredentials, ///< has no number
+        DeafRadio,         ///< it joins no network; has no number
     };
     Kind kind = Kind::Stall;
     std::uint32_t number = 0; ///< transfer, erase or work, from 1 on; percent; ms

@@ -98,6 +98,11 @@ std::optional<WifiCredentials> BoardState::credentials() const
     return std::nullopt;
 }
 
+bool BoardState::hears(const std::string& ssid) const
+{
+    return network && network->on && !faults.deafRadio && network->ssid == ssid;
+}
+
 bool BoardState::saveCredentials(const WifiCredentials& wanted)
 {
     auto record = makeCredentials(wanted);

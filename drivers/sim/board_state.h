@@ -21,6 +21,7 @@ struct BenchNetwork {
     std::string ssid{};
     UnitSecret password{};
     int security = 3;                           ///< as in the console: 0 open, 1 WEP, 2 WPA, 3 WPA2
+    bool on = true;                             ///< the access point has power
     std::map<std::string, std::string> hosts{}; ///< names that resolve here, to loopback addresses
     /// 8.8.8.8:53 answers, by which units tell "no internet" from "server unreachable" (8).
     bool internet = false;
@@ -66,6 +67,7 @@ struct BoardFaults {
     std::optional<std::uint32_t> pollMs{};  ///< announced instead of the true time
     const ModuleRegion* unplugIn = nullptr; ///< the cable comes out while DFU writes this module,
     std::uint32_t unplugPercent = 0;        ///< at this share of it
+    bool deafRadio = false;                 ///< hears no network
     bool constantSerial = false;            ///< as old firmware, the same on all units (1.2)
     bool lockedCredentials = false;         ///< they can be neither saved nor cleared
 };
@@ -178,6 +180,7 @@ struct BoardState {
     void print(std::string_view text); ///< to the host's serial port
     std::string idText() const;        ///< 24 lower-case hex digits
     std::string macText() const;
+    bool hears(const std::string& ssid) const; ///< a network of that name
     std::optional<WifiCredentials> credentials() const;
     bool saveCredentials(const WifiCredentials& wanted);
     bool clearCredentials();

@@ -67,7 +67,7 @@ bool Firmware::joinNetwork()
         const auto known = m_board->credentials();
         const BenchNetwork& around = *m_board->network;
         cellular = m_board->profile.radio == Radio::Cellular;
-        joins = cellular || (known && known->ssid == around.ssid &&
+        joins = cellular || (known && m_board->hears(known->ssid) &&
                              (around.security == 0 ||
                               equalBytes(known->password.reveal(), around.password.reveal())));
         m_board->show({LedColour::Green, LedPattern::Blink, 200});

@@ -121,7 +121,7 @@ void SerialTester::connect(const std::string& text)
     const BenchNetwork& around = *m_board.network;
     const bool open = around.security == 0 && password.empty();
     const bool joins =
-        ssid == around.ssid && (open || equalBytes(viewOf(password), around.password.reveal()));
+        m_board.hears(ssid) && (open || equalBytes(viewOf(password), around.password.reveal()));
     if (!joins)
         return;
     m_joined = ssid;
@@ -142,7 +142,8 @@ void SerialTester::info()
 void SerialTester::scan()
 {
     line("SCAN_START");
-    line(concat(m_board.network->ssid, ",-48"));
+    if (m_board.hears(m_board.network->ssid))
+        line(concat(m_board.network->ssid, ",-48"));
     line(concat(kSecondNetwork, ",-71"));
     line("SCAN_STOP");
 }

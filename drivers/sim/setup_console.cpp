@@ -290,7 +290,7 @@ void SetupConsole::answeredNumber(int value)
 void SetupConsole::afterSsid()
 {
     // From 0.7 on it scans, and knows the security of a network that it hears (7.3).
-    const bool heard = since(k070) && m_board.network && m_wifi.ssid == m_board.network->ssid;
+    const bool heard = since(k070) && m_board.hears(m_wifi.ssid);
     if (!heard)
         return ask(Question::Security);
     m_wifi.security = m_board.network->security;

@@ -27,6 +27,8 @@ BoardFaults boardFaults(const UnitSupply& supply)
             faults.pollMs = fault.number;
         else if (fault.kind == Kind::LockedCredentials)
             faults.lockedCredentials = true;
+        else if (fault.kind == Kind::DeafRadio)
+            faults.deafRadio = true;
         else if (fault.region != nullptr) {
             faults.unplugIn = fault.region;
             faults.unplugPercent = fault.number;

@@ -62,6 +62,12 @@ bool isPage(const QByteArray& body)
     return body.trimmed().startsWith('<');
 }
 
+/// Of a page: another server's, where any other status may come from a portal on the way.
+bool saysNotThere(int status)
+{
+    return status == 404 || status == 405 || status == 410;
+}
+
 bool saysError(const QByteArray& body)
 {
     const auto object = QJsonDocument::fromJson(body).object();
@@ -69,12 +75,19 @@ bool saysError(const QByteArray& body)
            object.value(QLatin1String("ok")) == QJsonValue(false);
 }
 
-/// Older clouds refuse a token with 400 (particle-devices 9): that is the station's, not the
-/// unit's.
-bool saysDenied(const QByteArray& body)
+/// A token at fault names itself, whatever the status: older clouds answer 400 (particle-devices
+/// 9).
+bool saysInvalidToken(const QByteArray& body)
 {
-    const QByteArray text = body.toLower();
-    return text.contains("permission denied") || text.contains("invalid_token");
+    const auto object = QJsonDocument::fromJson(body).object();
+    return object.value(QLatin1String("error")) == QJsonValue(QLatin1String("invalid_token"));
+}
+
+/// How a cloud refuses the key of a unit to a token that is good: locked, or of another owner
+/// (particle-devices 9 and 4.5).
+bool saysPermissionDenied(const QByteArray& body)
+{
+    return body.toLower().contains("permission denied");
 }
 
 std::string formBody(const std::string& deviceId, const std::string& pem, Clock::Utc now)
@@ -180,15 +193,30 @@ Unexpected unavailable(const std::string& attempt, std::string_view why, int sta
     return fail(Errc::Unavailable, Blame::Cloud, concat(attempt, ": ", why), status);
 }
 
+/// 400, 409 and 422 are about what was sent; 403 where it says so. Every other 4xx is about the
+/// address: whatever answers there has no such call.
+bool isAboutTheKey(int status, const QByteArray& body)
+{
+    return status == 400 || status == 409 || status == 422 ||
+           (status == 403 && saysPermissionDenied(body));
+}
+
 /// A refusal in the terms of ProvisioningClient.
 Unexpected refusal(const std::string& attempt, int status, const QByteArray& body)
 {
     const std::string text = concat(attempt, ": HTTP ", status, " ", quoted(body));
-    if (status == 401 || status == 403 || saysDenied(body))
+    if (status == 401 || saysInvalidToken(body))
         return fail(Errc::Denied, Blame::Cloud, text, status);
     if (status == 429 || status == 408 || status >= 500 || status < 400)
         return fail(Errc::Unavailable, Blame::Cloud, text, status);
-    return fail(Errc::InvalidData, Blame::Cloud, text, status);
+    if (isAboutTheKey(status, body))
+        return fail(Errc::InvalidData, Blame::Cloud, text, status);
+    if (status == 403)
+        return fail(Errc::Denied, Blame::Cloud, text, status);
+    return fail(Errc::NotFound, Blame::Station,
+                concat(text, "; no such call there, correct the address of the cloud (url in "
+                             "[cloud] of the station file)"),
+                status);
 }
 
 } // namespace
@@ -253,7 +281,7 @@ Result<HttpProvisioningClient::Answer> HttpProvisioningClient::exchange(const Re
     const bool whole = (*reply)->error() == QNetworkReply::NoError || status.toInt() >= 400;
     if (!whole)
         return unavailable(request.attempt, (*reply)->errorString().toStdString(), 0);
-    if (isPage(body))
+    if (isPage(body) && !saysNotThere(status.toInt()))
         return unavailable(
             request.attempt,
             concat("a web page came instead of the cloud's answer, HTTP ", status.toInt()),
@@ -277,10 +305,10 @@ Result<Registration> HttpProvisioningClient::registerUnit(const UnitIdentity& un
     if (answer.status < 200 || answer.status > 299)
         return refusal(attempt, answer.status, answer.body);
     // Seen in the field: success reported although the body said "Permission Denied" (4.5).
-    if (saysDenied(answer.body))
+    if (saysInvalidToken(answer.body))
         return fail(Errc::Denied, Blame::Cloud, concat(attempt, ": ", quoted(answer.body)),
                     answer.status);
-    if (saysError(answer.body))
+    if (saysPermissionDenied(answer.body) || saysError(answer.body))
         return fail(Errc::InvalidData, Blame::Cloud, concat(attempt, ": ", quoted(answer.body)),
                     answer.status);
     return Registration{.cloudId = id, .httpStatus = answer.status};

@@ -19,13 +19,11 @@ using Milliseconds = std::chrono::milliseconds;
 
 /// How soon a pause ends on a clock that is not the system's; stop and wake() end it at once.
 constexpr auto kPauseSlice = 250ms;
-constexpr int kHttpForbidden = 403;
 
 /// A refusal of this key or unit; 401 and what has no HTTP status concern every row alike.
 bool isAboutTheRow(const Error& why)
 {
-    return why.code == Errc::InvalidData ||
-           (why.code == Errc::Denied && why.native == kHttpForbidden);
+    return why.code == Errc::InvalidData;
 }
 
 } // namespace
@@ -255,7 +253,7 @@ void OutboxSender::Worker::tellCloud(const Error& why)
 {
     if (why.code == Errc::Denied)
         tell("cloud", false, "Cloud refuses this station");
-    else if (why.code == Errc::InvalidArgument)
+    else if (why.code == Errc::InvalidArgument || why.code == Errc::NotFound)
         tell("cloud", false, "Cloud address is not usable");
     else if (why.native.value_or(0) != 0)
         tell("cloud", false, concat("Cloud HTTP ", *why.native));

@@ -5,13 +5,36 @@
 #include "core/text.h"
 #include "crypto/secret_file.h"
 
+#include <charconv>
+
 namespace provost {
 
 namespace {
 
-Result<> readNetwork(const TomlTable& table, const std::filesystem::path& folder,
-                     TestNetwork& network)
+Result<> readAccessPoint(const TomlTable& table, StationConfig& config)
 {
+    const auto text = TRY(table.textOr("access_point", ""));
+    if (text.empty())
+        return {};
+    const auto colon = text.rfind(':');
+    std::uint16_t port = 0;
+    if (colon != std::string::npos && colon > 0) {
+        const char* const end = text.data() + text.size();
+        if (std::from_chars(text.data() + colon + 1, end, port).ptr != end)
+            port = 0;
+    }
+    if (port == 0)
+        return fail(Errc::InvalidData, Blame::Operator,
+                    concat(table.where("access_point"), ": \"access_point\" must be HOST:PORT"));
+    config.accessPointHost = text.substr(0, colon);
+    config.accessPointPort = port;
+    return {};
+}
+
+Result<> readNetwork(const TomlTable& table, const std::filesystem::path& folder,
+                     StationConfig& config)
+{
+    TestNetwork& network = config.settings.network;
     network.ssid = TRY(table.text("ssid"));
     if (table.has("password_file"))
         network.password = TRY(readSecretLine(folder / TRY(table.text("password_file"))));
@@ -22,6 +45,7 @@ Result<> readNetwork(const TomlTable& table, const std::filesystem::path& folder
                     concat(table.where("security"),
                            ": \"security\" must be 0 open, 1 WEP, 2 WPA or 3 WPA2"));
     network.security = static_cast<WifiSecurity>(security);
+    TRY(readAccessPoint(table, config));
     return table.finish();
 }
 
@@ -67,7 +91,7 @@ Result<StationConfig> loadStation(const std::filesystem::path& file)
     TRY(station.finish());
     TRY(readSlots(document, config));
     const auto network = TRY(document.table("network"));
-    TRY(readNetwork(network, folder, config.settings.network));
+    TRY(readNetwork(network, folder, config));
     const auto handshake = TRY(document.table("handshake"));
     config.handshakeHost = TRY(handshake.text("host"));
     config.handshakePort = static_cast<std::uint16_t>(TRY(handshake.integerOr("port", 5683)));

@@ -19,6 +19,8 @@ struct StationConfig {
     StationSettings settings{};
     std::filesystem::path escrowFolder{}; ///< where the escrow certificate lies; empty: none
     std::vector<StationSlot> slots{};
+    std::string accessPointHost{}; ///< that the station can ask whether it is alive; empty: none
+    std::uint16_t accessPointPort = 0;
     std::string cloudUrl{};
     SecretBytes cloudToken{};
     bool cloudIsLocal = false;           ///< no [cloud]: the station serves its own

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/events.h"
+#include "engine/network_witness.h"
 #include "engine/step.h"
 
 namespace provost {
@@ -15,6 +16,7 @@ struct EngineEnvironment {
     HandshakeServer& handshakes;
     const StepRegistry& steps;
     const StationSettings& station;
+    NetworkWitness& network;
     EventSink& events;
     /// A new UnitUnderTest for whatever is in the slot.
     std::function<std::unique_ptr<UnitUnderTest>(SlotId)> unitIn;

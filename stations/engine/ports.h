@@ -37,8 +37,9 @@ public:
     /// POST /v1/provisioning/:id, 2xx demanded.
     /// @returns Unavailable  no answer, 5xx or 429: may be sent later (native = HTTP status, 0:
     /// none)
-    ///          Denied       401 or 403: the token is at fault; or the key is locked
-    ///          InvalidData  any other 4xx: the cloud refuses this key
+    ///          Denied       401, `invalid_token`, 403: the token is at fault
+    ///          InvalidData  400, 409, 422, `Permission Denied`: the cloud refuses this key
+    ///          NotFound     404, 405, any other 4xx: the address of the cloud is wrong
     virtual Result<Registration> registerUnit(const UnitIdentity& unit, ByteView publicKeyDer,
                                               std::string_view idempotencyKey,
                                               const OpContext& op) = 0;

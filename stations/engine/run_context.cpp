@@ -144,7 +144,7 @@ AttemptRecord RunContext::endAttempt(const Result<>& outcome, double seconds)
 Result<> RunContext::identified(const UnitIdentity& unit, std::string_view route)
 {
     m_identity = unit;
-    TRY(journal().identify(m_run, unit, route));
+    TRY(journal().identify(m_run, unit, route, m_plan.platform.name));
     m_environment.events.post(
         UnitIdentified{.run = m_run, .slot = m_slot, .unit = unit, .route = std::string(route)});
     return {};

@@ -69,6 +69,7 @@ public:
     Journal& journal() override { return m_environment.journal; }
     ProvisioningClient& cloud() override { return m_environment.cloud; }
     HandshakeServer& handshakes() override { return m_environment.handshakes; }
+    NetworkWitness& network() override { return m_environment.network; }
     Result<> identified(const UnitIdentity& unit, std::string_view route) override;
     void measure(std::string_view name, double value, std::string_view unit) override;
     void measure(std::string_view name, std::string value) override;

@@ -219,11 +219,13 @@ void keepTrace(const EngineEnvironment& env, const RunFinished& finished)
 void commit(const EngineEnvironment& env, RunContext& context, Outcome& outcome, double seconds)
 {
     auto& journal = env.journal;
-    for (const auto& session : context.handshakeSessions()) {
-        const auto kept = journal.recordHandshake(context.run(), session);
-        if (!kept)
-            outcome.takeError(kept.error());
-    }
+    // Together: how often a unit dials is its own affair, and no row of the record hangs on it.
+    std::vector<HandshakeArrow> arrows;
+    for (const auto& session : context.handshakeSessions())
+        arrows.insert(arrows.end(), session.begin(), session.end());
+    const auto kept = journal.recordHandshake(context.run(), arrows);
+    if (!kept)
+        outcome.takeError(kept.error());
     keepTrace(env, {.run = context.run(), .slot = context.slot(), .verdict = outcome.verdict});
     // A registration may wait only for a unit whose local proofs are all done.
     const bool waits = outcome.verdict == Verdict::Hold;

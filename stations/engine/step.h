@@ -16,6 +16,8 @@
 
 namespace provost {
 
+class NetworkWitness;
+
 /// A private key between its birth and its destruction.
 struct HeldKey {
     std::string fingerprint{};
@@ -33,11 +35,12 @@ enum class CloudProof : std::uint8_t {
 struct UnitFacts {
     UnitIdentification id{};
     std::string label{};
-    std::string keyFingerprint{}; ///< of the key that the run kept or burnt
-    HeldKey held{};               ///< of a key that was made in this run, until its proof
-    std::string keySlotDigest{};  ///< hex SHA-256 of the whole private slot then
-    Bytes serverSlot{};           ///< as it was written for the test endpoint
-    Bytes publicKeyDer{};         ///< derived from what is ON the unit
+    std::string keyFingerprint{};      ///< of the key that the run kept or burnt
+    HeldKey held{};                    ///< of a key that was made in this run, until its proof
+    std::string keySlotDigest{};       ///< hex SHA-256 of the whole private slot then
+    std::vector<Bytes> formerModuli{}; ///< of keys that lay in the DCT before the first write
+    Bytes serverSlot{};                ///< as it was written for the test endpoint
+    Bytes publicKeyDer{};              ///< derived from what is ON the unit
     CloudProof cloudProof = CloudProof::None;
     bool registered = false;    ///< 2xx seen in this run
     bool handshakeSeen = false; ///< passed, with the key that was read back
@@ -61,6 +64,7 @@ public:
     virtual Journal& journal() = 0;
     virtual ProvisioningClient& cloud() = 0;
     virtual HandshakeServer& handshakes() = 0;
+    virtual NetworkWitness& network() = 0;
 
     /// Binds unit and run in the journal and tells the screens.
     virtual Result<> identified(const UnitIdentity& unit, std::string_view route) = 0;

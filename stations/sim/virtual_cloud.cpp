@@ -199,6 +199,18 @@ HttpAnswer VirtualCloud::Impl::aroundRequest(const CloudHooks::Serve& serve,
         return plain(400, R"({"error":"Key error Error: refused by the virtual cloud"})");
     case RequestFault::Deny:
         return plain(403, R"({"error":"Permission Denied"})");
+    case RequestFault::OldToken:
+        return plain(400, R"({"error":"invalid_token","error_description":"expired"})");
+    case RequestFault::Forbidden:
+        return plain(403, R"({"error":"insufficient_scope"})");
+    case RequestFault::NoSuchCall:
+        return plain(404, R"({"error":"not_found"})");
+    case RequestFault::NoSuchPage:
+        return {.status = 404,
+                .body = "<html><body>404 Not Found</body></html>",
+                .contentType = "text/html"};
+    case RequestFault::NotAllowed:
+        return plain(405, R"({"error":"method_not_allowed"})");
     case RequestFault::TimeOutBefore:
         return hold(stop);
     case RequestFault::TimeOutAfter:

@@ -16,7 +16,12 @@ enum class RequestFault : std::uint8_t {
     Answer500,     ///< nothing is done
     Answer503,     ///< nothing is done
     Refuse,        ///< 400 `Key error …`; nothing is done
-    Deny,          ///< 403 `Permission Denied`; nothing is done
+    Deny,          ///< 403 `Permission Denied`, as for a locked key; nothing is done
+    OldToken,      ///< 400 `invalid_token`, as older clouds say it; nothing is done
+    Forbidden,     ///< 403 in other words: the token may not do this; nothing is done
+    NoSuchCall,    ///< 404, as where the address is wrong; nothing is done
+    NoSuchPage,    ///< 404 as a web page, as of another server; nothing is done
+    NotAllowed,    ///< 405; nothing is done
     TimeOutBefore, ///< nothing is done, nothing is answered
     TimeOutAfter,  ///< it is done, nothing is answered
     Duplicate,     ///< it is done twice, as when something on the way repeats it

@@ -5,9 +5,12 @@
 #include "core/text.h"
 #include "crypto/digest.h"
 #include "crypto/unit_key.h"
+#include "steps/key_traces.h"
 #include "steps/steps_p.h"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 
 namespace provost {
 
@@ -29,6 +32,9 @@ public:
         const auto dct = TRY(context.unit().readDct(context.op()));
         const auto current = TRY(countingCopy(context, dct, context.op()));
         TRY(sameChip(context, dct, current));
+        for (int copy = 0; copy < dct.copies(); ++copy)
+            std::ranges::copy(moduliIn(dct.sector(copy)),
+                              std::back_inserter(context.facts().formerModuli));
 
         std::string kept = "fingerprints kept";
         if (!context.station().escrowCertificate.empty()) {

@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto kBurnBudget = 30s;
+constexpr std::string_view kMadeOnly = "journalled"; ///< state of a key before it is burnt
 
 class DeviceKeyStep final : public Step {
 public:
@@ -33,34 +34,50 @@ public:
         if (standing == Standing::Ours) {
             context.facts().keyFingerprint = reading.publicKey->fingerprint();
             context.facts().keySlotDigest = sha256Hex(slot.reveal());
+            TRY(recordAsBurnt(context, reading.publicKey->fingerprint()));
             context.note(concat("kept · ", shortFingerprint(reading.publicKey->fingerprint()),
                                 " is readable and ours by record"));
             return completePublicSlot(context, *device, *reading.publicKey);
         }
         if (standing == Standing::OnAnotherUnit)
             return burn(context, *device, rules, "the key of another unit of ours");
+        if (standing == Standing::NeverBurnt)
+            return burn(context, *device, rules, "made by us, and its burn was never announced");
         return burn(context, *device, rules,
                     reading.readable ? "not ours by record" : reading.reason);
     }
 
 private:
-    enum class Standing : std::uint8_t { Ours, Unknown, OnAnotherUnit, Unreadable };
+    enum class Standing : std::uint8_t { Ours, NeverBurnt, Unknown, OnAnotherUnit, Unreadable };
 
     static Result<Standing> standingOf(StepContext& context, const RsaPublicKey& key)
     {
         const auto& deviceId = context.facts().id.deviceId;
         const std::string fingerprint = key.fingerprint();
-        const auto holders = TRY(context.journal().unitsWithKey(fingerprint));
+        // By its number: the same one in another encoding is the same key.
+        const auto holders = TRY(context.journal().unitsWithSameNumber(key.toDer()));
         const bool onAnother = std::ranges::any_of(
             holders, [&](const std::string& holder) { return holder != deviceId; });
         if (onAnother)
             return Standing::OnAnotherUnit;
         const auto onRecord = TRY(context.journal().keysOf(deviceId));
-        const bool ours = std::ranges::any_of(onRecord, [&](const KeyRecord& record) {
-            return record.fingerprint == fingerprint && record.state != "superseded" &&
-                   record.state != "refused";
-        });
-        return ours ? Standing::Ours : Standing::Unknown;
+        const auto record = std::ranges::find(onRecord, fingerprint, &KeyRecord::fingerprint);
+        if (record == onRecord.end() || record->state == "superseded" || record->state == "refused")
+            return Standing::Unknown;
+        if (record->state != kMadeOnly)
+            return Standing::Ours;
+        // Its burn was announced for this unit, and this unit's own reader has just shown this very
+        // key, both halves of it: it was burnt, whether or not anybody saw the end.
+        const auto burn = TRY(context.journal().outcomeOf(deviceId, kKeyEffect, fingerprint));
+        return burn == IntentOutcome::NotAnnounced ? Standing::NeverBurnt : Standing::Ours;
+    }
+
+    static Result<> recordAsBurnt(StepContext& context, const std::string& fingerprint)
+    {
+        const auto record = TRY(context.journal().keyOf(context.facts().id.deviceId));
+        if (!record || record->fingerprint != fingerprint || record->state != kMadeOnly)
+            return {};
+        return context.journal().setKeyState(context.run(), fingerprint, "burnt");
     }
 
     /// The public slot may lag behind the private one (3.6); a kept key is completed, not changed.

@@ -1,6 +1,8 @@
 // The unit proves, live, that it holds the private key: Hello both ways and one further message
 // with the right id (particle-devices 5.5).
 #include "core/text.h"
+#include "engine/network_witness.h"
+#include "steps/join_attempts.h"
 #include "steps/steps_p.h"
 
 #include <algorithm>
@@ -20,6 +22,7 @@ constexpr int kBlockingReads = 2; // nonce, session key
 constexpr auto kServerHello = 4s;
 constexpr auto kBackOff = 1s;
 constexpr auto kLook = 200ms;
+constexpr auto kProbeBudget = 5s;
 constexpr std::string_view kBroken = "F403";
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kCauses{{
@@ -42,6 +45,31 @@ std::string_view causeId(std::string_view kind)
     return kBroken;
 }
 
+struct Silence {
+    std::string_view cause;
+    Blame blame;
+    std::string_view why;
+};
+
+/// Only a network that is known to work makes a silent unit a bad one.
+Silence judge(NetworkWitness::Standing standing)
+{
+    switch (standing) {
+    case NetworkWitness::Standing::Works:
+        return {"F404", Blame::Unit, "the test network works for other units"};
+    case NetworkWitness::Standing::Dead:
+        return {"C072", Blame::Station, "the access point does not answer either; switch it on"};
+    case NetworkWitness::Standing::NeverJoined:
+        break;
+    case NetworkWitness::Standing::NotProven:
+        return {"C074", Blame::Station,
+                "no other unit was seen there since; run another one, then this one again"};
+    }
+    return {"C073", Blame::Station,
+            "no other unit was seen there since the station was started; check name and password "
+            "of the test network, or run a unit that is known to be good"};
+}
+
 class LiveHandshakeStep final : public Step {
 public:
     Result<> run(StepContext& context) override
@@ -52,20 +80,19 @@ public:
         const auto op = context.op().within(limit);
         const auto began = op.clock.now();
         const UnitIdentity identity{.serial = facts.label, .deviceId = facts.id.deviceId};
+        JoinAttempts attempts; // outlives the expectation, which speaks of it
         const auto expectation = TRY(context.handshakes().expect(
             identity, facts.publicKeyDer,
-            [&context](std::uint64_t connection, const HandshakeMessage& message) {
+            [&](std::uint64_t connection, const HandshakeMessage& message) {
+                const auto now = op.clock.now();
+                attempts.heard(connection, now);
+                context.network().joined(identity.deviceId, now);
                 context.handshakeArrow(connection, message);
             }));
         TRY(context.unit().reboot(op));
         auto seen = waitFor(*expectation, identity.deviceId, op);
         if (sawNothing(seen))
-            return Unexpected(unitError(Errc::Timeout,
-                                        concat("wait ", fixed(secondsSince(began, op), 0),
-                                               " s for the handshake of ", identity.deviceId,
-                                               " at ", context.handshakes().host(), ":",
-                                               context.handshakes().port(), ": it never connected"),
-                                        "F404"));
+            return silent(context, identity.deviceId, began);
         const HandshakeReport report = TRY(std::move(seen));
         if (report.deviceId.empty()) {
             for (const auto& message : report.messages)
@@ -77,9 +104,13 @@ public:
                           concat("handshake of ", identity.deviceId, " ended at ",
                                  name(report.stage), ": ", report.cause, "; ", report.advice),
                           causeId(report.cause)));
-        // From the restart to the connection: the unit may dial before its USB device is seen.
-        context.measure("join_s", std::max(0.0, secondsSince(began, op) - report.totalMs / 1000),
-                        "s");
+        // From the restart, or the end of the attempt before, to the connection that passed: the
+        // unit may dial before its USB device is seen.
+        context.measure(
+            "join_s",
+            std::max(0.0, secondsSince(attempts.latestSince(began), op) - report.totalMs / 1000),
+            "s");
+        context.measure("join_attempts", attempts.count(), "");
         facts.handshakeSeen = true;
         context.measure("key_proof", proofWords(context));
         context.measure("handshake_ms", report.totalMs, "ms");
@@ -92,6 +123,24 @@ public:
     }
 
 private:
+    static Result<> silent(StepContext& context, const std::string& deviceId, Clock::Steady began)
+    {
+        const auto waited = secondsSince(began, context.op());
+        // The wait has used the step's time up.
+        const auto op = context.op().shielded(kProbeBudget);
+        const auto silence = judge(TRY(context.network().standingFor(deviceId, began, op)));
+        return Unexpected(Error{
+            .code = Errc::Timeout,
+            .blame = silence.blame,
+            .message = concat("wait ", fixed(waited, 0), " s for the handshake of ", deviceId,
+                              " at ", context.handshakes().host(), ":", context.handshakes().port(),
+                              " over the network ", context.station().network.ssid,
+                              ": it never connected, and ", silence.why),
+            .frames = {},
+            .native = {},
+            .cause = std::string(silence.cause)});
+    }
+
     /// What the record may say of the three-way proof, no more than was seen.
     static std::string proofWords(StepContext& context)
     {

@@ -13,8 +13,9 @@ void registerAllSteps(StepRegistry& registry, std::shared_ptr<KeyPool> pool)
     registry.add("flash-image", makeFlashImageStep,
                  {.parameters = {"role", "version", "segment"}, .measurements = {"rate_kib_s"}});
     registry.add("restart", makeRestartStep);
-    registry.add("update-bootloader", makeUpdateBootloaderStep,
-                 {.parameters = {"role", "version"}, .measurements = {"rate_kib_s"}});
+    registry.add(
+        "update-bootloader", makeUpdateBootloaderStep,
+        {.parameters = {"role", "version"}, .measurements = {"rate_kib_s", "ymodem_retries"}});
     registry.add("device-key",
                  [pool = std::move(pool)](const StepSpec&) { return makeDeviceKeyStep(pool); });
     registry.add("server-key", makeServerKeyStep);
@@ -22,7 +23,8 @@ void registerAllSteps(StepRegistry& registry, std::shared_ptr<KeyPool> pool)
     registry.add("register", makeRegisterStep);
     registry.add("give-credentials", makeGiveCredentialsStep);
     registry.add("live-handshake", makeLiveHandshakeStep,
-                 {.parameters = {}, .measurements = {"join_s", "handshake_ms", "rssi_dbm"}});
+                 {.parameters = {},
+                  .measurements = {"join_s", "join_attempts", "handshake_ms", "rssi_dbm"}});
     registry.add("shipping-state", makeShippingStateStep);
     registry.add("leave-unit-safe", makeLeaveUnitSafeStep);
 }

@@ -41,7 +41,7 @@ private:
         for (const auto& holder : holders) {
             if (holder == identity.deviceId)
                 continue;
-            TRY(context.journal().holdUnit(
+            TRY(context.journal().withdrawUnit(
                 context.run(), holder, concat("its key was found on unit ", identity.deviceId)));
             others += (others.empty() ? "" : ", ") + holder;
         }
@@ -51,9 +51,8 @@ private:
         return Unexpected(
             unitError(Errc::Mismatch,
                       concat("register the key of ", identity.deviceId, ": unit ", others,
-                             " has the same one; both are on HOLD, each "
-                             "needs a new key"),
-                      "H320"));
+                             " has the same one; run both again, each gets a new key then"),
+                      "F223"));
     }
 
     static Result<> refused(StepContext& context, const RsaPublicKey& key,
@@ -65,6 +64,8 @@ private:
             return Unexpected(withCause(std::move(error), "F220"));
         if (error.code == Errc::Denied)
             return Unexpected(withCause(std::move(error), "C080"));
+        if (error.code == Errc::NotFound)
+            return Unexpected(withCause(std::move(error), "C082"));
         if (error.code != Errc::Unavailable && error.code != Errc::Timeout)
             return Unexpected(std::move(error));
         const bool away = !error.native || *error.native == 0;

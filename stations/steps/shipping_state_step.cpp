@@ -5,6 +5,7 @@
 #include "crypto/digest.h"
 #include "crypto/unit_key.h"
 #include "protocol/listening_console.h"
+#include "steps/key_traces.h"
 #include "steps/steps_p.h"
 
 #include <algorithm>
@@ -30,9 +31,10 @@ public:
                                       : std::string("no credentials on this platform");
         const Bytes slot = TRY(writeServer(context, op.phase({}, 0.1, 0.3)));
         {
+            const auto former = TRY(formerModuli(context));
             const auto dct = TRY(context.unit().readDct(op.phase({}, 0.3, 0.4)));
             for (int copy = 0; copy < dct.copies(); ++copy)
-                TRY(checkCopy(context, dct, copy, slot));
+                TRY(checkCopy(context, dct, copy, slot, former));
         }
         TRY(checkImages(context, op.phase({}, 0.4, 0.9)));
         TRY(checkBoot(context, op.phase({}, 0.9, 1)));
@@ -60,8 +62,20 @@ private:
         return slot;
     }
 
+    /// Of every other key that the unit is known to have had, by our record and by what lay on it.
+    static Result<std::vector<Bytes>> formerModuli(StepContext& context)
+    {
+        auto moduli = context.facts().formerModuli;
+        for (const auto& record : TRY(context.journal().keysOf(context.facts().id.deviceId))) {
+            if (const auto key = RsaPublicKey::fromDer(record.publicDer))
+                moduli.push_back(key->modulus());
+        }
+        return moduli;
+    }
+
+    /// Slot by slot to its full size, then the whole sector for what should be nowhere.
     static Result<> checkCopy(StepContext& context, const DctSnapshot& dct, int copy,
-                              ByteView serverSlot)
+                              ByteView serverSlot, std::span<const Bytes> former)
     {
         const auto& layout = context.plan().platform.dct;
         const std::string where = concat("DCT copy ", copy + 1, ": ");
@@ -76,15 +90,31 @@ private:
         if (!key.readable || !sameSlot || key.publicKey->toDer() != context.facts().publicKeyDer)
             return wrong(concat(where, "holds another device key"), "F303");
         const ByteView publicSlot = dct.field(copy, layout.publicKey);
-        if (!publicSlot.empty() &&
-            !equalBytes(publicSlot.first(context.facts().publicKeyDer.size()),
-                        context.facts().publicKeyDer))
-            return wrong(concat(where, "holds another public key"), "F303");
-        if (contains(dct.sector(copy), context.handshakes().serverKey().modulus()))
+        Bytes wanted = context.facts().publicKeyDer;
+        wanted.resize(publicSlot.size(), std::byte{0xFF});
+        if (!publicSlot.empty() && !equalBytes(publicSlot, wanted))
+            return wrong(concat(where, "holds another public key, or something behind it"), "F303");
+        TRY(searchOldKeys(dct, copy, key.publicKey->modulus(), former, layout.privateKey));
+        if (holdsPartOf(dct.sector(copy), context.handshakes().serverKey().modulus()))
             return wrong(concat(where, "holds the test server key"), "F304");
         if (!equalBytes(dct.field(copy, layout.serverKey), serverSlot))
             return wrong(concat(where, "server key or address is not the product's"), "F304");
         return checkFields(context, dct, copy, where);
+    }
+
+    static Result<> searchOldKeys(const DctSnapshot& dct, int copy, const Bytes& modulus,
+                                  std::span<const Bytes> former, const DctField& privateKey)
+    {
+        const ByteView sector = dct.sector(copy);
+        const auto privateAt = dct.field(copy, privateKey).data() - sector.data();
+        const OwnKey own{.modulus = modulus, .privateAt = static_cast<std::size_t>(privateAt)};
+        const auto found = foreignKeyIn(sector, own, former);
+        if (!found)
+            return {};
+        return wrong(concat("DCT copy ", copy + 1,
+                            ": holds numbers of another key, SHA-256 of what was found ",
+                            shortFingerprint(*found)),
+                     "F303");
     }
 
     static Result<> checkFields(StepContext& context, const DctSnapshot& dct, int copy,

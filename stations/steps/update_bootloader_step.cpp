@@ -31,6 +31,7 @@ public:
         if (before == wanted && TRY(holdsSameBytes(context, *image))) {
             context.note(concat(wanted, " is installed already"));
             context.notMeasured("rate_kib_s");
+            context.notMeasured("ymodem_retries");
             return record(context, *image);
         }
         TRY(context.unit().bringTo(UnitMode::Listening, op));
@@ -93,7 +94,9 @@ private:
             ListeningConsole console(*line);
             const ByteView module(image.file.data(), image.module.moduleSize);
             const auto began = op.clock.now();
-            TRY(console.sendModule(image.fileName, module, op.phase({}, 0, 0.8)));
+            const auto delivered = console.sendModule(image.fileName, module, op.phase({}, 0, 0.8));
+            context.measure("ymodem_retries", console.retries(), "");
+            TRY(Result<>(delivered));
             const std::chrono::duration<double> took = op.clock.now() - began;
             if (took.count() > 0)
                 context.measure("rate_kib_s",

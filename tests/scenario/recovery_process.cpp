@@ -222,14 +222,16 @@ VictimLog readLog(const std::filesystem::path& folder)
             log.rows.push_back({.commit = std::stoi(parts.at(1)),
                                 .flash = std::stoi(parts.at(2)),
                                 .requests = std::stoi(parts.at(3)),
-                                .name = parts.at(4)});
+                                .name = parts.at(4),
+                                .place = parts.at(5)});
         else if (parts.at(0) == "F")
             log.flash.push_back({.change = std::stoi(parts.at(1)),
                                  .address = static_cast<std::uint32_t>(std::stoul(parts.at(2))),
                                  .size = std::stoul(parts.at(3)),
-                                 .commit = std::stoi(parts.at(4))});
+                                 .commit = std::stoi(parts.at(4)),
+                                 .place = parts.at(5)});
         else if (parts.at(0) == "P")
-            log.progress.push_back({.number = std::stoi(parts.at(1)), .phase = parts.at(2)});
+            log.progress.push_back({.phase = parts.at(1), .number = std::stoi(parts.at(2))});
         else
             log.shown = parts.at(1);
     }

@@ -34,16 +34,20 @@ struct LoggedRow {
     int flash = 0;      ///< changes of the unit's flash when it was about to be committed
     int requests = 0;   ///< to the cloud, then
     std::string name{}; ///< "intend:burn-device-key", several joined by ';'
+    /// The same wherever it is run: the name without fingerprints, and which one of that name it
+    /// is: "intend:write-shipping-server-key#2".
+    std::string place{};
 };
 struct LoggedFlash {
     int change = 0; ///< from 1
     std::uint32_t address = 0;
     std::size_t size = 0;
-    int commit = 0; ///< transactions before it
+    int commit = 0;      ///< transactions before it
+    std::string place{}; ///< "intend:burn-device-key#1+3": the third change behind that row
 };
 struct LoggedProgress {
-    int number = 0; ///< from 1
     std::string phase{};
+    int number = 0; ///< in that phase, from 1
 };
 struct VictimLog {
     std::vector<LoggedRow> rows{};
@@ -53,9 +57,9 @@ struct VictimLog {
 };
 VictimLog readLog(const std::filesystem::path& folder);
 
-/// Runs the unit and is killed by SIGKILL at `place`: "before:N", "after:N" (commit N of this
-/// process), "flash:N" (behind change N), "progress:N" (in the middle of a transfer), "none". With
-/// a cloud that is away at first the run ends on HOLD; then it is back and the outbox is sent.
+/// Runs the unit and is killed by SIGKILL at `place`: "before ROW", "after ROW", "flash ROW+N"
+/// (places as above), "progress PHASE#N" (in the middle of a transfer), "none". With a cloud that
+/// is away at first the run ends on HOLD; then it is back and the outbox is sent.
 /// @returns 0 where the end was reached
 int runVictim(const Ordeal& ordeal, const std::string& place);
 

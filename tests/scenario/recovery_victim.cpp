@@ -5,6 +5,9 @@
 #include <atomic>
 #include <csignal>
 #include <fcntl.h>
+#include <map>
+#include <mutex>
+#include <regex>
 #include <sqlite3.h>
 #include <unistd.h>
 
@@ -47,16 +50,18 @@ public:
         if (auto* board = station.bench().board(1))
             board->watchFlash([this](std::uint32_t address, std::size_t size) {
                 const int change = ++m_flash;
-                write(concat("F|", change, "|", address, "|", size, "|", m_commit.load()));
-                dieAt("flash", change);
+                const auto place = changeBehindRow();
+                write(concat("F|", change, "|", address, "|", size, "|", m_commit.load(), "|",
+                             place));
+                dieAt("flash", place);
             });
         station.sink().setHook([this](const StationEvent& event) {
             if (const auto* finished = std::get_if<RunFinished>(&event))
                 write(concat("V|", told(*finished)));
             if (const auto* moved = std::get_if<ProgressMoved>(&event)) {
-                const int number = ++m_progress; // one slot: one thread posts these
-                write(concat("P|", number, "|", moved->phase));
-                dieAt("progress", number);
+                const int number = ++m_progress[moved->phase]; // one slot: one thread posts these
+                write(concat("P|", moved->phase, "|", number));
+                dieAt("progress", concat(moved->phase, "#", number));
             }
         });
     }
@@ -80,7 +85,7 @@ public:
             return;
         m_before =
             concat(m_flash.load(), "|", m_station == nullptr ? 0 : m_station->cloud().requests());
-        dieAt("before", m_commit + 1);
+        dieAt("before", placeOf(rowName()));
     }
 
     /// SQLITE_TRACE_PROFILE: it has run.
@@ -92,41 +97,72 @@ public:
         }
         if (sql != "COMMIT" || (m_pending.empty() && m_tables.empty()))
             return;
-        std::string name;
-        for (const auto& row : m_pending)
-            name += concat(name.empty() ? "" : ";", row);
-        if (name.empty())
-            name = "table:" + m_tables;
+        const auto name = rowName();
+        const auto place = placeOf(name);
         m_pending.clear();
         m_tables.clear();
-        const int commit = ++m_commit;
-        write(concat("R|", commit, "|", m_before, "|", name));
-        dieAt("after", commit);
+        ++m_times[withoutFingerprints(name)];
+        {
+            const std::lock_guard lock(m_placeMutex);
+            m_lastPlace = place;
+            m_changesBehind = 0;
+        }
+        write(concat("R|", ++m_commit, "|", m_before, "|", name, "|", place));
+        dieAt("after", place);
     }
 
 private:
+    std::string rowName() const
+    {
+        std::string name;
+        for (const auto& row : m_pending)
+            name += concat(name.empty() ? "" : ";", row);
+        return name.empty() ? "table:" + m_tables : name;
+    }
+    /// Keys and images of a unit are made anew with each run.
+    static std::string withoutFingerprints(const std::string& name)
+    {
+        static const std::regex fingerprint("[0-9a-f]{64}");
+        return std::regex_replace(name, fingerprint, "");
+    }
+    /// Of the row that comes next.
+    std::string placeOf(const std::string& name)
+    {
+        const auto plain = withoutFingerprints(name);
+        return concat(plain, "#", m_times[plain] + 1);
+    }
+    /// The unit's own thread changes its flash, too.
+    std::string changeBehindRow()
+    {
+        const std::lock_guard lock(m_placeMutex);
+        return concat(m_lastPlace, "+", ++m_changesBehind);
+    }
     void write(const std::string& line) const
     {
         const auto text = line + "\n";
         if (::write(m_log, text.data(), text.size()) != static_cast<ssize_t>(text.size()))
             std::abort();
     }
-    void dieAt(std::string_view kind, int number) const
+    void dieAt(std::string_view kind, const std::string& place) const
     {
-        if (m_place == concat(kind, ":", number))
+        if (m_place == concat(kind, " ", place))
             std::raise(SIGKILL);
     }
 
     const int m_log;
     const std::string m_place;
     Station* m_station = nullptr;
-    int m_progress = 0;
+    std::map<std::string, int> m_progress{};
     std::atomic<int> m_flash = 0;
     std::atomic<int> m_commit = 0;
     // Of the one connection that writes, which the journal guards.
     std::vector<std::string> m_pending{};
     std::string m_tables{};
     std::string m_before{};
+    std::map<std::string, int> m_times{}; ///< that a row of this name was committed
+    std::mutex m_placeMutex;
+    std::string m_lastPlace{"start"};
+    int m_changesBehind = 0;
 };
 
 // SQLite hands no pointer of ours to whom it tells that a connection was opened.

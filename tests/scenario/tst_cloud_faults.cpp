@@ -12,6 +12,10 @@ namespace provost::test {
 
 namespace {
 
+/// Of a unit that never connects; nothing that has to come waits for it.
+constexpr auto kSilence = 900ms;
+const std::string kDeafRadio = "[[slot.unit.fault]]\nkind = \"deaf-radio\"\n";
+
 } // namespace
 
 class TstCloudFaults : public QObject {
@@ -25,7 +29,12 @@ private Q_SLOTS:
     void cloudHoldsAnotherKey_fails();
     void handshakeEndpoint_thatSignsWithAnotherKey_fails();
     void handshakeEndpoint_thatHangsUp_fails();
-    void wrongTestPassword_endsWithoutHandshake();
+    void wrongTestPassword_isACheck();
+    void deadAccessPoint_isACheck();
+    void unitWithABrokenRadio_fails_whereTheAccessPointAnswers();
+    void unitWithABrokenRadio_fails_whereOthersJoin();
+    void silentUnit_isNotJudged_whereNobodyElseWasSeenSince();
+    void ownJoin_provesNothingOfTheNetwork();
 };
 
 void TstCloudFaults::cloudAway_holdsTheUnit_data()
@@ -66,8 +75,16 @@ void TstCloudFaults::cloudRefuses_data()
     QTest::addColumn<int>("verdict");
     QTest::newRow("400: the key") << static_cast<int>(RequestFault::Refuse) << "F220"
                                   << static_cast<int>(Verdict::Fail);
-    QTest::newRow("403: the station")
-        << static_cast<int>(RequestFault::Deny) << "C080" << static_cast<int>(Verdict::Error);
+    const auto check = [](const char* name, RequestFault fault, const char* cause) {
+        QTest::newRow(name) << static_cast<int>(fault) << cause << static_cast<int>(Verdict::Error);
+    };
+    QTest::newRow("403 Permission Denied: the key")
+        << static_cast<int>(RequestFault::Deny) << "F220" << static_cast<int>(Verdict::Fail);
+    check("403 in other words: the token", RequestFault::Forbidden, "C080");
+    check("400 invalid_token: the token", RequestFault::OldToken, "C080");
+    check("404: the address", RequestFault::NoSuchCall, "C082");
+    check("404 as a page: the address", RequestFault::NoSuchPage, "C082");
+    check("405: the address", RequestFault::NotAllowed, "C082");
 }
 
 void TstCloudFaults::cloudRefuses()
@@ -82,6 +99,15 @@ void TstCloudFaults::cloudRefuses()
     // It has no credentials yet: a unit that is not registered reaches no cloud.
     QCOMPARE(station->board().cloudAttempts(), 0);
     QVERIFY(station->journal().outbox()->empty());
+    if (static_cast<Verdict>(verdict) != Verdict::Error)
+        return;
+    // Not judged: no attempt is consumed, and the unit passes at its first one.
+    QCOMPARE(station->query("SELECT count(*) FROM attempt WHERE step = 'register'"),
+             std::vector<std::string>{"1"});
+    QCOMPARE(station->journal().unit(run.unit.deviceId)->state, std::string("new"));
+    station->cloud().clearFaults();
+    VERIFY_RUN(station->run(), Verdict::Pass, "");
+    QCOMPARE(station->journal().counts({})->firstPass, 1);
 }
 
 void TstCloudFaults::cloudHoldsAnotherKey_fails()
@@ -123,14 +149,91 @@ void TstCloudFaults::handshakeEndpoint_thatHangsUp_fails()
     QVERIFY2(run.cause == "F403" || run.cause == "F404", told(run).c_str());
 }
 
-void TstCloudFaults::wrongTestPassword_endsWithoutHandshake()
+void TstCloudFaults::wrongTestPassword_isACheck()
 {
-    auto station = Station::open(
-        {.handshakeWithin = 900ms, .stationPassword = SecretBytes(viewOf("not-the-password"))});
+    // The access point lives; no unit was ever seen with these credentials.
+    auto station = Station::open({.handshakeWithin = kSilence,
+                                  .stationPassword = SecretBytes(viewOf("not-the-password")),
+                                  .networkProven = false});
+    const auto run = station->runNext();
+    VERIFY_RUN(run, Verdict::Error, "C073");
+    QVERIFY2(run.error.find("password") != std::string::npos, run.error.c_str());
+    QVERIFY(run.error.find("not-the-password") == std::string::npos);
+    QVERIFY(station->board().joinedNetwork().empty());
+    QVERIFY(!station->board().hasCredentials());
+    // The second one says the same: nobody has joined yet.
+    VERIFY_RUN(station->run(), Verdict::Error, "C073");
+    QCOMPARE(station->journal().counts({})->judgedUnits, 0);
+}
+
+void TstCloudFaults::deadAccessPoint_isACheck()
+{
+    auto station = Station::open({.bench = {.accessPointOn = false}, .handshakeWithin = kSilence});
+    const auto run = station->runNext();
+    VERIFY_RUN(run, Verdict::Error, "C072");
+    QCOMPARE(station->query("SELECT count(*) FROM attempt WHERE step = 'live-handshake'"),
+             std::vector<std::string>{"1"});
+    QCOMPARE(station->journal().unit(run.unit.deviceId)->state, std::string("new"));
+    QVERIFY(!station->board().hasCredentials());
+}
+
+void TstCloudFaults::unitWithABrokenRadio_fails_whereTheAccessPointAnswers()
+{
+    auto station = quick({.faults = kDeafRadio}, kSilence);
     const auto run = station->runNext();
     VERIFY_RUN(run, Verdict::Fail, "F404");
     QVERIFY(station->board().joinedNetwork().empty());
-    QVERIFY(!station->board().hasCredentials());
+}
+
+void TstCloudFaults::unitWithABrokenRadio_fails_whereOthersJoin()
+{
+    // Nobody can ask the access point: only other units can tell.
+    auto station = Station::open({.bench = {.supplies = {{{.faults = kDeafRadio}}, {{.count = 1}}}},
+                                  .handshakeWithin = kSilence,
+                                  .networkProven = false,
+                                  .networkProbed = false});
+    VERIFY_RUN(station->runNext(1), Verdict::Error, "C073");
+    for (auto& step : station->plan().steps) {
+        if (step.use == "live-handshake")
+            step.timeout = 60s;
+    }
+    VERIFY_RUN(station->runNext(2), Verdict::Pass, "");
+    for (auto& step : station->plan().steps) {
+        if (step.use == "live-handshake")
+            step.timeout = kSilence;
+    }
+    VERIFY_RUN(station->run(1), Verdict::Fail, "F404");
+}
+
+void TstCloudFaults::silentUnit_isNotJudged_whereNobodyElseWasSeenSince()
+{
+    // Another unit joined, before: the access point may have gone since.
+    auto station = Station::open({.bench = {.accessPointOn = false},
+                                  .handshakeWithin = kSilence,
+                                  .networkProven = true,
+                                  .networkProbed = false});
+    VERIFY_RUN(station->runNext(), Verdict::Error, "C074");
+    VERIFY_RUN(station->run(), Verdict::Error, "C074");
+}
+
+void TstCloudFaults::ownJoin_provesNothingOfTheNetwork()
+{
+    NetworkWitness witness;
+    const SystemClock clock;
+    const OpContext op{.clock = clock, .progress = {}, .stop = {}, .deadline = {clock.now() + 1h}};
+    const auto at = [](int second) { return Clock::Steady{std::chrono::seconds(second)}; };
+    using Standing = NetworkWitness::Standing;
+    const auto standing = [&](const std::string& unit, int began) {
+        return witness.standingFor(unit, at(began), op).value();
+    };
+    witness.joined("a", at(1));
+    QCOMPARE(standing("a", 2), Standing::NeverJoined);
+    QCOMPARE(standing("b", 3), Standing::NotProven);
+    witness.joined("a", at(4));
+    QCOMPARE(standing("b", 5), Standing::Works); // silent since 3, and "a" came in between
+    // What it did since counts anew.
+    witness.joined("b", at(6));
+    QCOMPARE(standing("b", 7), Standing::NotProven);
 }
 
 } // namespace provost::test

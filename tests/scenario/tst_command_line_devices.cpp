@@ -1,5 +1,6 @@
 // `dfu`, `serial` and `ymodem`: virtual units by every kind of address, lrzsz at the far end.
 #include "support/command_line.h"
+#include "support/pseudo_terminal.h"
 #include "support/test_program.h"
 
 #include "core/crc.h"
@@ -236,39 +237,10 @@ void TstCommandLineDevices::serial_listsPorts()
     QCOMPARE(ran.lines()[0]["simulated"], QJsonValue(true));
 }
 
-/// A pseudo-terminal: whoever speaks at the master's end is the peer of the command.
-class Terminal {
-public:
-    Terminal() : m_master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC))
-    {
-        ::grantpt(m_master);
-        ::unlockpt(m_master);
-        std::array<char, 128> name{};
-        ::ptsname_r(m_master, name.data(), name.size());
-        m_path = name.data();
-        m_slave = ::open(name.data(), O_RDWR | O_NOCTTY | O_CLOEXEC); // keeps the line up
-        ::system(qPrintable("stty raw -echo -F " + m_path));
-    }
-    ~Terminal()
-    {
-        ::close(m_slave);
-        ::close(m_master);
-    }
-    Terminal(const Terminal&) = delete;
-    Terminal& operator=(const Terminal&) = delete;
-    int master() const { return m_master; }
-    const QString& path() const { return m_path; }
-
-private:
-    int m_master = -1;
-    int m_slave = -1;
-    QString m_path{};
-};
-
 /// Lets a program with pipes answer at a terminal's far end.
 class Relay {
 public:
-    Relay(const Terminal& terminal, QProcess& program)
+    Relay(const PseudoTerminal& terminal, QProcess& program)
         : m_fromCommand(terminal.master(), QSocketNotifier::Read)
     {
         QObject::connect(&m_fromCommand, &QSocketNotifier::activated, &program, [&] {
@@ -292,7 +264,7 @@ private:
 void TstCommandLineDevices::serial_asksASilentPortNotForEver()
 {
     const CommandFolder folder;
-    const Terminal silent;
+    const PseudoTerminal silent;
     const auto ran = folder.json({"serial", "identify", silent.path()});
     QCOMPARE(ran.exitCode, 2);
     QCOMPARE(ran.last()["code"], QJsonValue("timeout"));
@@ -316,7 +288,7 @@ void TstCommandLineDevices::ymodem_sendsToLrzsz()
     const QByteArray content = QByteArray("\x11\x13\x18\x1A\xFFmodule", 11).repeated(2000);
     QVERIFY(folder.write("module.bin", content));
     QVERIFY(folder.write("note.txt", "short\n"));
-    const Terminal terminal;
+    const PseudoTerminal terminal;
     QProcess receiver;
     receiver.setWorkingDirectory(folder.path("there"));
     const Relay relay(terminal, receiver);
@@ -434,7 +406,7 @@ void TstCommandLineDevices::ymodem_receivesFromLrzsz()
         const QByteArray content = QByteArray("\x11\x13\x18\x1A\xFFmodule", 11).repeated(2000);
         QVERIFY(folder.write("module.bin", content));
         QVERIFY(folder.write("note.txt", "short\n"));
-        const Terminal terminal;
+        const PseudoTerminal terminal;
         QProcess sender;
         sender.setWorkingDirectory(folder.path(""));
         const Relay relay(terminal, sender);
@@ -461,7 +433,7 @@ void TstCommandLineDevices::ymodem_receivesNothingOverWhatIsThere()
     QVERIFY(QDir(folder.path("")).mkdir("here"));
     QVERIFY(folder.write("here/note.txt", "precious"));
     QVERIFY(folder.write("note.txt", "short\n"));
-    const Terminal terminal;
+    const PseudoTerminal terminal;
     QProcess sender;
     sender.setWorkingDirectory(folder.path(""));
     const Relay relay(terminal, sender);
@@ -481,7 +453,7 @@ void TstCommandLineDevices::ymodem_saysWhatItCannotSend()
 {
     const CommandFolder folder;
     QVERIFY(folder.write("a.bin", "a"));
-    const Terminal silent;
+    const PseudoTerminal silent;
     QCOMPARE(folder.json({"ymodem", "send", "no.bin", "--port", silent.path()}).exitCode, 2);
     QCOMPARE(folder.json({"ymodem", "send", "a.bin", "--port", "/dev/nowhere"}).exitCode, 2);
     QCOMPARE(folder.json({"ymodem", "send", "a.bin", "--port", silent.path(), "--block", "512"})

@@ -365,6 +365,7 @@ void TstCommandLineRuns::unit_isFoundByIdLabelAndBeginning()
     QCOMPARE(run["images"].toArray().size(), 4);
     QCOMPARE(shown.last()["unit"].toString(), id);
     QCOMPARE(shown.last()["state"], QJsonValue("pass"));
+    QCOMPARE(shown.last()["platform"], QJsonValue("photon"));
     QCOMPARE(shown.last()["key"].toString().size(), 64);
     QCOMPARE(shown.last()["cause"], QJsonValue(QJsonValue::Null));
     const auto text = folder.provost({"unit", "show", id, "--db", "line.db"});

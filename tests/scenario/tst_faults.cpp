@@ -31,6 +31,8 @@ constexpr std::uint32_t kServerKey = 2082;
 constexpr std::uint32_t kServerAddress = 2466;
 constexpr std::uint32_t kPendingModules = 2852;
 constexpr std::uint32_t kEapArea = 3823;
+constexpr std::uint32_t kModulusIn = 11; // of the private key, particle-devices 4.1
+constexpr std::size_t kModulusBytes = 128;
 
 /// Turns one byte of the current DCT over.
 void spoil(Station& station, int slot, std::uint32_t offset)
@@ -41,6 +43,37 @@ void spoil(Station& station, int slot, std::uint32_t offset)
     Bytes one = board.readFlash(base + offset, 1);
     one[0] ^= std::byte{0x5A};
     board.pokeDct(offset, one);
+}
+
+/// What a leftover of that name looks like.
+/// @param before  modulus of the key that the unit came with
+Bytes leftoverBytes(Station& station, const sim::VirtualBoard& board, std::string_view name,
+                    std::uint32_t offset, const Bytes& before)
+{
+    constexpr std::size_t kRest = 40; // of the 128 or 256 bytes
+    const auto behind = [&](const Bytes& number) {
+        return Bytes(number.begin() + 60, number.begin() + 60 + kRest);
+    };
+    const Bytes server = station.cloud().service().serverKey().modulus();
+    if (name == "server key")
+        return server;
+    if (name == "rest of server key")
+        return behind(server);
+    if (name == "key before")
+        return RsaPublicKey::fromNumbers(before, Bytes{std::byte{1}, std::byte{0}, std::byte{1}})
+            ->toDer();
+    if (name == "rest of it")
+        return behind(before);
+    if (name == "unknown key")
+        return generateUnitKey()->publicKey.toDer();
+    if (name == "unknown exponent") {
+        const auto key = generateUnitKey();
+        const ByteView der = key->privateDer.reveal();
+        return toBytes(der.subspan(139, 5 + 4 + 80)); // e, and as much of d as there is room for
+    }
+    if (name == "?") // a byte of a random key, or of erased memory: another one than is there
+        return {board.readFlash(inCurrentDct(board, offset), 1).front() ^ std::byte{0xFF}};
+    return toBytes(name);
 }
 
 /// As in the sectors of a unit that was given credentials: configured, SSID, open network.
@@ -315,13 +348,25 @@ void TstFaults::shippingState_isProvedFieldByField()
         Leftover{kUnused, "bench-secret-4711", "F302"}, // the test password
         Leftover{photon::kPrivateKey + 60, "?", "F303"},
         Leftover{kPublicKey + 60, "?", "F303"},
+        Leftover{kPublicKey + 200, "?", "F303"},          // behind the public key
+        Leftover{photon::kPrivateKey + 700, "?", "F303"}, // behind the private one
+        Leftover{kEapArea, "key before", "F303"},         // the public key of an earlier life
+        Leftover{kUnused, "rest of it", "F303"},          // what was left of its modulus
+        Leftover{kEapArea, "unknown key", "F303"},
+        Leftover{kUnused, "unknown exponent", "F303"},
         Leftover{kEapArea, "server key", "F304"}, // the test server's modulus
+        Leftover{kUnused, "rest of server key", "F304"},
         Leftover{0, "credentials", "F305"},
     };
     constexpr int kSlots = kLeftovers.size();
-    auto station = Station::open({.bench = {.supplies = {kSlots, {UnitWish{}}}}});
-    for (int slot = 1; slot <= kSlots; ++slot)
+    auto station = Station::open({.bench = {.supplies = {kSlots, {UnitWish{.key = "burnt"}}}}});
+    std::array<Bytes, kSlots + 1> before{};
+    for (int slot = 1; slot <= kSlots; ++slot) {
         station->insert(slot);
+        const auto& board = station->board(slot);
+        before.at(static_cast<std::size_t>(slot)) =
+            board.readFlash(inCurrentDct(board, photon::kPrivateKey + kModulusIn), kModulusBytes);
+    }
     std::array<int, kSlots + 1> writes{};
     std::array<bool, kSlots + 1> inShipping{};
     station->sink().setHook([&](const StationEvent& event) {
@@ -340,12 +385,8 @@ void TstFaults::shippingState_isProvedFieldByField()
         // Before the first write, so that it gets into both copies; credentials behind the last.
         if (critical->on && ++writes.at(slot) == 1 && !isWifi) {
             auto& board = station->board(critical->slot.value);
-            Bytes bytes = leftover.cause == "F304"
-                              ? station->cloud().service().serverKey().modulus()
-                              : toBytes(leftover.bytes);
-            if (leftover.cause == "F303") // a byte of a random key: another one than is there
-                bytes = {board.readFlash(inCurrentDct(board, leftover.offset), 1).front() ^
-                         std::byte{0xFF}};
+            const Bytes bytes =
+                leftoverBytes(*station, board, leftover.bytes, leftover.offset, before.at(slot));
             board.pokeDct(leftover.offset, bytes);
         }
         if (!critical->on && writes.at(slot) == 2 && isWifi)

@@ -1,6 +1,8 @@
 // The composed station in one process: slots that are off, traces of what did not pass, hands.
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "engine/causes.h"
+#include "host/access_point.h"
 #include "host/bench_operator.h"
 #include "host/host.h"
 #include "sim/virtual_cloud.h"
@@ -11,10 +13,14 @@
 
 #include <QCoreApplication>
 #include <QFile>
+#include <QTcpServer>
 #include <QTemporaryDir>
 #include <QTest>
 
+#include <netinet/in.h>
 #include <numeric>
+#include <sys/socket.h>
+#include <unistd.h>
 
 using namespace provost;
 using namespace provost::test;
@@ -49,6 +55,8 @@ private Q_SLOTS:
     void trace_isKeptWhereARunDoesNotPass();
     void trace_ofTheWifiDialogue_hasNoPassword();
     void trace_ofARunThatPassed_isNotKept();
+    void takenHandshakePort_keepsTheStationFromStarting_C071();
+    void accessPoint_livesWhereItAnswersOrRefuses();
     void bench_isToldToNoCloudElsewhere();
     void benchOperator_holdsTheButtonWhereTheBenchCannot_data();
     void benchOperator_holdsTheButtonWhereTheBenchCannot();
@@ -57,7 +65,8 @@ private:
     std::string path(const char* name) const { return m_folder->filePath(name).toStdString(); }
     void write(const char* name, const std::string& text) const;
     void writeBench(const std::string& unit, bool button = true) const;
-    void writeStation(const std::string& slotTwo, const std::string& cloud = {}) const;
+    void writeStation(const std::string& slotTwo, const std::string& cloud = {},
+                      int handshakePort = 0) const;
     std::unique_ptr<Host> open(bool station, bool operatorAnswers = false) const;
     RunFinished run(Host& host, int slot, RecordingSink::Hook hook = {}) const;
 
@@ -86,14 +95,14 @@ void TstHost::writeBench(const std::string& unit, bool button) const
     write("bench.toml", text);
 }
 
-void TstHost::writeStation(const std::string& slotTwo, const std::string& cloud) const
+void TstHost::writeStation(const std::string& slotTwo, const std::string& cloud,
+                           int handshakePort) const
 {
     write("station.toml",
           concat("[station]\nname = \"Station T\"\n[[slot]]\nnumber = 1\nusb = \"1-1\"\n"
                  "[[slot]]\nnumber = 2\nusb = \"1-2\"\n",
-                 slotTwo,
-                 "[network]\nssid = \"Plant\"\n[handshake]\nhost = \"127.0.0.1\"\nport = 0\n",
-                 cloud));
+                 slotTwo, "[network]\nssid = \"Plant\"\n[handshake]\nhost = \"127.0.0.1\"\nport = ",
+                 handshakePort, "\n", cloud));
 }
 
 std::unique_ptr<Host> TstHost::open(bool station, bool operatorAnswers) const
@@ -221,6 +230,56 @@ void TstHost::trace_ofARunThatPassed_isNotKept()
     const auto finished = run(*host, 1);
     QVERIFY2(finished.verdict == Verdict::Pass, finished.error.c_str());
     QVERIFY(!must(host->journal().traceOf(finished.run)));
+}
+
+void TstHost::takenHandshakePort_keepsTheStationFromStarting_C071()
+{
+    QTcpServer other;
+    QVERIFY(other.listen(QHostAddress::LocalHost));
+    writeBench("stock = \"1.5.2\"\n");
+    writeStation("", "", other.serverPort());
+    const HostOptions options{
+        .station = path("station.toml"), .bench = path("bench.toml"), .database = path("test.db")};
+    const auto refused = Host::create(options);
+    QVERIFY(!refused);
+    QCOMPARE(causeOf(refused.error()).id, std::string_view("C071"));
+    const auto text = describe(refused.error());
+    QVERIFY2(text.find(std::to_string(other.serverPort())) != std::string::npos, text.c_str());
+    other.close();
+    QVERIFY(open(true));
+}
+
+void TstHost::accessPoint_livesWhereItAnswersOrRefuses()
+{
+    const SystemClock clock;
+    const auto answers = [&](std::uint16_t port, std::chrono::milliseconds limit) {
+        const OpContext op{.clock = clock, .deadline = {clock.now() + limit}};
+        return must(accessPointProbe("127.0.0.1", port)(op));
+    };
+    QTcpServer point;
+    QVERIFY(point.listen(QHostAddress::LocalHost));
+    const auto port = point.serverPort();
+    QVERIFY(answers(port, kRunBound));
+    point.close();
+    QVERIFY(answers(port, kRunBound)); // refused: somebody is there
+    // Nobody takes what is offered: a queue for one, full.
+    const int silent = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* plain = reinterpret_cast<sockaddr*>(&address);
+    QVERIFY(::bind(silent, plain, size) == 0 && ::listen(silent, 0) == 0 &&
+            ::getsockname(silent, plain, &size) == 0);
+    std::vector<int> waiting;
+    for (int i = 0; i < 4; ++i) {
+        waiting.push_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+        static_cast<void>(::connect(waiting.back(), plain, size));
+    }
+    QVERIFY(!answers(ntohs(address.sin_port), 300ms));
+    for (const int each : waiting)
+        ::close(each);
+    ::close(silent);
 }
 
 void TstHost::bench_isToldToNoCloudElsewhere()

@@ -1,5 +1,6 @@
 // The handshake is seen while it goes on, message by message, and recorded connection by
 // connection.
+#include "steps/join_attempts.h"
 #include "support/proven_unit.h"
 #include "support/station_fixture.h"
 #include "support/test_program.h"
@@ -39,6 +40,7 @@ private Q_SLOTS:
     void messages_areSeenWhileTheHandshakeGoesOn();
     void messages_ofARefusedConnection_areReplacedByTheNext();
     void messages_ofAUnitThatNeverNamedItself_areShownAtTheEnd();
+    void joinTime_isOfTheAttemptThatSucceeded();
 };
 
 void TstLiveHandshake::messages_areSeenWhileTheHandshakeGoesOn()
@@ -106,6 +108,10 @@ void TstLiveHandshake::messages_ofARefusedConnection_areReplacedByTheNext()
     QVERIFY(beginnings >= 2);
     QCOMPARE(station->query("SELECT count(DISTINCT session) FROM handshake_arrow"),
              std::vector<std::string>{std::to_string(beginnings)});
+    // So many attempts, and the time to join is of the last one alone.
+    QCOMPARE(station->query("SELECT CAST(number AS INTEGER) FROM measurement WHERE name = "
+                            "'join_attempts'"),
+             std::vector<std::string>{std::to_string(beginnings)});
     const auto record = station->record(finished.run).handshake;
     QVERIFY(std::ranges::none_of(record, &HandshakeArrow::failed));
     QCOMPARE(record.front().position, 0);
@@ -127,6 +133,23 @@ void TstLiveHandshake::messages_ofAUnitThatNeverNamedItself_areShownAtTheEnd()
     QVERIFY2(!record.empty(), told(finished).c_str());
     QCOMPARE(arrows.size(), record.size());
     QVERIFY(record.back().failed);
+}
+
+void TstLiveHandshake::joinTime_isOfTheAttemptThatSucceeded()
+{
+    const auto at = [](int second) { return Clock::Steady{std::chrono::seconds(second)}; };
+    JoinAttempts attempts;
+    QCOMPARE(attempts.count(), 1);
+    attempts.heard(7, at(12));
+    QCOMPARE(attempts.count(), 1);
+    QVERIFY(attempts.latestSince(at(10)) == at(10));
+    attempts.heard(8, at(20)); // refused 7, now this one
+    QCOMPARE(attempts.count(), 2);
+    QVERIFY(attempts.latestSince(at(10)) == at(12));
+    attempts.heard(9, at(30));
+    QVERIFY(attempts.latestSince(at(10)) == at(20));
+    QVERIFY(attempts.latestSince(at(25)) == at(25)); // that one was of before the restart
+    QCOMPARE(attempts.count(), 3);
 }
 
 } // namespace provost::test

@@ -160,7 +160,12 @@ void TstProvisioningClient::client_classifiesEveryAnswer_data()
     QTest::newRow("500") << RequestFault::Answer500 << Errc::Unavailable << 500;
     QTest::newRow("503") << RequestFault::Answer503 << Errc::Unavailable << 503;
     QTest::newRow("refused") << RequestFault::Refuse << Errc::InvalidData << 400;
-    QTest::newRow("denied") << RequestFault::Deny << Errc::Denied << 403;
+    QTest::newRow("permission denied") << RequestFault::Deny << Errc::InvalidData << 403;
+    QTest::newRow("forbidden") << RequestFault::Forbidden << Errc::Denied << 403;
+    QTest::newRow("old token") << RequestFault::OldToken << Errc::Denied << 400;
+    QTest::newRow("no such call") << RequestFault::NoSuchCall << Errc::NotFound << 404;
+    QTest::newRow("no such page") << RequestFault::NoSuchPage << Errc::NotFound << 404;
+    QTest::newRow("not allowed") << RequestFault::NotAllowed << Errc::NotFound << 405;
     QTest::newRow("silence") << RequestFault::TimeOutBefore << Errc::Unavailable << 0;
     QTest::newRow("silence afterwards") << RequestFault::TimeOutAfter << Errc::Unavailable << 0;
     QTest::newRow("captive portal") << RequestFault::Page << Errc::Unavailable << 200;
@@ -179,7 +184,7 @@ void TstProvisioningClient::client_classifiesEveryAnswer()
     QVERIFY(!failed);
     QCOMPARE(failed.error().code, code);
     QCOMPARE(failed.error().native.value_or(-1), native);
-    QCOMPARE(failed.error().blame, Blame::Cloud);
+    QCOMPARE(failed.error().blame, code == Errc::NotFound ? Blame::Station : Blame::Cloud);
     QCOMPARE(m_cloud->requests(), 1); // nothing is repeated
     m_cloud->clearFaults();
     QVERIFY(client()

@@ -28,6 +28,7 @@ constexpr std::uint32_t kDctEnd = 0x0800C000;
 struct Trial {
     std::string name{};
     std::vector<std::string> places{};
+    int commit = 0; ///< of the counted run, at the last of them
     Expected expected = Expected::Pass;
     CloudMood cloud = CloudMood::Well;
     bool staysPowered = false; ///< the unit stands on a bench of the test, over USB/IP
@@ -113,20 +114,10 @@ std::string killAtEachPlace(const Trial& trial)
 
 void endure(Trial& trial)
 {
-    // A run may write a row less than the one that was counted, and then ends before the last
-    // place: that was no kill, so another unit is run until there is one.
-    constexpr int kMostRuns = 10;
     std::optional<PoweredBench> powered;
-    for (int run = 0; run < kMostRuns; ++run) {
-        powered.reset();
-        if (run > 0)
-            trial.folder = newFolder();
-        if (trial.staysPowered)
-            powered.emplace(trial);
-        trial.wrong = killAtEachPlace(trial);
-        if (trial.wrong.empty())
-            break;
-    }
+    if (trial.staysPowered)
+        powered.emplace(trial);
+    trial.wrong = killAtEachPlace(trial);
     if (!trial.wrong.empty())
         return;
     const auto expected = trial.expected == Expected::Pass ? "pass" : "bricked";
@@ -191,10 +182,11 @@ std::vector<Trial> trialsOf(const VictimLog& log, int from = 1)
         if (row.commit < from)
             continue;
         if (somethingDone)
-            trials.push_back({.name = concat("before ", row.commit, " ", row.name),
-                              .places = {concat("before:", row.commit)}});
-        trials.push_back({.name = concat("after ", row.commit, " ", row.name),
-                          .places = {concat("after:", row.commit)}});
+            trials.push_back({.name = "before " + row.place,
+                              .places = {"before " + row.place},
+                              .commit = row.commit});
+        trials.push_back(
+            {.name = "after " + row.place, .places = {"after " + row.place}, .commit = row.commit});
     }
     return trials;
 }
@@ -272,12 +264,10 @@ void TstRecovery::everyChange_ofConfigurationMemoryAndBootloader()
             continue;
         const bool inBootloader = change.address < kBootloaderEnd;
         const bool more = i + 1 < log.flash.size() && log.flash[i + 1].address < kBootloaderEnd;
-        trials.push_back(
-            {.name =
-                 concat("flash ", change.change, " ", hex32(change.address), " + ", change.size,
-                        " behind ", log.rows.at(static_cast<std::size_t>(change.commit) - 1).name),
-             .places = {concat("flash:", change.change)},
-             .expected = inBootloader && more ? Expected::Bricked : Expected::Pass});
+        trials.push_back({.name = concat("flash ", hex32(change.address), " + ", change.size,
+                                         " at ", change.place),
+                          .places = {"flash " + change.place},
+                          .expected = inBootloader && more ? Expected::Bricked : Expected::Pass});
     }
     const auto wrong = endureAll(trials);
     QVERIFY2(wrong.empty(), wrong.c_str());
@@ -295,14 +285,13 @@ void TstRecovery::everyRow_ofTheInspection()
     const int burn = commitOf(log, "intend:burn-device-key");
     const auto half = std::ranges::find(log.flash, burn, &LoggedFlash::commit);
     QVERIFY(half != log.flash.end());
-    const auto first = concat("flash:", half->change + 2); // erased, half programmed
+    QVERIFY(log.flash.end() - half > 2 && (half + 2)->commit == burn);
+    const auto first = "flash " + (half + 2)->place; // erased, half programmed
     const auto second = completeLog(CloudMood::Well, {first});
     const int end = commitOf(second, "attempt:Inspect") + 1;
     QVERIFY(commitOf(second, "inspection:") < commitOf(second, "inspected:"));
     auto trials = trialsOf(second);
-    std::erase_if(trials, [end](const Trial& trial) {
-        return std::stoi(trial.places.front().substr(trial.places.front().find(':') + 1)) > end;
-    });
+    std::erase_if(trials, [end](const Trial& trial) { return trial.commit > end; });
     for (auto& trial : trials)
         trial.places.insert(trial.places.begin(), first);
     const auto wrong = endureAll(trials);
@@ -318,8 +307,8 @@ void TstRecovery::unitThatStaysPowered()
     std::vector<Trial> trials;
     for (const auto& row : log.rows) {
         if (row.name.starts_with("intend:") || row.name.starts_with("attempt:"))
-            trials.push_back({.name = "after " + row.name,
-                              .places = {concat("after:", row.commit)},
+            trials.push_back({.name = "after " + row.place,
+                              .places = {"after " + row.place},
                               .staysPowered = true});
     }
     std::map<std::string, std::vector<int>> phases;
@@ -327,9 +316,10 @@ void TstRecovery::unitThatStaysPowered()
         phases[moved.phase].push_back(moved.number);
     for (const auto& [phase, numbers] : phases) {
         if (numbers.size() > 2)
-            trials.push_back({.name = "in " + phase,
-                              .places = {concat("progress:", numbers[numbers.size() / 2])},
-                              .staysPowered = true});
+            trials.push_back(
+                {.name = "in " + phase,
+                 .places = {concat("progress ", phase, "#", numbers[numbers.size() / 2])},
+                 .staysPowered = true});
     }
     QVERIFY(phases["Bring up bootloader"].size() > 2);
     const auto wrong = endureAll(trials);

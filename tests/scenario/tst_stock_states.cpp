@@ -104,6 +104,12 @@ void TstStockStates::stock063_thatPutsBootloader11Back_becomesAProvenUnit()
     const auto images = station->query("SELECT role || ' ' || module_version FROM image_use "
                                        "WHERE role = 'bootloader'");
     QCOMPARE(images, std::vector<std::string>{"bootloader 1006"});
+    // Sent once: the unit's own receiver takes no block twice (particle-devices 7.5).
+    constexpr auto kRetries = "SELECT ifnull(number, 'not measured') FROM measurement WHERE name = "
+                              "'ymodem_retries' ORDER BY rowid DESC LIMIT 1";
+    QCOMPARE(station->query(kRetries), std::vector<std::string>{"0.0"});
+    QCOMPARE(station->run().verdict, Verdict::Pass);
+    QCOMPARE(station->query(kRetries), std::vector<std::string>{"not measured"});
 }
 
 void TstStockStates::stock231_keepsTheImagesItHolds()

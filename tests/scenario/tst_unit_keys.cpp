@@ -1,7 +1,10 @@
 // Keys that units bring along, the key they keep or get, and what is kept of their old memory.
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "crypto/digest.h"
+#include "crypto/unit_key.h"
 #include "steps/register_all_steps.h"
+#include "support/photon_facts.h"
 #include "support/proven_unit.h"
 #include "support/test_program.h"
 
@@ -67,7 +70,10 @@ private Q_SLOTS:
     void ownKey_isKeptInTheSecondRun();
     void ownKey_isNotKept_whereTheRecordDoesNotKnowIt();
     void keyOfAnotherUnit_isNeverKept();
-    void sameKeyUnderAnotherId_putsBothUnitsOnHold();
+    void keyOfAnotherUnit_inAnotherEncoding_isNeverKept();
+    void sameKeyUnderAnotherId_failsBothUnits_F223();
+    void keyThatWasOnlyJournalled_isKept_whereItsBurnIsOnRecord_data();
+    void keyThatWasOnlyJournalled_isKept_whereItsBurnIsOnRecord();
     void custody_endsWithDestructionAfterTheProof();
     void custody_wrapsTheKeyToTheEscrowCertificate();
     void custody_endsToo_whereTheProofIsNeverReached();
@@ -146,7 +152,29 @@ void TstUnitKeys::keyOfAnotherUnit_isNeverKept()
     QVERIFY((*mine)->fingerprint != (*theirs)->fingerprint);
 }
 
-void TstUnitKeys::sameKeyUnderAnotherId_putsBothUnitsOnHold()
+void TstUnitKeys::keyOfAnotherUnit_inAnotherEncoding_isNeverKept()
+{
+    auto station = Station::open(one({}));
+    QCOMPARE(station->runNext().verdict, Verdict::Pass);
+    auto& journal = station->journal();
+    const auto key = journal.keyOf(station->board().deviceId()).value();
+    Bytes otherwise = key->publicDer;
+    otherwise.push_back(std::byte{0}); // the same number, another fingerprint
+    const std::string elsewhere = "2b0014000447373030323331";
+    const auto run = journal.beginRun({.slot = 9, .planId = "elsewhere"}).value();
+    QVERIFY(journal.identify(run, {.deviceId = elsewhere}, "listening"));
+    QVERIFY(journal.journalKey(run, {.fingerprint = sha256Hex(otherwise),
+                                     .deviceId = elsewhere,
+                                     .publicDer = otherwise,
+                                     .origin = "kept"}));
+    QVERIFY(journal.finishRun(run, Verdict::Fail, "F201", "", 1));
+    const auto again = station->run();
+    QVERIFY2(again.verdict == Verdict::Pass, told(again).c_str());
+    const auto note = station->attempt(again.run, "device-key").note;
+    QVERIFY2(note.find("another unit") != std::string::npos, note.c_str());
+}
+
+void TstUnitKeys::sameKeyUnderAnotherId_failsBothUnits_F223()
 {
     auto station = Station::open(one({.count = 2}));
     QCOMPARE(station->runNext().verdict, Verdict::Pass);
@@ -169,17 +197,72 @@ void TstUnitKeys::sameKeyUnderAnotherId_putsBothUnitsOnHold()
         QVERIFY(journal.finishRun(run, Verdict::Fail, "F210", "", 1));
     });
     const auto run = station->run();
-    QVERIFY2(run.verdict == Verdict::Hold && run.cause == "H320", told(run).c_str());
-    QCOMPARE(station->journal().unit(first).value().state, std::string("hold"));
-    QCOMPARE(station->journal().unit(second).value().state, std::string("hold"));
+    QVERIFY2(run.verdict == Verdict::Fail && run.cause == "F223", told(run).c_str());
+    QCOMPARE(station->journal().unit(first).value().state, std::string("fail"));
+    QCOMPARE(station->journal().unit(second).value().state, std::string("fail"));
     QVERIFY(station->journal().outbox().value().empty());
-    QCOMPARE(station->query("SELECT count(*) FROM journal WHERE kind = 'hold'"),
+    QCOMPARE(station->query("SELECT count(*) FROM journal WHERE kind = 'withdraw'"),
              std::vector<std::string>{"1"});
     // A new key ends it for the second unit: the old one is known to be shared.
     const auto again = station->run();
     QVERIFY2(again.verdict == Verdict::Pass, told(again).c_str());
     const auto note = station->attempt(again.run, "device-key").note;
     QVERIFY2(note.find("another unit") != std::string::npos, note.c_str());
+}
+
+void TstUnitKeys::keyThatWasOnlyJournalled_isKept_whereItsBurnIsOnRecord_data()
+{
+    QTest::addColumn<bool>("announced");
+    QTest::addColumn<QString>("settled");
+    QTest::addColumn<bool>("onUnit");
+    QTest::addColumn<QString>("note");
+    const char* kept = "kept";
+    const char* burnt = "burnt";
+    QTest::newRow("never announced") << false << "" << true << "its burn was never announced";
+    QTest::newRow("end not seen, on the unit") << true << "" << true << kept;
+    QTest::newRow("end not seen, not on the unit") << true << "" << false << burnt;
+    QTest::newRow("seen, then power was lost") << true << "pass" << true << kept;
+    QTest::newRow("read back wrong, right now") << true << "fail" << true << kept;
+}
+
+void TstUnitKeys::keyThatWasOnlyJournalled_isKept_whereItsBurnIsOnRecord()
+{
+    QFETCH(const bool, announced);
+    QFETCH(const QString, settled);
+    QFETCH(const bool, onUnit);
+    QFETCH(const QString, note);
+    auto station = Station::open(one({}));
+    station->insert();
+    const auto id = station->board().deviceId();
+    const auto key = generateUnitKey();
+    QVERIFY(key);
+    const auto fingerprint = key->publicKey.fingerprint();
+    auto& journal = station->journal();
+    const auto earlier = journal.beginRun({.slot = 1, .planId = "photon-full"}).value();
+    QVERIFY(journal.identify(earlier, {.deviceId = id}, "listening"));
+    QVERIFY(journal.journalKey(earlier, {.fingerprint = fingerprint,
+                                         .deviceId = id,
+                                         .publicDer = key->publicKey.toDer(),
+                                         .origin = "generated"}));
+    if (announced)
+        QVERIFY(journal.intend(earlier, "burn-device-key", fingerprint));
+    if (!settled.isEmpty())
+        QVERIFY(journal.settle(earlier, "burn-device-key",
+                               settled == "pass" ? Verdict::Pass : Verdict::Fail));
+    QVERIFY(journal.finishRun(earlier, Verdict::Aborted, "C001", "", 1));
+    if (onUnit)
+        station->board().pokeDct(photon::kPrivateKey, key->privateDer.reveal());
+    const auto run = station->run();
+    QVERIFY2(run.verdict == Verdict::Pass, told(run).c_str());
+    const auto told = station->attempt(run.run, "device-key").note;
+    QVERIFY2(told.find(note.toStdString()) != std::string::npos, told.c_str());
+    const bool kept = note == "kept";
+    QCOMPARE(journal.keyOf(id).value()->fingerprint == fingerprint, kept);
+    // The record says from the moment on that it is known.
+    QCOMPARE(station->query(concat("SELECT count(*) FROM journal WHERE kind = 'key-state' AND "
+                                   "payload = 'burnt' AND subject = '",
+                                   fingerprint, "'")),
+             std::vector<std::string>{kept ? "1" : "0"});
 }
 
 void TstUnitKeys::custody_endsWithDestructionAfterTheProof()

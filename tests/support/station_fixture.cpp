@@ -40,7 +40,8 @@ std::string benchToml(const BenchWish& wish)
     std::string text = concat("[bench]\nname = \"test\"\nspeed = \"instant\"\nmode_button = ",
                               wish.modeButton ? "true" : "false",
                               "\n[network]\nssid = \"bench\"\npassword = \"bench-secret-4711\"\n"
-                              "security = 3\n");
+                              "security = 3\non = ",
+                              wish.accessPointOn ? "true" : "false", "\n");
     auto hosts = wish.hosts;
     if (wish.publicCloudAtHome)
         hosts.push_back("device.spark.io");
@@ -109,6 +110,7 @@ struct Station::Impl {
     std::unique_ptr<LocalHandshakeServer> handshakes{};
     TestPlan plan{};
     std::vector<std::pair<std::string, Act>> acts{};
+    std::unique_ptr<NetworkWitness> network{};
     std::unique_ptr<StationEngine> engine{};
 
     std::unique_ptr<UnitUnderTest> unitIn(SlotId slot)
@@ -190,6 +192,13 @@ std::unique_ptr<Station> Station::open(StationSetup setup)
     impl->settings.escrowCertificate = setup.escrowCertificate;
     impl->settings.backupFolder = impl->folder.string();
     auto* raw = impl.get();
+    impl->network = std::make_unique<NetworkWitness>(
+        setup.networkProbed ? NetworkWitness::Probe([raw](const OpContext&) -> Result<bool> {
+            return raw->bench->network().on;
+        })
+                            : NetworkWitness::Probe());
+    if (setup.networkProven)
+        impl->network->joined("a unit before", impl->clock.now());
     impl->engine = std::make_unique<StationEngine>(
         EngineEnvironment{.clock = raw->clock,
                           .journal = *raw->journal,
@@ -198,6 +207,7 @@ std::unique_ptr<Station> Station::open(StationSetup setup)
                           .handshakes = *raw->handshakes,
                           .steps = raw->registry,
                           .station = raw->settings,
+                          .network = *raw->network,
                           .events = raw->sink,
                           .unitIn = [raw](SlotId slot) { return raw->unitIn(slot); }});
     impl->setup = std::move(setup);
@@ -251,6 +261,10 @@ const std::filesystem::path& Station::database() const
 StationSettings& Station::settings()
 {
     return m_impl->settings;
+}
+NetworkWitness& Station::network()
+{
+    return *m_impl->network;
 }
 TestPlan& Station::plan()
 {

@@ -37,7 +37,8 @@ struct UnitWish {
 struct BenchWish {
     std::vector<std::vector<UnitWish>> supplies{{UnitWish{}}}; ///< by slot, from slot 1
     bool modeButton = false;
-    bool publicCloudAtHome = false;   ///< device.spark.io resolves to loopback: dialling it is seen
+    bool publicCloudAtHome = false; ///< device.spark.io resolves to loopback: dialling it is seen
+    bool accessPointOn = true;
     std::vector<std::string> hosts{}; ///< further names that resolve to loopback
 };
 /// PEM file; made once, at the first call.
@@ -54,6 +55,8 @@ struct StationSetup {
     std::uint16_t servedAt = 0;        ///< units stand on a bench of another process: USB/IP port
     std::filesystem::path serverKey{}; ///< of the cloud; empty: one for the whole program
     SecretBytes stationPassword{};     ///< empty: the bench's
+    bool networkProven = true; ///< another unit has joined before; a silent one is at fault then
+    bool networkProbed = true; ///< the station can ask the access point
 };
 
 /// The state of a unit as a run left it.
@@ -80,6 +83,7 @@ public:
     const std::filesystem::path& folder() const;
     const std::filesystem::path& database() const;
     StationSettings& settings();
+    NetworkWitness& network();
     /// The plan of the next run; a test may change it between runs.
     TestPlan& plan();
 

@@ -352,6 +352,7 @@ ssid = "line"
 password_file = "network.secret"
 security = 3
 join_limit = "20s"
+access_point = "192.168.7.2:80"
 
 [handshake]
 host = "192.168.7.1"
@@ -375,6 +376,8 @@ void TstConfig::station_isReadWithItsSecretsFromFiles()
     QCOMPARE(toText(loaded->settings.network.password.reveal()), std::string("pass word 4711"));
     QCOMPARE(toText(loaded->cloudToken.reveal()), std::string("t0ken"));
     QCOMPARE(loaded->settings.network.joinLimit, std::chrono::milliseconds(20s));
+    QCOMPARE(loaded->accessPointHost, std::string("192.168.7.2"));
+    QCOMPARE(loaded->accessPointPort, std::uint16_t{80});
     QVERIFY(!loaded->cloudIsLocal);
     QCOMPARE(loaded->handshakePort, std::uint16_t{5683});
 }
@@ -392,6 +395,9 @@ void TstConfig::mistakeInAStation_isShownWithItsPlace_data()
     row("a slot twice", "number = 2", "number = 1", "");
     row("a port twice", "1-2.4", "1-2.3", "");
     row("security out of range", "security = 3", "security = 4", "security = 4");
+    row("access point without port", "192.168.7.2:80", "192.168.7.2", "access_point");
+    row("access point without host", "192.168.7.2:80", ":80", "access_point");
+    row("access point with a bad port", "192.168.7.2:80", "192.168.7.2:0x50", "access_point");
     row("wrong type", "port = 5683", "port = \"5683\"", "port = \"5683\"");
     row("no such secret", "network.secret", "nowhere.secret", "");
 }

@@ -197,6 +197,14 @@ private Q_SLOTS:
         QCOMPARE(m_journal->run(run).value().handshake.size(), 2U);
         must(m_journal->recordHandshake(run, {{.position = 1, .what = "nonce"}}));
         must(m_journal->recordHandshake(run, {}));
+        // Two connections at once: the second begins where positions begin anew.
+        const auto several = identified(kUnitB);
+        must(m_journal->recordHandshake(several, {{.position = 0, .what = "nonce"},
+                                                  {.position = 1, .what = "refused"},
+                                                  {.position = 0, .what = "nonce again"}}));
+        QCOMPARE(m_journal->run(several).value().handshake.size(), std::size_t{1});
+        QCOMPARE(m_journal->run(several).value().handshake.front().what,
+                 std::string("nonce again"));
         const auto arrows = m_journal->run(run).value().handshake;
         QCOMPARE(arrows.size(), 1U);
         QCOMPARE(arrows[0].what, std::string("nonce"));
@@ -396,10 +404,38 @@ private Q_SLOTS:
         QVERIFY(m_journal->unitsWithSameNumber(twin.publicDer).value().empty());
         QCOMPARE(m_journal->allKeys().value().size(), 2U);
 
-        must(m_journal->holdUnit(second, kUnitA, "the same key is on another unit"));
-        QCOMPARE(m_journal->unit(kUnitA).value().state, std::string("hold"));
-        QCOMPARE(m_journal->journalOf(second).value().back().kind, std::string("hold"));
-        QVERIFY(!m_journal->holdUnit(second, std::string(24, '0'), "nobody"));
+        must(m_journal->withdrawUnit(second, kUnitA, "the same key is on another unit"));
+        QCOMPARE(m_journal->unit(kUnitA).value().state, std::string("fail"));
+        QCOMPARE(m_journal->journalOf(second).value().back().kind, std::string("withdraw"));
+        QVERIFY(!m_journal->withdrawUnit(second, std::string(24, '0'), "nobody"));
+    }
+
+    void intent_isKnownByHowItEnded()
+    {
+        const auto outcome = [this](const std::string& payload) {
+            return m_journal->outcomeOf(kUnitA, "burn", payload).value();
+        };
+        const auto run = identified(kUnitA);
+        QCOMPARE(outcome("a"), IntentOutcome::NotAnnounced);
+        must(m_journal->intend(run, "burn", "a"));
+        QCOMPARE(outcome("a"), IntentOutcome::Unknown);
+        QCOMPARE(m_journal->outcomeOf(kUnitB, "burn", "a").value(), IntentOutcome::NotAnnounced);
+        must(m_journal->settle(run, "burn", Verdict::Fail));
+        QCOMPARE(outcome("a"), IntentOutcome::Failed);
+        must(m_journal->intend(run, "burn", "b"));
+        must(m_journal->settle(run, "burn", Verdict::Pass));
+        QCOMPARE(outcome("a"), IntentOutcome::Failed);
+        QCOMPARE(outcome("b"), IntentOutcome::Passed);
+    }
+
+    void platform_isOfTheLatestIdentification()
+    {
+        const auto run = m_journal->beginRun(aStart()).value();
+        must(m_journal->identify(run, {.deviceId = kUnitA}, "dfu"));
+        QCOMPARE(m_journal->unit(kUnitA).value().platform, std::string());
+        must(m_journal->identify(run, {.deviceId = kUnitA}, "dfu", "photon"));
+        must(m_journal->identify(run, {.deviceId = kUnitA}, "dfu"));
+        QCOMPARE(m_journal->unit(kUnitA).value().platform, std::string("photon"));
     }
 
     void key_keptStaysRegistered()
