@@ -53,6 +53,9 @@ void TileGrid::rebuild()
         tile->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Ignored);
         const SlotId slot{index.data(SlotModel::NumberRole).toInt()};
         connect(tile, &SlotTile::clicked, this, [this, slot] { Q_EMIT opened(slot); });
+        connect(tile, &SlotTile::switchAsked, this, [this, slot] { Q_EMIT switchAsked(slot); });
+        connect(tile, &SlotTile::switchConfirmed, this,
+                [this, slot](bool on) { Q_EMIT switchConfirmed(slot, on); });
         m_layout->addWidget(tile, row / columns, row % columns);
         m_tiles.push_back(tile);
     }
