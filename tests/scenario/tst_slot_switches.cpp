@@ -4,6 +4,7 @@
 #include "host/bench_operator.h"
 #include "host/host.h"
 #include "host/slot_switches.h"
+#include "support/must.h"
 #include "support/recording_sink.h"
 #include "support/test_program.h"
 
@@ -18,14 +19,6 @@ namespace {
 
 constexpr SlotId kFirstSlot{1};
 constexpr SlotId kSecondSlot{2};
-
-template <class T>
-T switched(Result<T> result)
-{
-    if (!result)
-        qFatal("%s", describe(result.error()).c_str());
-    return detail::takeValue(std::move(result));
-}
 
 class TstSlotSwitches : public QObject {
     Q_OBJECT
@@ -77,9 +70,10 @@ void TstSlotSwitches::write(const char* name, const std::string& text) const
 std::unique_ptr<Host> TstSlotSwitches::open(bool station) const
 {
     HostOptions options{.bench = path("bench.toml"), .database = path("test.db")};
+    options.operatorAnswers = true;
     if (station)
         options.station = path("station.toml");
-    return switched(Host::create(options));
+    return must(Host::create(options));
 }
 
 void TstSlotSwitches::switchedOff_takesNoUnitUntilSwitchedOn()
@@ -94,7 +88,7 @@ void TstSlotSwitches::switchedOff_takesNoUnitUntilSwitchedOn()
     QVERIFY(!refused);
     QCOMPARE(refused.error().code, Errc::Denied);
     QVERIFY(host->switchSlot(kSecondSlot, false)); // so it is already
-    const auto unit = switched(host->bench()->insertNext(2));
+    const auto unit = must(host->bench()->insertNext(2));
     QVERIFY(host->switchSlot(kSecondSlot, true));
     QVERIFY(!host->whyOff(kSecondSlot));
     QVERIFY(host->start(kSecondSlot, unit->label));
@@ -132,26 +126,26 @@ void TstSlotSwitches::switchedOff_isOnRecordWithWhoDidIt()
     const auto host = open();
     QVERIFY(host->switchSlot(kFirstSlot, false, "nest is worn"));
     QVERIFY(host->switchSlot(kFirstSlot, true));
-    const auto acts = switched(host->journal().slotActs(true));
+    const auto acts = must(host->journal().slotActs(true));
     QCOMPARE(acts.size(), 2U);
     QVERIFY(!acts[0].on && acts[1].on);
     QCOMPARE(acts[0].slot, 1);
     QCOMPARE(acts[0].why, std::string("nest is worn"));
     QVERIFY(!acts[0].actor.empty() && !acts[0].atUtc.empty());
-    QVERIFY(!switched(verifyDatabase(path("test.db"))));
+    QVERIFY(!must(verifyDatabase(path("test.db"))));
 }
 
 void TstSlotSwitches::unitInWork_refuses()
 {
-    // A unit that is busy for ever behind its first write: this run ends by a stop only.
-    write("bench.toml", "[bench]\nname = \"test\"\nspeed = \"instant\"\nmode_button = true\n"
+    // A unit that waits for its operator: this run ends by a stop only.
+    write("bench.toml", "[bench]\nname = \"test\"\nspeed = \"instant\"\nmode_button = false\n"
                         "[network]\nssid = \"Plant\"\npassword = \"virtual\"\nsecurity = 3\n"
-                        "[[slot]]\nnumber = 1\n[[slot.unit]]\nstock = \"1.5.2\"\n"
-                        "[[slot.unit.fault]]\nkind = \"stuck-busy\"\nwork = 1\n");
+                        "[[slot]]\nnumber = 1\n[[slot.unit]]\nstock = \"0.6.3\"\n"
+                        "credentials = \"foreign\"\n");
     const auto host = open();
     RecordingSink sink;
     host->events().add(sink);
-    const auto unit = switched(host->bench()->insertNext(1));
+    const auto unit = must(host->bench()->insertNext(1));
     QVERIFY(host->start(kFirstSlot, unit->label));
     const auto refused = host->switchSlot(kFirstSlot, false);
     host->engine().abort(kFirstSlot);
@@ -161,12 +155,12 @@ void TstSlotSwitches::unitInWork_refuses()
     QCOMPARE(refused.error().code, Errc::Busy);
     QVERIFY(describe(refused.error()).find("in work") != std::string::npos);
     QVERIFY(!host->whyOff(kFirstSlot));
-    QVERIFY(switched(host->journal().slotActs(true)).empty());
+    QVERIFY(must(host->journal().slotActs(true)).empty());
 }
 
 void TstSlotSwitches::startUnderWay_refuses()
 {
-    const auto journal = switched(Journal::open(path("own.db"), m_clock));
+    const auto journal = must(Journal::open(path("own.db"), m_clock));
     RecordingSink sink;
     SlotSwitches switches(*journal, sink, false);
     const auto idle = [](SlotId) { return false; };
@@ -188,8 +182,8 @@ void TstSlotSwitches::startUnderWay_refuses()
 
 void TstSlotSwitches::recordRefused_changesNothing()
 {
-    switched(Journal::open(path("own.db"), m_clock)).reset();
-    const auto journal = switched(Journal::openReadOnly(path("own.db"), m_clock));
+    must(Journal::open(path("own.db"), m_clock)).reset();
+    const auto journal = must(Journal::openReadOnly(path("own.db"), m_clock));
     RecordingSink sink;
     SlotSwitches switches(*journal, sink, false);
     const auto refused = switches.turn(kFirstSlot, false, "", [](SlotId) { return false; });
@@ -209,13 +203,13 @@ void TstSlotSwitches::stationFile_isNotOverruled()
         QVERIFY(describe(refused.error()).find("station.toml") != std::string::npos);
     }
     QCOMPARE(host->whyOff(kSecondSlot), std::optional<std::string>("fixture cable"));
-    QVERIFY(switched(host->journal().slotActs(true)).empty());
+    QVERIFY(must(host->journal().slotActs(true)).empty());
 }
 
 void TstSlotSwitches::realAndVirtualSlots_areToldApart()
 {
     QVERIFY(open()->switchSlot(kFirstSlot, false));
-    const auto journal = switched(Journal::open(path("test.db"), m_clock));
+    const auto journal = must(Journal::open(path("test.db"), m_clock));
     RecordingSink sink;
     SlotSwitches real(*journal, sink, false);
     QVERIFY(real.load({kFirstSlot, kSecondSlot}));
