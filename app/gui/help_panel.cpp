@@ -34,7 +34,7 @@ std::vector<HelpPanel::Line> HelpPanel::keys() const
             {QStringLiteral("F4"), tr("shows and hides this help")},
             {QStringLiteral("CMD:START"), tr("this barcode does what F1 does")},
             {QStringLiteral("CMD:STOP"), tr("this barcode does what F2 does")},
-            {tr("Tile"), tr("touch: its unit, step by step; hold: off or on")}};
+            {tr("Tile"), tr("touch: its unit, step by step; hold: slot off, on")}};
 }
 
 std::vector<std::pair<SlotState, QString>> HelpPanel::states() const

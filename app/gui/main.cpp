@@ -5,6 +5,7 @@
 
 #include <QApplication>
 #include <QCommandLineParser>
+#include <QScreen>
 #include <QSocketNotifier>
 #include <csignal>
 #include <iostream>
@@ -172,6 +173,8 @@ int main(int argc, char** argv)
     QObject::connect(&stopped, &QSocketNotifier::activated, &desk.window(),
                      [] { QApplication::quit(); });
     desk.watch();
+    // A kiosk has no window manager that would do it.
+    desk.window().setGeometry(QGuiApplication::primaryScreen()->availableGeometry());
     desk.window().showMaximized();
     if (desk.host().bench() != nullptr)
         desk.commands().startAll();

@@ -178,6 +178,17 @@ void TstRunModels::diagnosis_namesTheStepAndTheValue()
     QVERIFY(diagnosis.evidence.contains(
         QStringLiteral("throughput 38.1\u00a0KiB/s (limit \u2265\u00a040)")));
     QVERIFY(diagnosis.evidence.front().contains(QStringLiteral("Write system part 1")));
+    // What note and error say alike is said once.
+    RunState other = begunRun(started(2, 1, kId), {}, "");
+    auto closed = attempt("Live handshake", 1, "closed after message 3", Verdict::Fail, "F403");
+    closed.error = "handshake: closed after message 3";
+    fold(other, stepFinished(2, 1, 8, closed), {});
+    auto end = finished(2, 1, kId, Verdict::Fail, "F403", 9);
+    end.error = closed.error;
+    fold(other, end, {});
+    QCOMPARE(diagnose(other).evidence,
+             QStringList{QStringLiteral("Step \u201cLive handshake\u201d: handshake: closed after "
+                                        "message 3")});
 }
 
 void TstRunModels::measurement_thatBrokeItsLimitDoesNotReadLikeIt()

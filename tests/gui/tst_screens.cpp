@@ -25,6 +25,8 @@ private Q_SLOTS:
     void line_showsTwentyFourSlotsAndOne();
     void line_showsNoFigureThatIsNotKnown();
     void keys_startStopAndHelp();
+    void tile_asksBeforeItsSlotIsSwitched();
+    void tile_heldDownIsNoTap();
     void rail_disablesScreensThatDoNotExist();
     void targets_areTwelveMillimetres();
     void icons_followTheirPaths();
@@ -132,6 +134,64 @@ void TstScreens::keys_startStopAndHelp()
     QTest::keyClick(bench.window.get(), Qt::Key_F4);
     QTest::keyClick(bench.window.get(), Qt::Key_F4);
     QVERIFY(!bench.window->helpShown());
+}
+
+void TstScreens::tile_asksBeforeItsSlotIsSwitched()
+{
+    ScreenBench bench;
+    bench.open();
+    fillLine(bench);
+    const auto question = [&](const char* name) {
+        return bench.window->findChild<QAbstractButton*>(QLatin1String(name));
+    };
+    QTest::keyClick(bench.tile(7), Qt::Key_F3);
+    QVERIFY(question("switch-yes") && question("switch-yes")->isVisible());
+    QVERIFY(question("switch-no")->hasFocus());
+    bench.keep(QStringLiteral("line-switch-1920"));
+    // One question at a time; Esc takes it back, and so does a second thought.
+    QTest::keyClick(bench.tile(8), Qt::Key_F3);
+    bench.settle();
+    QTest::keyClick(bench.window.get(), Qt::Key_Escape);
+    QVERIFY(bench.station.switches.empty());
+    QTRY_VERIFY(!question("switch-yes"));
+    QTest::keyClick(bench.tile(8), Qt::Key_F3); // it is off
+    QTest::mouseClick(question("switch-yes"), Qt::LeftButton);
+    QCOMPARE(bench.station.switches, (std::vector<std::pair<int, bool>>{{8, true}}));
+    QTRY_VERIFY(!question("switch-yes"));
+    // A run that begins under the question takes it away.
+    QTest::keyClick(bench.tile(7), Qt::Key_F3);
+    bench.post(started(130, 7, "2f0030000a47343138333038"));
+    QTRY_VERIFY(!question("switch-yes"));
+    // A verdict in sight is no unit in work.
+    QTest::keyClick(bench.tile(1), Qt::Key_F3);
+    QTest::mouseClick(question("switch-yes"), Qt::LeftButton);
+    QCOMPARE(bench.station.switches.back(), (std::pair<int, bool>{1, false}));
+    bench.post(SlotChanged{.slot = SlotId{1}, .availability = SlotAvailability::Off, .why = "x"});
+    QCOMPARE(bench.tile(1)->face().word, QStringLiteral("PASS"));
+    bench.post(UnitRemoved{.slot = SlotId{1}});
+    QCOMPARE(bench.tile(1)->face().word, QStringLiteral("OFF"));
+
+    ScreenBench many(24);
+    bench.window.reset();
+    many.open({1280, 800});
+    QTest::keyClick(many.tile(9), Qt::Key_F3);
+    many.keep(QStringLiteral("line-switch-24-1280"));
+    for (const char* name : {"switch-yes", "switch-no"}) {
+        auto* button = many.window->findChild<QAbstractButton*>(QLatin1String(name));
+        QVERIFY(button->height() >= 45); // 12 mm
+        QVERIFY(many.tile(9)->rect().contains(
+            QRect(button->mapTo(many.tile(9), QPoint()), button->size())));
+    }
+}
+
+void TstScreens::tile_heldDownIsNoTap()
+{
+    ScreenBench bench(2);
+    bench.open({1280, 800});
+    QTest::mousePress(bench.tile(1), Qt::LeftButton);
+    QTRY_VERIFY(bench.window->findChild<QWidget*>(QStringLiteral("switch-yes")));
+    QTest::mouseRelease(bench.tile(1), Qt::LeftButton);
+    QVERIFY(qobject_cast<LineScreen*>(bench.window->currentScreen())); // it was no tap
 }
 
 void TstScreens::rail_disablesScreensThatDoNotExist()

@@ -125,6 +125,9 @@ void TstUnitScreens::unit_answersTheQuestionOfItsRun()
     ask();
     QTest::mouseClick(bench.tile(5), Qt::LeftButton);
     QVERIFY(button("choice-done")->isVisible() && button("choice-cannot")->isVisible());
+    auto& steps = bench.window->models().run().steps();
+    QCOMPARE(steps.index(steps.runningRow()).data(StepModel::NoteRole).toString(),
+             QStringLiteral("waits for the operator"));
     QVERIFY(button("choice-done")->height() >= 48); // for gloves
     bench.keep(QStringLiteral("unit-question-1920"));
     QTest::mouseClick(button("choice-done"), Qt::LeftButton);
