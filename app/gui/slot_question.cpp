@@ -60,14 +60,14 @@ void SlotQuestion::mousePressEvent(QMouseEvent* event)
 
 void SlotQuestion::resizeEvent(QResizeEvent*)
 {
-    const int pad = height() < 230 ? 10 : 20;
-    const int size = height() < 230 ? 17 : 21;
+    const bool small = height() < 230;
+    const int pad = small ? 10 : 20;
     const int wide = std::min(width() - 2 * pad, kWidest);
     int bottom = height() - pad;
     for (auto* button : {m_no, m_yes}) {
-        button->setTextSize(size);
+        button->setTextSize(small ? 17 : 21);
         const int tall = std::max(m_theme.touch, button->sizeHint().height());
-        button->setGeometry((width() - wide) / 2, bottom - tall, wide, tall);
+        button->setGeometry(pad, bottom - tall, wide, tall);
         bottom -= tall + kBetween;
     }
 }
@@ -79,16 +79,17 @@ void SlotQuestion::paintEvent(QPaintEvent*)
     painter.setPen(QPen(m_theme.run, 2));
     painter.setBrush(m_theme.surface);
     painter.drawRoundedRect(QRectF(rect()).adjusted(1, 1, -1, -1), m_theme.r, m_theme.r);
-    const QRectF area(10, 6, width() - 20, m_yes->y() - 10);
-    const QFont wanted = m_theme.sans(height() < 230 ? 18 : 26, QFont::DemiBold);
-    const double lineHeight = wanted.pixelSize() * 1.25;
-    const int most = std::max(1, static_cast<int>(area.height() / lineHeight));
-    const auto lines = balanced(m_text, squeezed(wanted, m_text, area.width()), area.width(), most);
-    painter.setFont(squeezed(wanted, m_text, area.width()));
-    painter.setPen(m_theme.ink);
+    const bool small = height() < 230;
+    const double wide = width() - 2.0 * m_yes->x();
+    const QFont font = squeezed(m_theme.sans(small ? 18 : 28, QFont::DemiBold), m_text, wide);
+    const double lineHeight = font.pixelSize() * 1.25;
+    const double gap = small ? 4 : 18;
+    const int most = std::max(1, static_cast<int>((m_yes->y() - gap) / lineHeight));
+    const auto lines = balanced(m_text, font, wide, most);
     const double tall = lineHeight * static_cast<double>(lines.size());
-    drawLines(painter, QRectF(area.left(), area.center().y() - tall / 2, area.width(), tall), lines,
-              lineHeight);
+    painter.setFont(font);
+    painter.setPen(m_theme.ink);
+    drawLines(painter, QRectF(m_yes->x(), m_yes->y() - gap - tall, wide, tall), lines, lineHeight);
 }
 
 } // namespace provost::gui

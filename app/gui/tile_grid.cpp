@@ -18,8 +18,10 @@ TileGrid::TileGrid(const Theme& theme, SlotModel& model, QWidget* parent)
 
 int TileGrid::columnsFor(int count)
 {
-    if (count <= 4)
+    if (count <= 3)
         return std::max(1, count);
+    if (count == 4)
+        return 2;
     if (count <= 6)
         return 3;
     if (count <= 12)

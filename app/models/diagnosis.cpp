@@ -126,10 +126,11 @@ QStringList evidenceOf(const RunState& run)
     bool saidAlready = false; // the note says no more than the error does
     if (step) {
         const std::string& note = step->record.note;
-        saidAlready = !note.empty() && error.find(note) != std::string::npos;
+        saidAlready = error.find(note) != std::string::npos;
+        const std::string& what = saidAlready ? error : note;
         QString line = Words::failedStep(*step);
-        if (!note.empty())
-            line += QStringLiteral(": ") + display::text(saidAlready ? error : note);
+        if (!what.empty())
+            line += QStringLiteral(": ") + display::text(what);
         lines << line;
         for (const auto& measurement : step->record.measurements) {
             // What may be missing is no evidence.

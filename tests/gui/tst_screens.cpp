@@ -97,6 +97,7 @@ void TstScreens::line_showsTwentyFourSlotsAndOne()
     one.open({1280, 800});
     one.keep(QStringLiteral("line-1-1280"));
     QCOMPARE(TileGrid::columnsFor(1), 1);
+    QCOMPARE(TileGrid::columnsFor(4), 2);
     QCOMPARE(TileGrid::columnsFor(8), 4);
     QCOMPARE(TileGrid::columnsFor(24), 6);
 }
