@@ -1,5 +1,6 @@
 #include "cli/device_address.h"
 
+#include "cli/bench_program.h"
 #include "cli/output.h"
 #include "config/load_plan.h"
 #include "core/text.h"
@@ -200,6 +201,17 @@ static AddressedStream asStream(std::unique_ptr<SerialPort> port)
     return opened;
 }
 
+/// A pseudo-terminal, by a link of the bench's folder for one.
+static Result<AddressedStream> openTerminal(const std::string& address)
+{
+    std::error_code error;
+    const auto resolved = std::filesystem::canonical(address, error);
+    const std::string path = error ? address : resolved.string();
+    auto opened = asStream(TRY(TermiosPort::open(path)));
+    opened.simulated = servedByBench(path);
+    return opened;
+}
+
 Result<AddressedStream> openStream(const std::string& address, const OpContext& op)
 {
     AddressedStream opened;
@@ -214,7 +226,7 @@ Result<AddressedStream> openStream(const std::string& address, const OpContext& 
     if (!device) {
         const bool pseudo = address.find("/tty") == std::string::npos;
         if (pseudo)
-            return asStream(TRY(TermiosPort::open(address)));
+            return openTerminal(address);
         return asStream(TRY(LibserialportPorts().open(address)));
     }
     auto found = TRY(findDevice(address, op));
@@ -227,6 +239,7 @@ Result<AddressedStream> openStream(const std::string& address, const OpContext& 
                     concat("open ", address,
                            ": the device has no serial port now; tap RESET if it is in DFU mode"));
     opened = asStream(TRY(found.serial->open(port->path)));
+    opened.simulated = found.info.simulated;
     opened.device = std::make_unique<AddressedDevice>(std::move(found));
     return opened;
 }

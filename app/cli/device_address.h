@@ -48,6 +48,7 @@ struct AddressedStream {
     std::unique_ptr<AddressedDevice> device{};
     std::unique_ptr<ByteStream> stream{};
     SerialPort* port = nullptr; ///< the same, where it has a baud rate
+    bool simulated = false;     ///< a virtual bench stands behind it
 };
 Result<AddressedStream> openStream(const std::string& address, const OpContext& op);
 

@@ -19,7 +19,7 @@ namespace {
 constexpr auto kFirstRequest = 3s; ///< then a silent receiver may be a unit in listening mode
 constexpr auto kStartLimit = 60s;
 
-/// A demo image never goes to what may be a real unit; only an address of a bench says it is none.
+/// A demo image never goes to what may be a real unit.
 Result<> refuseDemoImage(const std::string& file, ByteView content, bool simulated)
 {
     const auto module = parseModule(content);
@@ -29,7 +29,8 @@ Result<> refuseDemoImage(const std::string& file, ByteView content, bool simulat
                             .blame = Blame::Operator,
                             .message = concat("send ", file,
                                               ": a demo image goes to a virtual unit "
-                                              "only, by its usbip: or sim: address"),
+                                              "only: by its usbip: or sim: address, or by the "
+                                              "terminal of a bench that this user serves"),
                             .frames = {},
                             .native = {},
                             .cause = "C041"});
@@ -116,9 +117,8 @@ Result<> sendFiles(const Arguments& arguments)
     ProgressBar bar;
     const auto op = commandContext(clock, 1h, &bar, stop).phase("sending", 0, 1);
     auto line = TRY(openStream(arguments.text("port"), op));
-    const bool simulated = line.device && line.device->info.simulated;
     for (std::size_t i = 0; i < plan.contents.size(); ++i)
-        TRY(refuseDemoImage(arguments.positionals()[i], plan.contents[i], simulated));
+        TRY(refuseDemoImage(arguments.positionals()[i], plan.contents[i], line.simulated));
     const auto outcome = TRY(sendTo(*line.stream, plan, op));
     bar.clear();
     if (plan.streaming && !outcome.streamed)
