@@ -53,7 +53,7 @@ std::vector<Command> benchCommands()
                       .value = "HOST:PORT",
                       .help = "127.0.0.1 and any free port by default"},
                      {.name = "dir", .value = "DIR", .help = "for the pseudo-terminals slot1, …"}},
-         .example = "provost bench serve photon-quick --usbip 127.0.0.1:3240 --dir bench",
+         .example = "provost bench serve workshop --usbip 127.0.0.1:3240 --dir bench",
          .run = [](const Arguments& a) { return reportIfFailed(serveBench(a), a); },
          .notes = "BENCH is a path or the id of a bench of this installation: boards in slots, "
                   "debug probes, or both."}};

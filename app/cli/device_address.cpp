@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 
 namespace provost::cli {
@@ -21,6 +22,7 @@ namespace provost::cli {
 namespace {
 
 constexpr std::chrono::seconds kArrival{10}; // protocol sheet 6.4
+constexpr std::chrono::seconds kPeerStarts{5};
 
 Unexpected badAddress(const std::string& address)
 {
@@ -201,6 +203,18 @@ static AddressedStream asStream(std::unique_ptr<SerialPort> port)
     return opened;
 }
 
+/// A peer that was started a moment ago may not listen yet.
+static Result<std::unique_ptr<TcpStream>> connectPatiently(const HostPort& to, const OpContext& op)
+{
+    const auto until = op.clock.now() + kPeerStarts;
+    while (true) {
+        auto connected = TcpStream::connect(to.host, to.port, op);
+        if (connected || connected.error().native != ECONNREFUSED || op.clock.now() >= until)
+            return connected;
+        TRY(op.sleepFor(std::chrono::milliseconds(100)));
+    }
+}
+
 /// A pseudo-terminal, by a link of the bench's folder for one.
 static Result<AddressedStream> openTerminal(const std::string& address)
 {
@@ -217,7 +231,12 @@ Result<AddressedStream> openStream(const std::string& address, const OpContext& 
     AddressedStream opened;
     if (address.starts_with("tcp:")) {
         const auto to = TRY(parseHostPort(address.substr(4)));
-        opened.stream = TRY(TcpStream::connect(to.host, to.port, op));
+        opened.stream = TRY(connectPatiently(to, op));
+        return opened;
+    }
+    if (address.starts_with("listen:")) {
+        const auto at = TRY(parseHostPort(address.substr(7)));
+        opened.stream = TRY(TcpStream::accept(at.host, at.port, op));
         return opened;
     }
     const bool device =

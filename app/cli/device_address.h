@@ -43,7 +43,8 @@ Result<PlatformSpec> platformOf(const UsbDeviceInfo& info);
 /// maker is never opened.
 Result<DfuDevice> openDfu(AddressedDevice& device, const OpContext& op);
 
-/// /dev/ttyACM0, a pseudo-terminal, tcp:HOST:PORT, or a device address with a CDC interface.
+/// /dev/ttyACM0, a pseudo-terminal, tcp:HOST:PORT, listen:HOST:PORT, or a device address with a CDC
+/// interface.
 struct AddressedStream {
     std::unique_ptr<AddressedDevice> device{};
     std::unique_ptr<ByteStream> stream{};

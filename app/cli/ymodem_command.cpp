@@ -5,6 +5,7 @@
 #include "core/file_io.h"
 #include "core/text.h"
 #include "crypto/digest.h"
+#include "host/host.h"
 #include "image/module_info.h"
 #include "protocol/listening_console.h"
 #include "protocol/ymodem_receiver.h"
@@ -200,9 +201,10 @@ Result<> receiveFiles(const Arguments& arguments)
 
 std::vector<Command> ymodemCommands()
 {
-    const std::string ports = "PORT  /dev/ttyACM0, a pseudo-terminal, tcp:HOST:PORT, or a DEVICE "
-                              "with a CDC interface:\n" +
-                              deviceNotes();
+    const std::string ports =
+        "PORT  /dev/ttyACM0, a pseudo-terminal, tcp:HOST:PORT, listen:HOST:PORT "
+        "(waits for\n      one), or a DEVICE with a CDC interface:\n" +
+        deviceNotes();
     return {
         {.path = "ymodem send",
          .summary = "Sends files by YModem, to a receiver or to a unit in listening mode",
@@ -218,7 +220,9 @@ std::vector<Command> ymodemCommands()
                      {.name = "unit",
                       .help = "the receiver is a unit in listening mode: ask it by "
                               "f at once"}},
-         .example = "provost ymodem send bootloader.bin --port /dev/ttyACM0",
+         .example = concat("provost ymodem send ",
+                           (dataFolders().images / "photon-2.3.1-user-demo.bin").string(),
+                           " --port bench/slot1"),
          .run = [](const Arguments& a) { return reportIfFailed(sendFiles(a), a); },
          .notes = "A line that is silent for 3 s is asked by f, once, whether a unit in listening\n"
                   "mode is there; one file a session goes to such a unit, which restarts then.\n" +
@@ -231,7 +235,9 @@ std::vector<Command> ymodemCommands()
          .options =
              {{.name = "port", .value = "PORT", .help = "where the sender waits", .required = true},
               {.name = "g", .help = "YModem-G: no acknowledgements between blocks"}},
-         .example = "provost ymodem receive /tmp --port /dev/ttyACM0",
+         .example = "mkdir received\n"
+                    "provost ymodem send unit.der --port listen:127.0.0.1:4000 &\n"
+                    "provost ymodem receive received --port tcp:127.0.0.1:4000",
          .run = [](const Arguments& a) { return reportIfFailed(receiveFiles(a), a); },
          .notes = ports}};
 }
