@@ -1,4 +1,5 @@
 // `provost bench serve`: starts provost-bench, which serves the virtual bench to anything.
+#include "cli/bench_program.h"
 #include "cli/commands.h"
 #include "cli/device_address.h"
 #include "cli/output.h"
@@ -12,19 +13,6 @@
 namespace provost::cli {
 
 namespace {
-
-/// Beside this program, where the build and the package put it.
-Result<std::filesystem::path> benchProgram()
-{
-    std::error_code error;
-    const auto own = std::filesystem::read_symlink("/proc/self/exe", error);
-    const auto program = own.parent_path() / "provost-bench";
-    if (error || !std::filesystem::exists(program, error))
-        return fail(Errc::NotFound, Blame::Station,
-                    concat("start ", program.string(),
-                           ": it is not there; build or install provost-bench"));
-    return program;
-}
 
 /// This process becomes the bench: nothing of the station stays behind it.
 Result<> serveBench(const Arguments& arguments)
@@ -64,7 +52,7 @@ std::vector<Command> benchCommands()
                       .value = "HOST:PORT",
                       .help = "127.0.0.1 and any free port by default"},
                      {.name = "dir", .value = "DIR", .help = "for the pseudo-terminals slot1, …"}},
-         .example = "provost bench serve photon-quick --usbip 127.0.0.1:3240 --dir bench",
+         .example = "provost bench serve workshop --usbip 127.0.0.1:3240 --dir bench",
          .run = [](const Arguments& a) { return reportIfFailed(serveBench(a), a); },
          .notes = "BENCH is a path or the id of a bench of this installation: boards in slots, "
                   "debug probes, or both."}};

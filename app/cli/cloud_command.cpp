@@ -1,4 +1,5 @@
 // `provost cloud serve` and `provost handshake …`
+#include "capture/tcp_recorder.h"
 #include "cli/commands.h"
 #include "cli/device_address.h"
 #include "cli/handshake_output.h"
@@ -157,11 +158,19 @@ Result<HandshakeReport> dialOnce(const Arguments& arguments)
 {
     const auto to = TRY(parseHostPort(arguments.positionals()[0]));
     const auto device = TRY(identityOf(arguments));
+    const std::string pcap = arguments.text("pcap");
+    if (!pcap.empty() && std::filesystem::exists(std::filesystem::symlink_status(pcap)))
+        return fail(Errc::Denied, Blame::Operator,
+                    concat("--pcap ", pcap,
+                           ": it exists already and is never overwritten; name another file"));
     const SystemClock clock;
     const StopSignal stop;
     const auto op = commandContext(clock, 120s, nullptr, stop);
     const auto line = TRY(TcpStream::connect(to.host, to.port, op.within(8s)));
-    auto report = dialHandshake(*line, device, op);
+    TcpRecorder recorder(*line, clock, line->peer());
+    auto report = dialHandshake(recorder, device, op);
+    if (!pcap.empty())
+        TRY(recorder.writeFile(pcap));
     if (stop.stopped())
         return fail(Errc::Cancelled, Blame::Operator,
                     concat("dial ", arguments.positionals()[0], ": stopped"));
@@ -221,10 +230,14 @@ std::vector<Command> handshakeCommands()
                    .value = "FILE",
                    .help = "public key, PEM or DER",
                    .required = true},
-                  {.name = "platform", .value = "P", .help = "name or number, photon by default"}},
+                  {.name = "platform", .value = "P", .help = "name or number, photon by default"},
+                  {.name = "pcap",
+                   .value = "FILE",
+                   .help = "new file: what was said, for handshake explain"}},
              .example =
+                 "cp unit.der.pub.pem cloud/1f002a000547343233323032.pub.pem\n"
                  "provost handshake dial 127.0.0.1:5683 --device-id 1f002a000547343233323032 "
-                 "--device-key unit.der --server-key cloud/server-key.pub.pem",
+                 "--device-key unit.der --server-key cloud/server-key.pub.pem --pcap unit.pcap",
              .run = dial}};
 }
 

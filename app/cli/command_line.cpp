@@ -123,33 +123,89 @@ bool asksForHelp(const std::vector<std::string>& words)
     return std::find(words.begin(), end, "--help") != end;
 }
 
-Exit explain(const std::vector<Command>& commands, const std::vector<std::string>& words)
+/// What completion and help are, for their own help: the parser knows them by name.
+Command completionCommand()
 {
-    std::size_t used = 0;
-    const Command* command = words.empty() ? nullptr : findCommand(commands, words, used);
-    if (command != nullptr)
-        printHelp(*command);
-    else if (words.empty())
-        printOverview(commands, {}, std::cout);
-    else if (words.size() == 1 && isGroup(commands, words[0]))
-        printOverview(commands, words[0], std::cout);
-    else
-        return usageError({.what = concat("no command \"", words.back(), "\"")}, words);
+    return {.path = "completion",
+            .summary = "Prints the completion script of a shell",
+            .positionals = "bash|zsh|fish",
+            .example = "source <(provost completion bash)",
+            .notes = "With --json the script is a member of one object."};
+}
+
+Command helpCommand()
+{
+    return {.path = "help",
+            .summary = "Explains a command; so does COMMAND --help",
+            .positionals = "[COMMAND]",
+            .example = "provost help dfu read --json",
+            .notes = "Without a command: all of them."};
+}
+
+bool asksForJson(const std::vector<std::string>& words)
+{
+    return std::ranges::find(words, "--json") != words.end();
+}
+
+Exit explainOne(const Command& command, bool json)
+{
+    json ? printHelpObject(command) : printHelp(command);
     return Exit::Pass;
 }
 
-Exit complete(const std::vector<Command>& commands, const std::vector<std::string>& arguments)
+Exit explainAll(const std::vector<Command>& commands, const std::string& group, bool json)
 {
-    if (asksForHelp(arguments)) {
-        std::cout << "Prints the completion script of a shell\n\n"
-                  << "Usage: provost completion bash|zsh|fish\n\n"
-                  << "Example\n  source <(provost completion bash)\n";
-        return Exit::Pass;
+    if (json)
+        printOverviewObject(commands, group);
+    else
+        printOverview(commands, group, std::cout);
+    return Exit::Pass;
+}
+
+Exit explain(const std::vector<Command>& commands, std::vector<std::string> words)
+{
+    const bool json = asksForJson(words);
+    if (asksForHelp(words))
+        return explainOne(helpCommand(), json);
+    const auto given = words;
+    std::erase(words, "--json");
+    for (const auto& word : words) {
+        if (word.starts_with("-"))
+            return usageError({.what = concat("unknown option ", word), .path = "help"}, given);
     }
-    if (arguments.size() != 2 || std::ranges::find(kShells, arguments[1]) == kShells.end())
+    if (words.empty())
+        return explainAll(commands, {}, json);
+    std::size_t used = 0;
+    const Command* command = findCommand(commands, words, used);
+    if (command != nullptr && used == words.size())
+        return explainOne(*command, json);
+    if (words.size() == 1 && isGroup(commands, words[0]))
+        return explainAll(commands, words[0], json);
+    if (words.size() == 1 && words[0] == "completion")
+        return explainOne(completionCommand(), json);
+    if (words.size() == 1 && words[0] == "help")
+        return explainOne(helpCommand(), json);
+    std::string named;
+    for (const auto& word : words)
+        named += concat(named.empty() ? "" : " ", word);
+    return usageError({.what = concat("no command \"", named, "\"")}, given);
+}
+
+Exit complete(const std::vector<Command>& commands, std::vector<std::string> words)
+{
+    const bool json = asksForJson(words);
+    if (asksForHelp(words))
+        return explainOne(completionCommand(), json);
+    const auto given = words;
+    std::erase(words, "--json");
+    if (words.size() != 1 || std::ranges::find(kShells, words[0]) == kShells.end())
         return usageError({.what = "completion needs bash, zsh or fish", .path = "completion"},
-                          arguments);
-    printCompletion(commands, arguments[1]);
+                          given);
+    const std::string script = completionScript(commands, words[0]);
+    if (json)
+        printJson({{"event", "completion"}, {"shell", words[0]}, {"script", script}});
+    else
+        std::cout << script;
     return Exit::Pass;
 }
 
@@ -160,10 +216,8 @@ Exit noSuchCommand(const std::vector<Command>& commands, const std::vector<std::
         printOverview(commands, arguments[0], std::cerr);
         return Exit::Usage;
     }
-    if (group && arguments[1] == "--help") {
-        printOverview(commands, arguments[0], std::cout);
-        return Exit::Pass;
-    }
+    if (group && arguments[1] == "--help")
+        return explainAll(commands, arguments[0], asksForJson(arguments));
     const std::string named = group ? concat(arguments[0], " ", arguments[1]) : arguments[0];
     return usageError({.what = concat("no command \"", named, "\""),
                        .path = group ? arguments[0] : std::string{}},
@@ -213,22 +267,24 @@ Exit dispatch(const std::vector<Command>& commands, const std::vector<std::strin
     }
     if (arguments[0] == "--help" || arguments[0] == "help")
         return explain(commands, {arguments.begin() + 1, arguments.end()});
+    if (arguments[0] == "--version" && asksForJson(arguments)) {
+        printJson({{"event", "version"}, {"version", PROVOST_VERSION}});
+        return Exit::Pass;
+    }
     if (arguments[0] == "--version") {
         std::cout << "provost " << PROVOST_VERSION << '\n';
         return Exit::Pass;
     }
     if (arguments[0] == "completion")
-        return complete(commands, arguments);
+        return complete(commands, {arguments.begin() + 1, arguments.end()});
     std::size_t words = 0;
     const Command* command = findCommand(commands, arguments, words);
     if (command == nullptr)
         return noSuchCommand(commands, arguments);
     const std::vector<std::string> rest(arguments.begin() + static_cast<std::ptrdiff_t>(words),
                                         arguments.end());
-    if (asksForHelp(rest)) {
-        printHelp(*command);
-        return Exit::Pass;
-    }
+    if (asksForHelp(rest))
+        return explainOne(*command, asksForJson(rest));
     Arguments parsed;
     const std::string wrong = parse(*command, rest, parsed);
     if (!wrong.empty())

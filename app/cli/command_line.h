@@ -51,7 +51,8 @@ struct Command {
     std::size_t minPositionals = 0;
     std::size_t maxPositionals = 0;
     std::vector<Option> options{};
-    std::string example{}; ///< can be pasted
+    std::string
+        example{}; ///< can be pasted, in an empty folder or behind those of the commands before
     std::function<Exit(const Arguments&)> run{};
     std::string notes{};    ///< below the options; empty: none
     bool looksOnly = false; ///< changes nothing: Ctrl-C ends it at once
@@ -65,8 +66,11 @@ void printHelp(const Command& command);
 /// and goes to stderr.
 void printOverview(const std::vector<Command>& commands, const std::string& group,
                    std::ostream& to);
-/// A script for bash, zsh or fish on stdout.
-void printCompletion(const std::vector<Command>& commands, const std::string& shell);
+/// The same as one object {"event":"help",…}.
+void printHelpObject(const Command& command);
+void printOverviewObject(const std::vector<Command>& commands, const std::string& group);
+/// For bash, zsh or fish.
+std::string completionScript(const std::vector<Command>& commands, const std::string& shell);
 
 /// Parses, answers --help and completion, runs. `arguments` without the program's name.
 Exit dispatch(const std::vector<Command>& commands, const std::vector<std::string>& arguments);

@@ -13,6 +13,7 @@ std::vector<Command> handshakeCommands();
 std::vector<Command> explainCommands();
 std::vector<Command> benchCommands();
 std::vector<Command> dfuCommands();
+std::vector<Command> slotCommands();
 std::vector<Command> stlinkCommands();
 std::vector<Command> serialCommands();
 std::vector<Command> ymodemCommands();

@@ -1,9 +1,9 @@
 // Completion scripts, made from the same description as the parser.
 #include "cli/command_line.h"
 
-#include <iostream>
 #include <map>
 #include <set>
+#include <sstream>
 
 namespace provost::cli {
 
@@ -40,15 +40,13 @@ std::string joined(const Words& words)
     return text;
 }
 
-void printFish(const std::vector<Command>& commands, const CommandTree& tree)
+void printFish(const std::vector<Command>& commands, const CommandTree& tree, std::ostream& to)
 {
-    std::cout << "complete -c provost -n __fish_use_subcommand -f -a '" << joined(tree.heads)
-              << "'\n";
+    to << "complete -c provost -n __fish_use_subcommand -f -a '" << joined(tree.heads) << "'\n";
     for (const auto& [head, words] : tree.tails) {
         const std::string tails = joined(words);
-        std::cout << "complete -c provost -n '__fish_seen_subcommand_from " << head
-                  << "; and not __fish_seen_subcommand_from " << tails << "' -f -a '" << tails
-                  << "'\n";
+        to << "complete -c provost -n '__fish_seen_subcommand_from " << head
+           << "; and not __fish_seen_subcommand_from " << tails << "' -f -a '" << tails << "'\n";
     }
     for (const auto& command : commands) {
         const auto space = command.path.find(' ');
@@ -56,46 +54,49 @@ void printFish(const std::vector<Command>& commands, const CommandTree& tree)
         if (space != std::string::npos)
             condition += "; and __fish_seen_subcommand_from " + command.path.substr(space + 1);
         for (const auto& option : allOptions(command))
-            std::cout << "complete -c provost -n '" << condition << "' -l " << option.name
-                      << (option.value.empty() ? "" : " -r") << '\n';
+            to << "complete -c provost -n '" << condition << "' -l " << option.name
+               << (option.value.empty() ? "" : " -r") << '\n';
     }
 }
 
 /// Options where the word begins with a dash, else the files of the shell's own completion.
-void printBash(const std::vector<Command>& commands, const CommandTree& tree)
+void printBash(const std::vector<Command>& commands, const CommandTree& tree, std::ostream& to)
 {
-    std::cout << "_provost() {\n  local cur=${COMP_WORDS[COMP_CWORD]} words=''\n"
-              << "  if [ $COMP_CWORD -eq 1 ]; then words='" << joined(tree.heads)
-              << " --help --version'\n"
-              << "  else case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n";
+    to << "_provost() {\n  local cur=${COMP_WORDS[COMP_CWORD]} words=''\n"
+       << "  if [ $COMP_CWORD -eq 1 ]; then words='" << joined(tree.heads) << " --help --version'\n"
+       << "  else case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n";
     for (const auto& command : commands) {
-        std::cout << "    '" << command.path
-                  << (command.path.find(' ') == std::string::npos ? " '*" : "'") << ") words='";
+        to << "    '" << command.path << (command.path.find(' ') == std::string::npos ? " '*" : "'")
+           << ") words='";
         for (const auto& option : allOptions(command))
-            std::cout << "--" << option.name << ' ';
-        std::cout << "' ;;\n";
+            to << "--" << option.name << ' ';
+        to << "' ;;\n";
     }
     for (const auto& [head, words] : tree.tails)
-        std::cout << "    '" << head << " '*) [ $COMP_CWORD -eq 2 ] && words='" << joined(words)
-                  << "' ;;\n";
-    std::cout << "  esac; fi\n"
-              << "  case \"$cur\" in -*) ;; *) [ $COMP_CWORD -gt 2 ] && words='' ;; esac\n"
-              << "  COMPREPLY=( $(compgen -W \"$words\" -- \"$cur\") )\n"
-              << "  [ ${#COMPREPLY[@]} -gt 0 ] || COMPREPLY=( $(compgen -f -- \"$cur\") )\n}\n"
-              << "complete -F _provost provost\n";
+        to << "    '" << head << " '*) [ $COMP_CWORD -eq 2 ] && words='" << joined(words)
+           << "' ;;\n";
+    to << "  esac; fi\n"
+       << "  case \"$cur\" in -*) ;; *) [ $COMP_CWORD -gt 2 ] && words='' ;; esac\n"
+       << "  COMPREPLY=( $(compgen -W \"$words\" -- \"$cur\") )\n"
+       << "  [ ${#COMPREPLY[@]} -gt 0 ] || COMPREPLY=( $(compgen -f -- \"$cur\") )\n}\n"
+       << "complete -F _provost provost\n";
 }
 
 } // namespace
 
-void printCompletion(const std::vector<Command>& commands, const std::string& shell)
+std::string completionScript(const std::vector<Command>& commands, const std::string& shell)
 {
     const CommandTree tree = treeOf(commands);
-    if (shell == "fish")
-        return printFish(commands, tree);
+    std::ostringstream to;
+    if (shell == "fish") {
+        printFish(commands, tree, to);
+        return to.str();
+    }
     if (shell == "zsh")
-        std::cout << "autoload -U +X compinit && compinit\n"
-                  << "autoload -U +X bashcompinit && bashcompinit\n";
-    printBash(commands, tree);
+        to << "autoload -U +X compinit && compinit\n"
+           << "autoload -U +X bashcompinit && bashcompinit\n";
+    printBash(commands, tree, to);
+    return to.str();
 }
 
 } // namespace provost::cli

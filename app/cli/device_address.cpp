@@ -1,5 +1,6 @@
 #include "cli/device_address.h"
 
+#include "cli/bench_program.h"
 #include "cli/output.h"
 #include "config/load_plan.h"
 #include "core/text.h"
@@ -13,6 +14,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 
 namespace provost::cli {
@@ -20,6 +22,7 @@ namespace provost::cli {
 namespace {
 
 constexpr std::chrono::seconds kArrival{10}; // protocol sheet 6.4
+constexpr std::chrono::seconds kPeerStarts{5};
 
 Unexpected badAddress(const std::string& address)
 {
@@ -200,12 +203,40 @@ static AddressedStream asStream(std::unique_ptr<SerialPort> port)
     return opened;
 }
 
+/// A peer that was started a moment ago may not listen yet.
+static Result<std::unique_ptr<TcpStream>> connectPatiently(const HostPort& to, const OpContext& op)
+{
+    const auto until = op.clock.now() + kPeerStarts;
+    while (true) {
+        auto connected = TcpStream::connect(to.host, to.port, op);
+        if (connected || connected.error().native != ECONNREFUSED || op.clock.now() >= until)
+            return connected;
+        TRY(op.sleepFor(std::chrono::milliseconds(100)));
+    }
+}
+
+/// A pseudo-terminal, by a link of the bench's folder for one.
+static Result<AddressedStream> openTerminal(const std::string& address)
+{
+    std::error_code error;
+    const auto resolved = std::filesystem::canonical(address, error);
+    const std::string path = error ? address : resolved.string();
+    auto opened = asStream(TRY(TermiosPort::open(path)));
+    opened.simulated = servedByBench(path);
+    return opened;
+}
+
 Result<AddressedStream> openStream(const std::string& address, const OpContext& op)
 {
     AddressedStream opened;
     if (address.starts_with("tcp:")) {
         const auto to = TRY(parseHostPort(address.substr(4)));
-        opened.stream = TRY(TcpStream::connect(to.host, to.port, op));
+        opened.stream = TRY(connectPatiently(to, op));
+        return opened;
+    }
+    if (address.starts_with("listen:")) {
+        const auto at = TRY(parseHostPort(address.substr(7)));
+        opened.stream = TRY(TcpStream::accept(at.host, at.port, op));
         return opened;
     }
     const bool device =
@@ -214,7 +245,7 @@ Result<AddressedStream> openStream(const std::string& address, const OpContext& 
     if (!device) {
         const bool pseudo = address.find("/tty") == std::string::npos;
         if (pseudo)
-            return asStream(TRY(TermiosPort::open(address)));
+            return openTerminal(address);
         return asStream(TRY(LibserialportPorts().open(address)));
     }
     auto found = TRY(findDevice(address, op));
@@ -227,6 +258,7 @@ Result<AddressedStream> openStream(const std::string& address, const OpContext& 
                     concat("open ", address,
                            ": the device has no serial port now; tap RESET if it is in DFU mode"));
     opened = asStream(TRY(found.serial->open(port->path)));
+    opened.simulated = found.info.simulated;
     opened.device = std::make_unique<AddressedDevice>(std::move(found));
     return opened;
 }

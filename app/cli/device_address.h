@@ -43,11 +43,13 @@ Result<PlatformSpec> platformOf(const UsbDeviceInfo& info);
 /// maker is never opened.
 Result<DfuDevice> openDfu(AddressedDevice& device, const OpContext& op);
 
-/// /dev/ttyACM0, a pseudo-terminal, tcp:HOST:PORT, or a device address with a CDC interface.
+/// /dev/ttyACM0, a pseudo-terminal, tcp:HOST:PORT, listen:HOST:PORT, or a device address with a CDC
+/// interface.
 struct AddressedStream {
     std::unique_ptr<AddressedDevice> device{};
     std::unique_ptr<ByteStream> stream{};
     SerialPort* port = nullptr; ///< the same, where it has a baud rate
+    bool simulated = false;     ///< a virtual bench stands behind it
 };
 Result<AddressedStream> openStream(const std::string& address, const OpContext& op);
 

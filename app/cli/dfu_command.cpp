@@ -7,6 +7,7 @@
 #include "core/file_io.h"
 #include "core/text.h"
 #include "crypto/digest.h"
+#include "device/particle_unit.h"
 #include "host/host.h"
 
 namespace provost::cli {
@@ -41,6 +42,20 @@ Result<std::vector<Listed>> listOn(UsbBus& bus, const OpContext& op)
                 {.info = info, .alternates = {dfu->alternates().begin(), dfu->alternates().end()}});
     }
     return found;
+}
+
+/// New units on a bench of our own have nobody who would press their buttons. One that does not
+/// come to DFU mode is not listed, as on a real bus.
+void bringToDfu(const AddressedBus& bus, const OpContext& op)
+{
+    for (const auto& slot : bus.bench->slots()) {
+        const auto info = bus.usb->waitFor(slot.port, {}, op.within(1s));
+        const auto platform = info ? platformOf(*info) : fail(Errc::NotFound, Blame::Unit, "");
+        if (!platform || info->id != platform->firmware)
+            continue;
+        ParticleUnit unit({.usb = *bus.usb, .serial = *bus.serial, .port = slot.port}, *platform);
+        static_cast<void>(unit.bringTo(UnitMode::Dfu, op));
+    }
 }
 
 std::uint64_t sizeOf(const DfuAlternate& alternate)
@@ -87,6 +102,8 @@ Result<> list(const Arguments& arguments)
     const auto op = commandContext(clock, kBudget, nullptr, stop);
     const auto bus = TRY(
         openBus(arguments.positionals().empty() ? std::string{} : arguments.positionals()[0], op));
+    if (bus.bench)
+        bringToDfu(bus, op);
     const auto found = TRY(listOn(*bus.usb, op));
     for (const auto& device : found)
         print(device, arguments.has("json"));
@@ -180,9 +197,9 @@ std::vector<Command> dfuCommands()
          .summary = "Lists devices in DFU mode with their memories",
          .positionals = "[BUS]",
          .maxPositionals = 1,
-         .example = "provost dfu list --json",
+         .example = "provost dfu list sim:photon-quick --json",
          .run = [](const Arguments& a) { return reportIfFailed(list(a), a); },
-         .notes = busNotes()},
+         .notes = busNotes() + ", brought to DFU mode"},
         {.path = "dfu read",
          .summary = "Reads memory into a new file; the length is mandatory",
          .positionals = "DEVICE",

@@ -317,7 +317,7 @@ std::vector<Command> keysCommands()
              .minPositionals = 1,
              .maxPositionals = 1,
              .options = with({platform, protocol, openWith, out}),
-             .example = "provost keys convert unit.pem --platform photon --out unit.der "
+             .example = "provost keys convert unit.der --platform photon --out copy.der "
                         "--clear-key",
              .run = [](const Arguments& a) { return reportIfFailed(convertKey(a), a); },
              .notes = "FILE  PKCS#1, PKCS#8 or SEC1, PEM or DER, encrypted or not; what comes out "

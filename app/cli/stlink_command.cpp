@@ -307,6 +307,7 @@ std::vector<Command> stlinkCommands()
                        .run = [run](const Arguments& a) { return reportIfFailed(run(a), a); },
                        .notes = notes};
     };
+    const std::string image = (dataFolders().images / "photon-2.3.1-user-demo.bin").string();
     Option fileOption{.name = "output",
                       .value = "FILE",
                       .help = "new file, mode 0600; also -o",
@@ -320,27 +321,31 @@ std::vector<Command> stlinkCommands()
          .summary = "Lists ST-Link probes",
          .positionals = "[BUS]",
          .maxPositionals = 1,
-         .example = "provost stlink list --json",
+         .example = "provost stlink list usbip:127.0.0.1:3240 --json",
          .run = [](const Arguments& a) { return reportIfFailed(listProbes(a), a); },
          .notes = busNotes()},
         command("stlink info", "Connects and says what answers; the firmware goes on", 1, {},
-                "provost stlink info usb:0483:374b", showTarget),
+                "provost stlink info usbip:127.0.0.1:3240/1-3", showTarget),
         command("stlink read", "Reads memory into a new file; the length is mandatory", 1,
                 {address, length, std::move(fileOption)},
-                "provost stlink read usb:0483:374b --address 0x08004000 --length 32768 -o dct.bin",
+                "provost stlink read usbip:127.0.0.1:3240/1-3 --address 0x08004000 --length 32768 "
+                "-o dct.bin",
                 readTarget),
-        command("stlink write",
-                "Writes a file into flash, sector by sector, and verifies it on the target", 2,
-                {address,
-                 {.name = "lift-protection",
-                  .help = "lift write protection that is in the way, and put it back"}},
-                "provost stlink write usb:0483:374b --address 0x08020000 system.bin", writeTarget),
-        command("stlink erase", "Erases every sector that a range touches, or all of flash", 1,
-                {eraseAddress, eraseLength, {.name = "all", .help = "the whole flash"}},
-                "provost stlink erase usb:0483:374b --address 0x08020000 --length 131072",
-                eraseTarget),
+        command(
+            "stlink write",
+            "Writes a file into flash, sector by sector, and verifies it on the target", 2,
+            {address,
+             {.name = "lift-protection",
+              .help = "lift write protection that is in the way, and put it back"}},
+            concat("provost stlink write usbip:127.0.0.1:3240/1-3 --address 0x080a0000 ", image),
+            writeTarget),
+        command(
+            "stlink erase", "Erases every sector that a range touches, or all of flash", 1,
+            {eraseAddress, eraseLength, {.name = "all", .help = "the whole flash"}},
+            "provost stlink erase usbip:127.0.0.1:3240/1-3 --address 0x080a0000 --length 131072",
+            eraseTarget),
         command("stlink reset", "Resets the target and lets it run", 1, {},
-                "provost stlink reset usb:0483:374b", resetTarget)};
+                "provost stlink reset usbip:127.0.0.1:3240/1-3", resetTarget)};
 }
 
 } // namespace provost::cli

@@ -5,6 +5,7 @@
 #include "core/file_io.h"
 #include "core/text.h"
 #include "crypto/digest.h"
+#include "host/host.h"
 #include "image/module_info.h"
 #include "protocol/listening_console.h"
 #include "protocol/ymodem_receiver.h"
@@ -19,7 +20,7 @@ namespace {
 constexpr auto kFirstRequest = 3s; ///< then a silent receiver may be a unit in listening mode
 constexpr auto kStartLimit = 60s;
 
-/// A demo image never goes to what may be a real unit; only an address of a bench says it is none.
+/// A demo image never goes to what may be a real unit.
 Result<> refuseDemoImage(const std::string& file, ByteView content, bool simulated)
 {
     const auto module = parseModule(content);
@@ -29,7 +30,8 @@ Result<> refuseDemoImage(const std::string& file, ByteView content, bool simulat
                             .blame = Blame::Operator,
                             .message = concat("send ", file,
                                               ": a demo image goes to a virtual unit "
-                                              "only, by its usbip: or sim: address"),
+                                              "only: by its usbip: or sim: address, or by the "
+                                              "terminal of a bench that this user serves"),
                             .frames = {},
                             .native = {},
                             .cause = "C041"});
@@ -116,9 +118,8 @@ Result<> sendFiles(const Arguments& arguments)
     ProgressBar bar;
     const auto op = commandContext(clock, 1h, &bar, stop).phase("sending", 0, 1);
     auto line = TRY(openStream(arguments.text("port"), op));
-    const bool simulated = line.device && line.device->info.simulated;
     for (std::size_t i = 0; i < plan.contents.size(); ++i)
-        TRY(refuseDemoImage(arguments.positionals()[i], plan.contents[i], simulated));
+        TRY(refuseDemoImage(arguments.positionals()[i], plan.contents[i], line.simulated));
     const auto outcome = TRY(sendTo(*line.stream, plan, op));
     bar.clear();
     if (plan.streaming && !outcome.streamed)
@@ -200,9 +201,10 @@ Result<> receiveFiles(const Arguments& arguments)
 
 std::vector<Command> ymodemCommands()
 {
-    const std::string ports = "PORT  /dev/ttyACM0, a pseudo-terminal, tcp:HOST:PORT, or a DEVICE "
-                              "with a CDC interface:\n" +
-                              deviceNotes();
+    const std::string ports =
+        "PORT  /dev/ttyACM0, a pseudo-terminal, tcp:HOST:PORT, listen:HOST:PORT "
+        "(waits for\n      one), or a DEVICE with a CDC interface:\n" +
+        deviceNotes();
     return {
         {.path = "ymodem send",
          .summary = "Sends files by YModem, to a receiver or to a unit in listening mode",
@@ -218,7 +220,9 @@ std::vector<Command> ymodemCommands()
                      {.name = "unit",
                       .help = "the receiver is a unit in listening mode: ask it by "
                               "f at once"}},
-         .example = "provost ymodem send bootloader.bin --port /dev/ttyACM0",
+         .example = concat("provost ymodem send ",
+                           (dataFolders().images / "photon-2.3.1-user-demo.bin").string(),
+                           " --port bench/slot1"),
          .run = [](const Arguments& a) { return reportIfFailed(sendFiles(a), a); },
          .notes = "A line that is silent for 3 s is asked by f, once, whether a unit in listening\n"
                   "mode is there; one file a session goes to such a unit, which restarts then.\n" +
@@ -231,7 +235,9 @@ std::vector<Command> ymodemCommands()
          .options =
              {{.name = "port", .value = "PORT", .help = "where the sender waits", .required = true},
               {.name = "g", .help = "YModem-G: no acknowledgements between blocks"}},
-         .example = "provost ymodem receive /tmp --port /dev/ttyACM0",
+         .example = "mkdir received\n"
+                    "provost ymodem send unit.der --port listen:127.0.0.1:4000 &\n"
+                    "provost ymodem receive received --port tcp:127.0.0.1:4000",
          .run = [](const Arguments& a) { return reportIfFailed(receiveFiles(a), a); },
          .notes = ports}};
 }

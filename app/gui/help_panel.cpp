@@ -30,10 +30,11 @@ std::vector<HelpPanel::Line> HelpPanel::keys() const
     return {{tr("Scan"), tr("starts the slot that the field below names")},
             {QStringLiteral("F1"), tr("starts every slot with a unit")},
             {QStringLiteral("F2"), tr("stops what runs, at the next safe point")},
+            {QStringLiteral("F3"), tr("switches the chosen tile's slot off or on")},
             {QStringLiteral("F4"), tr("shows and hides this help")},
             {QStringLiteral("CMD:START"), tr("this barcode does what F1 does")},
             {QStringLiteral("CMD:STOP"), tr("this barcode does what F2 does")},
-            {tr("Tile"), tr("touch it to see its unit, step by step")}};
+            {tr("Tile"), tr("touch: its unit, step by step; hold: slot off, on")}};
 }
 
 std::vector<std::pair<SlotState, QString>> HelpPanel::states() const

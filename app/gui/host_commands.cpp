@@ -6,13 +6,7 @@
 
 namespace provost::gui {
 
-using namespace std::chrono_literals;
-
 namespace {
-
-constexpr auto kLookAtVerdict = 4s;
-constexpr auto kBetweenSlots = 1500ms;
-constexpr auto kAtPrompt = 5s;
 
 /// The shift begins at local midnight.
 Clock::Utc shiftBegin()
@@ -23,17 +17,17 @@ Clock::Utc shiftBegin()
 
 } // namespace
 
-HostCommands::HostCommands(Host& host) : m_host(host)
+HostCommands::HostCommands(Host& host, BenchPace pace) : m_host(host)
 {
     if (m_host.bench() == nullptr)
         return;
     m_operator = std::make_unique<BenchOperator>(
         *m_host.bench(), m_host.events(), m_host.clock(),
         [this](SlotId slot, const std::string& label) { return m_host.start(slot, label); },
-        BenchOperatorOptions{.lookAtVerdict = kLookAtVerdict,
-                             .betweenSlots = kBetweenSlots,
-                             .atPrompt = kAtPrompt,
-                             .slots = m_host.slotsInUse()},
+        BenchOperatorOptions{.lookAtVerdict = pace.lookAtVerdict,
+                             .betweenSlots = pace.betweenSlots,
+                             .atPrompt = pace.atPrompt,
+                             .inUse = [this](SlotId slot) { return !m_host.whyOff(slot); }},
         [this](RunId run, const std::string& reply) { m_host.engine().answer(run, reply); });
     m_host.events().add(*m_operator);
 }
@@ -60,10 +54,22 @@ StationIdentity HostCommands::identity() const
 
 void HostCommands::start(SlotId slot, const std::string& label)
 {
-    const auto started = m_host.start(slot, label);
-    if (!started)
+    tell(m_host.start(slot, label));
+}
+
+void HostCommands::switchSlot(SlotId slot, bool on)
+{
+    const auto switched = m_host.switchSlot(slot, on);
+    tell(switched);
+    if (switched && m_operator)
+        m_operator->attend(slot);
+}
+
+void HostCommands::tell(const Result<>& done)
+{
+    if (!done)
         m_host.events().post(
-            StationNotice{.subject = "station", .good = false, .text = started.error().message});
+            StationNotice{.subject = "station", .good = false, .text = done.error().message});
 }
 
 void HostCommands::startAll()

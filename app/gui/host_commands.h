@@ -9,11 +9,18 @@
 
 namespace provost::gui {
 
+/// How long the hands at a virtual bench take, so that people can watch them.
+struct BenchPace {
+    std::chrono::milliseconds lookAtVerdict{4000};
+    std::chrono::milliseconds betweenSlots{1500};
+    std::chrono::milliseconds atPrompt{5000};
+};
+
 /// Thread-safe where Host is; called from the GUI thread.
 class HostCommands final : public StationCommands {
 public:
     /// On a virtual bench an operator of its own inserts and scans. `host` outlives this.
-    explicit HostCommands(Host& host);
+    explicit HostCommands(Host& host, BenchPace pace = {});
     ~HostCommands() override;
 
     StationIdentity identity() const override;
@@ -21,6 +28,7 @@ public:
     void startAll() override;
     void stop(SlotId slot) override;
     void stopAll() override;
+    void switchSlot(SlotId slot, bool on) override;
     void answer(RunId run, const std::string& reply) override;
     std::optional<RunRecord> run(RunId run) override;
     std::vector<UnitRow> units() override;
@@ -28,6 +36,9 @@ public:
     ShiftCounts counts() override;
 
 private:
+    /// What went wrong is shown to whoever asked.
+    void tell(const Result<>& done);
+
     Host& m_host;
     std::unique_ptr<BenchOperator> m_operator;
     bool m_begun = false;

@@ -33,7 +33,8 @@ private:
 } // namespace
 
 LineScreen::LineScreen(const Theme& theme, ModelSet& models, QWidget* parent)
-    : QWidget(parent), m_theme(theme), m_tiles(new TileGrid(theme, models.slotModel(), this))
+    : QWidget(parent), m_theme(theme), m_models(models),
+      m_tiles(new TileGrid(theme, models.slotModel(), this))
 {
     m_footer = makeFooter(models);
     auto* layout = new QVBoxLayout(this);
@@ -42,7 +43,32 @@ LineScreen::LineScreen(const Theme& theme, ModelSet& models, QWidget* parent)
     layout->addWidget(m_tiles, 1);
     layout->addWidget(m_footer);
     connect(m_tiles, &TileGrid::opened, this, &LineScreen::opened);
+    connect(m_tiles, &TileGrid::switchAsked, this, &LineScreen::askToSwitch);
+    connect(m_tiles, &TileGrid::switchConfirmed, this, &LineScreen::switchConfirmed);
     setCompact(false);
+}
+
+void LineScreen::askToSwitch(SlotId slot)
+{
+    dismissQuestion(); // one at a time
+    const auto& slots = m_models.slotModel();
+    const SlotState state = slots.stateOf(slot);
+    if (state == SlotState::Running || state == SlotState::Stopping) {
+        m_models.scans().warn(
+            tr("Slot %1 works: stop it before it is switched off").arg(slot.value));
+        return;
+    }
+    const QModelIndex index = slots.indexOf(slot);
+    if (auto* tile = m_tiles->tile(index.row()))
+        tile->askToSwitch(index.data(SlotModel::SwitchedOffRole).toBool());
+}
+
+bool LineScreen::dismissQuestion()
+{
+    bool stood = false;
+    for (int row = 0; m_tiles->tile(row) != nullptr; ++row)
+        stood = m_tiles->tile(row)->dismissQuestion() || stood;
+    return stood;
 }
 
 QWidget* LineScreen::makeFooter(ModelSet& models)

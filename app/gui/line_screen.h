@@ -21,17 +21,22 @@ public:
     void setCompact(bool compact);
     TileGrid& tiles() { return *m_tiles; }
     ScanField& scanField() { return *m_scan; }
+    /// Takes back a question that stands in a tile. @returns false where there was none
+    bool dismissQuestion();
 
 Q_SIGNALS:
     void opened(provost::SlotId slot);
+    void switchConfirmed(provost::SlotId slot, bool on);
     void startAllAsked();
     void stopAsked();
     void helpAsked();
 
 private:
     QWidget* makeFooter(ModelSet& models);
+    void askToSwitch(SlotId slot);
 
     const Theme& m_theme;
+    ModelSet& m_models;
     TileGrid* m_tiles;
     QWidget* m_footer = nullptr;
     ScanField* m_scan = nullptr;

@@ -1,12 +1,11 @@
 // The desktop program of the station.
 #include "core/text.h"
 #include "crypto/secret_bytes.h"
-#include "gui/host_commands.h"
-#include "gui/main_window.h"
-#include "models/engine_bridge.h"
+#include "gui/desk.h"
 
 #include <QApplication>
 #include <QCommandLineParser>
+#include <QScreen>
 #include <QSocketNotifier>
 #include <csignal>
 #include <iostream>
@@ -163,34 +162,21 @@ int main(int argc, char** argv)
     const auto options = readCommandLine();
     if (!options)
         return refused(options.error());
-    auto host = Host::create(*options);
-    if (!host)
-        return refused(host.error());
-    std::cerr << "database: " << (*host)->database().string() << std::endl;
-    for (const auto& each : (*host)->overridden())
+    auto opened = gui::Desk::open(*options);
+    if (!opened)
+        return refused(opened.error());
+    gui::Desk& desk = **opened;
+    std::cerr << "database: " << desk.host().database().string() << std::endl;
+    for (const auto& each : desk.host().overridden())
         std::cerr << "TRAINING, keys are not protected: " << each << std::endl;
-    EngineBridge bridge;
-    (*host)->events().add(bridge);
-    int result = 0;
-    {
-        gui::HostCommands commands(**host);
-        gui::MainWindow window(commands, bridge);
-        // A locked screen, another user's session: nobody is at the line, no key waits.
-        QObject::connect(&application, &QApplication::applicationStateChanged, &window,
-                         [&host](Qt::ApplicationState state) {
-                             if (state != Qt::ApplicationActive)
-                                 (*host)->wipeKeys();
-                         });
-        const QSocketNotifier stopped(signals, QSocketNotifier::Read);
-        QObject::connect(&stopped, &QSocketNotifier::activated, &window,
-                         [] { QApplication::quit(); });
-        (*host)->watchSlots();
-        window.showMaximized();
-        if ((*host)->bench() != nullptr)
-            commands.startAll();
-        result = QApplication::exec();
-        (*host)->engine().abortAll();
-    }
-    (*host)->events().remove(bridge);
-    return result;
+    const QSocketNotifier stopped(signals, QSocketNotifier::Read);
+    QObject::connect(&stopped, &QSocketNotifier::activated, &desk.window(),
+                     [] { QApplication::quit(); });
+    desk.watch();
+    // A kiosk has no window manager that would do it.
+    desk.window().setGeometry(QGuiApplication::primaryScreen()->availableGeometry());
+    desk.window().showMaximized();
+    if (desk.host().bench() != nullptr)
+        desk.commands().startAll();
+    return QApplication::exec();
 }

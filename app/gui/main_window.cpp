@@ -76,6 +76,8 @@ void MainWindow::makeLayout()
 
     connect(m_rail, &Rail::chosen, this, &MainWindow::choose);
     connect(m_line, &LineScreen::opened, this, &MainWindow::openSlot);
+    connect(m_line, &LineScreen::switchConfirmed, this,
+            [this](SlotId slot, bool on) { m_commands.switchSlot(slot, on); });
     connect(m_line, &LineScreen::startAllAsked, this, [this] { m_commands.startAll(); });
     connect(m_line, &LineScreen::stopAsked, this, [this] { m_commands.stopAll(); });
     connect(m_line, &LineScreen::helpAsked, this, &MainWindow::toggleHelp);
@@ -97,7 +99,7 @@ void MainWindow::makeKeys()
     key(Qt::Key_Escape, [this] {
         if (helpShown())
             toggleHelp();
-        else
+        else if (!m_line->dismissQuestion())
             back();
     });
 }

@@ -2,9 +2,12 @@
 
 #include "gui/icons.h"
 #include "gui/paint.h"
+#include "gui/slot_question.h"
 #include "models/display_text.h"
 
+#include <QContextMenuEvent>
 #include <QFontMetricsF>
+#include <QKeyEvent>
 #include <QPainter>
 
 #include <algorithm>
@@ -17,6 +20,8 @@ namespace {
 /// The design draws tiles of this size; others are scaled from it.
 constexpr double kDesignWidth = 434;
 constexpr double kDesignHeight = 400;
+/// A tap is shorter.
+constexpr std::chrono::milliseconds kHeldDown{700};
 
 bool filled(SlotState state)
 {
@@ -311,7 +316,51 @@ SlotTile::SlotTile(const Theme& theme, const QModelIndex& index, QWidget* parent
     : QAbstractButton(parent), m_theme(theme), m_index(index)
 {
     setFocusPolicy(Qt::TabFocus);
+    m_held.setSingleShot(true);
+    m_held.setInterval(kHeldDown);
+    connect(&m_held, &QTimer::timeout, this, [this] {
+        if (!isDown())
+            return;
+        setDown(false); // what follows is no click
+        Q_EMIT switchAsked();
+    });
     refresh();
+}
+
+void SlotTile::askToSwitch(bool on)
+{
+    dismissQuestion();
+    m_question = new SlotQuestion(m_theme, m_face.number, on, this);
+    connect(m_question, &SlotQuestion::confirmed, this, [this, on] { Q_EMIT switchConfirmed(on); });
+}
+
+bool SlotTile::dismissQuestion()
+{
+    const bool stood = m_question && m_question->isVisible();
+    if (m_question)
+        m_question->dismiss();
+    m_question.clear();
+    return stood;
+}
+
+void SlotTile::keyPressEvent(QKeyEvent* event)
+{
+    if (event->key() == Qt::Key_F3)
+        Q_EMIT switchAsked();
+    else
+        QAbstractButton::keyPressEvent(event);
+}
+
+void SlotTile::mousePressEvent(QMouseEvent* event)
+{
+    QAbstractButton::mousePressEvent(event);
+    if (isDown())
+        m_held.start();
+}
+
+void SlotTile::contextMenuEvent(QContextMenuEvent*)
+{
+    Q_EMIT switchAsked();
 }
 
 void SlotTile::refresh()
@@ -320,6 +369,8 @@ void SlotTile::refresh()
     if (face == m_face)
         return;
     m_face = std::move(face);
+    if (underWay(m_face.state))
+        dismissQuestion(); // too late
     setAccessibleName(m_index.data(Qt::DisplayRole).toString());
     setAccessibleDescription(m_face.headline + u' ' + m_face.detail);
     update();

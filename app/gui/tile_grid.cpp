@@ -18,8 +18,10 @@ TileGrid::TileGrid(const Theme& theme, SlotModel& model, QWidget* parent)
 
 int TileGrid::columnsFor(int count)
 {
-    if (count <= 4)
+    if (count <= 3)
         return std::max(1, count);
+    if (count == 4)
+        return 2;
     if (count <= 6)
         return 3;
     if (count <= 12)
@@ -53,6 +55,9 @@ void TileGrid::rebuild()
         tile->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Ignored);
         const SlotId slot{index.data(SlotModel::NumberRole).toInt()};
         connect(tile, &SlotTile::clicked, this, [this, slot] { Q_EMIT opened(slot); });
+        connect(tile, &SlotTile::switchAsked, this, [this, slot] { Q_EMIT switchAsked(slot); });
+        connect(tile, &SlotTile::switchConfirmed, this,
+                [this, slot](bool on) { Q_EMIT switchConfirmed(slot, on); });
         m_layout->addWidget(tile, row / columns, row % columns);
         m_tiles.push_back(tile);
     }

@@ -23,6 +23,9 @@ public:
 
 Q_SIGNALS:
     void opened(provost::SlotId slot);
+    /// The operator wants to switch the slot off or on; ask first.
+    void switchAsked(provost::SlotId slot);
+    void switchConfirmed(provost::SlotId slot, bool on);
 
 private:
     void rebuild();

@@ -279,6 +279,11 @@ void UnitScreen::refreshHistory()
     }
 }
 
+void UnitScreen::resizeEvent(QResizeEvent*)
+{
+    enter(); // what was in sight may be so no longer
+}
+
 void UnitScreen::paintEvent(QPaintEvent*)
 {
     QPainter painter(this);

@@ -33,6 +33,7 @@ Q_SIGNALS:
     void backAsked();
 
 protected:
+    void resizeEvent(QResizeEvent* event) override;
     void paintEvent(QPaintEvent* event) override;
 
 private:

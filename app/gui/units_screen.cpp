@@ -77,9 +77,11 @@ private:
         const int verdict = index.data(UnitModel::StateRole).toInt();
         if (verdict < 0 && word.isEmpty())
             return;
-        // Inspect and the like are no verdict: somebody has to look.
-        const SlotState state =
-            verdict < 0 ? SlotState::Check : stateOf(static_cast<Verdict>(verdict));
+        // Not judged: somebody has to look at some, others are only new.
+        const bool inspect = index.data(UnitModel::InspectRole).toBool();
+        const SlotState state = verdict >= 0 ? stateOf(static_cast<Verdict>(verdict))
+                                : inspect    ? SlotState::Check
+                                             : SlotState::Ready;
         const QSizeF size = badgeSize(word, font, true);
         drawBadge(painter, {cell.left() + 14, cell.center().y() - size.height() / 2}, state, word,
                   font, m_theme);

@@ -67,6 +67,16 @@ void BenchOperator::resume()
     m_changed.notify_all();
 }
 
+void BenchOperator::attend(SlotId slot)
+{
+    const MutexLock lock(m_mutex);
+    if (m_busy.contains(slot))
+        return;
+    std::erase_if(m_due, [slot](const Due& due) { return due.slot == slot && !due.prompt; });
+    m_due.push_back({.slot = slot, .at = m_clock.now()});
+    m_changed.notify_all();
+}
+
 void BenchOperator::waitUntilDone()
 {
     MutexLock lock(m_mutex);
@@ -128,18 +138,24 @@ bool BenchOperator::hold(const PromptRaised& prompt)
     return knowsHow;
 }
 
+void BenchOperator::takeOut(SlotId slot)
+{
+    if (m_bench.present(slot.value) && m_bench.removeUnit(slot.value))
+        m_events.post(UnitRemoved{.slot = slot});
+}
+
 void BenchOperator::serve(SlotId slot)
 {
+    if (m_options.inUse && !m_options.inUse(slot)) {
+        takeOut(slot);
+        return;
+    }
     {
         const MutexLock lock(m_mutex);
         if (m_paused)
             return; // the stopped unit stays where it is, its verdict in sight
     }
-    if (m_bench.present(slot.value)) {
-        // Out first: an empty nest is what the operator sees between two units.
-        if (m_bench.removeUnit(slot.value))
-            m_events.post(UnitRemoved{.slot = slot});
-    }
+    takeOut(slot); // first: an empty nest is what the operator sees between two units
     {
         const MutexLock lock(m_mutex);
         if (m_paused || (m_options.units && m_started >= *m_options.units))

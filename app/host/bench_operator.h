@@ -22,6 +22,8 @@ struct BenchOperatorOptions {
     std::chrono::milliseconds atPrompt{0};      ///< reads what he is asked to do by hand
     bool obeysPrompts = true;    ///< false: somebody else is asked, and says when to hold a button
     std::vector<SlotId> slots{}; ///< empty: all of the bench
+    /// No unit is put into a slot that is not in use; what is in it is taken out. Empty: all are.
+    std::function<bool(SlotId)> inUse{};
 };
 
 /// Thread-safe. Listens to the engine's events; acts on a thread of its own.
@@ -43,6 +45,8 @@ public:
     void resume();
     /// Holds the unit's button as asked. @returns false  he does not know how
     bool hold(const PromptRaised& prompt);
+    /// Looks after the slot again: it was switched off or on.
+    void attend(SlotId slot);
     /// Waits until every started unit has its verdict and no further one is due.
     void waitUntilDone();
 
@@ -54,6 +58,7 @@ private:
     };
     void work(std::stop_token stop);
     void serve(SlotId slot);
+    void takeOut(SlotId slot);
     void obey(const PromptRaised& prompt);
 
     sim::Bench& m_bench;
@@ -67,7 +72,7 @@ private:
     std::deque<Due> m_due PROVOST_GUARDED_BY(m_mutex);
     int m_started PROVOST_GUARDED_BY(m_mutex) = 0;
     std::set<SlotId> m_busy PROVOST_GUARDED_BY(m_mutex);
-    bool m_paused PROVOST_GUARDED_BY(m_mutex) = false;
+    bool m_paused PROVOST_GUARDED_BY(m_mutex) = true; ///< until begin()
     bool m_serving PROVOST_GUARDED_BY(m_mutex) = false;
     std::jthread m_thread;
 };

@@ -8,6 +8,7 @@
 #include "crypto/key_protection.h"
 #include "device/particle_unit.h"
 #include "host/access_point.h"
+#include "host/slot_switches.h"
 #include "host/slot_watcher.h"
 #include "steps/register_all_steps.h"
 #include "transport/libserialport_ports.h"
@@ -116,8 +117,8 @@ struct Host::Impl {
     std::unique_ptr<LibusbBus> usb{};
     std::unique_ptr<LibserialportPorts> serial{};
     std::map<SlotId, UsbPortPath> ports{};
-    std::map<SlotId, std::string> off{};                   ///< why
     std::map<SlotId, std::unique_ptr<SlotTrace>> traces{}; ///< one per port, made once
+    std::unique_ptr<SlotSwitches> switches{};
     std::unique_ptr<CloudService> cloud{};
     std::unique_ptr<HttpProvisioningClient> client{};
     std::unique_ptr<LocalHandshakeServer> handshakes{};
@@ -135,7 +136,9 @@ struct Host::Impl {
     Result<> openCloud();
     void openTraces();
     void openEngine();
-    void switchOff();
+    Result<> openSwitches();
+    std::vector<SlotId> slots() const;
+    Result<> knowSlot(std::string_view attempt, SlotId slot) const;
     UsbBus& bus() { return bench ? bench->usb() : static_cast<UsbBus&>(*usb); }
     NetworkWitness::Probe networkProbe() const;
     std::unique_ptr<UnitUnderTest> unitIn(SlotId slot);
@@ -233,12 +236,30 @@ Result<> Host::Impl::openBench(const HostOptions& options, const DataFolders& fo
     return {};
 }
 
-void Host::Impl::switchOff()
+Result<> Host::Impl::openSwitches()
 {
+    switches = std::make_unique<SlotSwitches>(*journal, events, bench != nullptr);
     for (const auto& slot : station.slots) {
         if (!slot.enabled && ports.contains(slot.slot))
-            off.emplace(slot.slot, slot.why);
+            switches->offByConfiguration(slot.slot, slot.why);
     }
+    return switches->load(slots());
+}
+
+std::vector<SlotId> Host::Impl::slots() const
+{
+    std::vector<SlotId> all;
+    for (const auto& [slot, port] : ports)
+        all.push_back(slot);
+    return all;
+}
+
+Result<> Host::Impl::knowSlot(std::string_view attempt, SlotId slot) const
+{
+    if (ports.contains(slot))
+        return {};
+    return fail(Errc::InvalidArgument, Blame::Operator,
+                concat(attempt, " slot ", slot.value, ": the station has no such slot"));
 }
 
 Result<> Host::Impl::openHardware()
@@ -366,7 +387,7 @@ Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
     impl->plan = TRY(loadPlan(plan, folders, impl->registry, *impl->images));
     if (!impl->bench)
         TRY(impl->openHardware());
-    impl->switchOff();
+    TRY(impl->openSwitches());
     impl->openTraces();
     TRY(impl->openCloud());
     impl->openEngine();
@@ -408,28 +429,33 @@ std::filesystem::path Host::database() const
 
 std::vector<SlotId> Host::slots() const
 {
-    std::vector<SlotId> slots;
-    for (const auto& [slot, port] : m_impl->ports)
-        slots.push_back(slot);
-    return slots;
+    return m_impl->slots();
 }
 
 std::vector<SlotId> Host::slotsInUse() const
 {
     auto slots = this->slots();
-    std::erase_if(slots, [this](SlotId slot) { return m_impl->off.contains(slot); });
+    std::erase_if(slots, [this](SlotId slot) { return whyOff(slot).has_value(); });
     return slots;
+}
+
+std::optional<std::string> Host::whyOff(SlotId slot) const
+{
+    return m_impl->switches->whyOff(slot);
 }
 
 Result<> Host::start(SlotId slot, const std::string& label)
 {
-    if (!m_impl->ports.contains(slot))
-        return fail(Errc::InvalidArgument, Blame::Operator,
-                    concat("start slot ", slot.value, ": the station has no such slot"));
-    if (m_impl->off.contains(slot))
-        return fail(Errc::Denied, Blame::Operator,
-                    concat("start slot ", slot.value, ": it is off: ", m_impl->off[slot]));
-    return m_impl->engine->start(slot, label, m_impl->plan);
+    TRY(m_impl->knowSlot("start", slot));
+    return m_impl->switches->start(
+        slot, [&] { return m_impl->engine->start(slot, label, m_impl->plan); });
+}
+
+Result<> Host::switchSlot(SlotId slot, bool on, const std::string& why)
+{
+    TRY(m_impl->knowSlot("switch", slot));
+    return m_impl->switches->turn(slot, on, why,
+                                  [this](SlotId each) { return m_impl->engine->busy(each); });
 }
 
 const std::vector<std::string>& Host::overridden() const
@@ -444,9 +470,7 @@ void Host::wipeKeys()
 
 void Host::watchSlots()
 {
-    for (const auto& [slot, why] : m_impl->off)
-        m_impl->events.post(
-            SlotChanged{.slot = slot, .availability = SlotAvailability::Off, .why = why});
+    m_impl->switches->announce();
     if (m_impl->bench || m_impl->watcher)
         return; // the bench's operator says himself what he takes out
     const auto& platform = m_impl->plan->platform;

@@ -34,6 +34,7 @@ DataFolders dataFolders();
 /// ~/.local/state/provost, or $XDG_STATE_HOME/provost.
 std::filesystem::path stateFolder();
 
+/// Thread-safe once it is created.
 class Host {
 public:
     /// @returns every error that keeps the station from working, with its cause
@@ -49,9 +50,20 @@ public:
     std::shared_ptr<const TestPlan> plan() const;
     std::filesystem::path database() const;
     std::vector<SlotId> slots() const;
-    /// Without those that are switched off.
+    /// Without those that are switched off, in station.toml or by switchSlot().
     std::vector<SlotId> slotsInUse() const;
+    /// Why the slot is off; nullopt: it is in use.
+    std::optional<std::string> whyOff(SlotId slot) const;
+    /// @returns Denied  the slot is off; what the engine's start() returns
     Result<> start(SlotId slot, const std::string& label);
+    /// Switches a slot off, or on again: on record with who did it before it holds, said as
+    /// SlotChanged, and so until somebody does the opposite. Switching to what is so does nothing.
+    ///
+    /// @param why  what the tile says; empty: that an operator did it
+    /// @returns Busy             its unit is in work
+    ///          Denied           off in station.toml
+    ///          InvalidArgument  no such slot
+    Result<> switchSlot(SlotId slot, bool on, const std::string& why = {});
     /// What this computer lacks to protect keys, overridden for training; empty: nothing.
     const std::vector<std::string>& overridden() const;
     /// Destroys the keys that were made ahead: the screen was locked, the operator went.

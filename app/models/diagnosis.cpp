@@ -123,10 +123,14 @@ QStringList evidenceOf(const RunState& run)
     QStringList lines;
     const StepState* step = decidingStep(run);
     const std::string& error = run.error.empty() && step ? step->record.error : run.error;
+    bool saidAlready = false; // the note says no more than the error does
     if (step) {
+        const std::string& note = step->record.note;
+        saidAlready = error.find(note) != std::string::npos;
+        const std::string& what = saidAlready ? error : note;
         QString line = Words::failedStep(*step);
-        if (!step->record.note.empty())
-            line += QStringLiteral(": ") + display::text(step->record.note);
+        if (!what.empty())
+            line += QStringLiteral(": ") + display::text(what);
         lines << line;
         for (const auto& measurement : step->record.measurements) {
             // What may be missing is no evidence.
@@ -142,7 +146,7 @@ QStringList evidenceOf(const RunState& run)
                          .filter(QRegularExpression(QStringLiteral(".")))
                          .join(display::separator());
     }
-    if (!error.empty())
+    if (!error.empty() && !saidAlready)
         lines << display::text(error);
     return lines;
 }

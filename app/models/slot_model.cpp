@@ -119,6 +119,8 @@ QVariant SlotModel::data(const QModelIndex& index, int role) const
         return run ? display::text(run->promptText) : QString();
     case SimulatedRole:
         return m_simulated || (run && run->simulated);
+    case SwitchedOffRole:
+        return entry.availability == SlotAvailability::Off;
     default:
         return {};
     }
@@ -126,14 +128,14 @@ QVariant SlotModel::data(const QModelIndex& index, int role) const
 
 QHash<int, QByteArray> SlotModel::roleNames() const
 {
-    return {{NumberRole, "number"},      {StateRole, "state"},
-            {WordRole, "word"},          {UnitRole, "unit"},
-            {LabelRole, "label"},        {RunRole, "run"},
-            {PercentRole, "percent"},    {FractionRole, "fraction"},
-            {HeadlineRole, "headline"},  {DetailRole, "detail"},
-            {CauseRole, "cause"},        {CriticalRole, "critical"},
-            {PromptRole, "prompt"},      {CriticalWhatRole, "criticalWhat"},
-            {SimulatedRole, "simulated"}};
+    return {{NumberRole, "number"},       {StateRole, "state"},
+            {WordRole, "word"},           {UnitRole, "unit"},
+            {LabelRole, "label"},         {RunRole, "run"},
+            {PercentRole, "percent"},     {FractionRole, "fraction"},
+            {HeadlineRole, "headline"},   {DetailRole, "detail"},
+            {CauseRole, "cause"},         {CriticalRole, "critical"},
+            {PromptRole, "prompt"},       {CriticalWhatRole, "criticalWhat"},
+            {SimulatedRole, "simulated"}, {SwitchedOffRole, "switchedOff"}};
 }
 
 QString SlotModel::headline(const Entry& entry) const

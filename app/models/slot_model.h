@@ -49,6 +49,7 @@ public:
         CriticalWhatRole,
         PromptRole, ///< the question to the operator, empty: none
         SimulatedRole,
+        SwitchedOffRole, ///< bool; a verdict may still be in sight
     };
 
     SlotModel(const std::vector<SlotId>& slots, bool simulated, std::shared_ptr<const Clock> clock,

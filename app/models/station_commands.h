@@ -31,6 +31,8 @@ public:
     virtual void startAll() = 0;
     virtual void stop(SlotId slot) = 0;
     virtual void stopAll() = 0;
+    /// Off, or on again; refused while a unit is in work.
+    virtual void switchSlot(SlotId slot, bool on) = 0;
     virtual void answer(RunId run, const std::string& reply) = 0;
     /// From the database, read-only and quick.
     virtual std::optional<RunRecord> run(RunId run) = 0;

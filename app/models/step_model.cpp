@@ -87,6 +87,7 @@ void StepModel::show(const RunState& run)
     m_steps = run.steps;
     m_run = run.id;
     m_finished = run.finished;
+    m_asks = !run.promptText.empty();
     if (!sameRows)
         endResetModel();
     else if (!m_steps.empty())
@@ -154,7 +155,9 @@ QString StepModel::note(const StepState& step) const
         parts << (step.stage == StepStage::NotReached ? tr("not reached") : tr("not finished"));
         break;
     case Mark::Running:
-        parts << (step.activity.empty() ? tr("running") : display::text(step.activity));
+        parts << (m_asks                  ? tr("waits for the operator")
+                  : step.activity.empty() ? tr("running")
+                                          : display::text(step.activity));
         break;
     default:
         if (!step.record.note.empty())

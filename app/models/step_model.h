@@ -56,6 +56,7 @@ private:
     std::vector<StepState> m_steps;
     RunId m_run{};
     bool m_finished = false;
+    bool m_asks = false;
     Clock::Steady m_now{};
 };
 

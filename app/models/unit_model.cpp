@@ -50,6 +50,8 @@ QVariant UnitModel::data(const QModelIndex& index, int role) const
                              unit.state + ' ' + unit.lastCause);
     case StateRole:
         return verdictOf(unit.state);
+    case InspectRole:
+        return unit.state == "inspect";
     case CauseRole:
         return display::text(unit.lastCause);
     case SimulatedRole:

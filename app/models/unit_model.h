@@ -18,6 +18,7 @@ public:
         DeviceIdRole = Qt::UserRole + 1, ///< whole, on every column
         SearchRole,                      ///< everything a search may hit
         StateRole,                       ///< Verdict as int where the state is one, else -1
+        InspectRole,                     ///< bool: its memory must be read before it runs
         CauseRole,
         SimulatedRole,
         SortRole,

@@ -120,6 +120,11 @@ public:
     /// The unit's memory was read back: its state becomes `new` until a run judges it.
     Result<> clearInspection(RunId run, const std::string& deviceId);
 
+    /// What somebody decided about a slot; outlives the program.
+    Result<> recordSlotAct(const SlotAct& act);
+    /// Of virtual or of real slots, in order: the latest act about a slot holds.
+    Result<std::vector<SlotAct>> slotActs(bool simulated);
+
     Result<std::vector<OutboxEntry>> outbox(std::string_view state = {}); ///< oldest first
     Result<> markSent(std::int64_t id);
     Result<> markFailed(std::int64_t id, std::string_view error);

@@ -164,6 +164,16 @@ struct CustodyRow {
     std::string atUtc{};
 };
 
+/// Somebody switched a slot off, or on again.
+struct SlotAct {
+    int slot = 0;
+    bool on = true;
+    bool simulated = false; ///< of a virtual bench
+    std::string actor{};    ///< who was signed in; never empty
+    std::string why{};
+    std::string atUtc{}; ///< when read
+};
+
 struct OutboxEntry {
     std::int64_t id = 0;
     std::string kind{}; ///< "registration"

@@ -75,6 +75,31 @@ Result<int> connectOne(const addrinfo& address, const std::string& name, const O
     return io.release();
 }
 
+Result<int> acceptOne(const addrinfo& address, const std::string& name, const OpContext& op)
+{
+    const int fd = ::socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return fail(Errc::Io, Blame::Station,
+                    concat("listen at ", name, ": ", std::strerror(errno)), errno);
+    FdIo io(fd, FdKind::Socket, name);
+    const int yes = 1;
+    if (::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
+        ::bind(fd, address.ai_addr, address.ai_addrlen) != 0 || ::listen(fd, 1) != 0) {
+        const int error = errno;
+        return fail(error == EADDRINUSE ? Errc::Busy : Errc::Io, Blame::Station,
+                    concat("listen at ", name, ": ", std::strerror(error)), error);
+    }
+    while (true) {
+        TRY(io.waitFor(POLLIN, op));
+        const int connected = ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (connected >= 0)
+            return connected;
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            return fail(Errc::Io, Blame::Station,
+                        concat("accept at ", name, ": ", std::strerror(errno)), errno);
+    }
+}
+
 } // namespace
 
 struct TcpStream::Impl {
@@ -95,6 +120,14 @@ Result<std::unique_ptr<TcpStream>> TcpStream::connect(const std::string& host, s
     if (!fd)
         return Unexpected(std::move(fd).error());
     return std::make_unique<TcpStream>(*fd);
+}
+
+Result<std::unique_ptr<TcpStream>> TcpStream::accept(const std::string& host, std::uint16_t port,
+                                                     const OpContext& op)
+{
+    const auto addresses = TRY(resolve(host, port));
+    const int fd = TRY(acceptOne(*addresses, concat(host, ":", port), op));
+    return std::make_unique<TcpStream>(fd);
 }
 
 TcpStream::TcpStream(int connectedFd) : m_impl(std::make_unique<Impl>())

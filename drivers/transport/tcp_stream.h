@@ -14,6 +14,10 @@ public:
     /// @returns NotFound  no such host; Unavailable  nobody accepts
     static Result<std::unique_ptr<TcpStream>> connect(const std::string& host, std::uint16_t port,
                                                       const OpContext& op);
+    /// Listens there until somebody connects, and to nobody else.
+    /// @returns NotFound  no such host; Busy  the port is taken; Io
+    static Result<std::unique_ptr<TcpStream>> accept(const std::string& host, std::uint16_t port,
+                                                     const OpContext& op);
     /// Takes over a connected socket.
     explicit TcpStream(int connectedFd);
     ~TcpStream() override;

@@ -3,6 +3,7 @@
 #include "support/test_program.h"
 
 #include "capture/tcp_capture.h"
+#include "capture/tcp_recorder.h"
 #include "core/file_io.h"
 
 #include <QFile>
@@ -248,6 +249,7 @@ private:
     }
 
 private Q_SLOTS:
+    void recorder_writesWhatWasSaid();
     void everyLinkLayer_givesTheSameConversation_data()
     {
         QTest::addColumn<int>("link");
@@ -501,6 +503,57 @@ void TstCapture::prepareSession(const QString& cause, Talk& talk, RecordedKeys& 
             talk.ends(true); // no-further-message
         }
     }
+}
+
+/// Two ends in one process: everything that is written comes back.
+class EchoStream final : public ByteStream {
+public:
+    Result<std::size_t> readSome(ByteSpan to, const OpContext&) override
+    {
+        const std::size_t count = std::min(to.size(), m_bytes.size());
+        std::ranges::copy(ByteView(m_bytes).first(count), to.begin());
+        m_bytes.erase(m_bytes.begin(), m_bytes.begin() + static_cast<std::ptrdiff_t>(count));
+        return count;
+    }
+    Result<> writeAll(ByteView data, const OpContext&) override
+    {
+        m_bytes.insert(m_bytes.end(), data.begin(), data.end());
+        return {};
+    }
+    Result<> discardInput() override { return {}; }
+
+private:
+    Bytes m_bytes{};
+};
+
+void TstCapture::recorder_writesWhatWasSaid()
+{
+    const VirtualClock clock;
+    const OpContext op{.clock = clock};
+    EchoStream line;
+    TcpRecorder recorder(line, clock, "127.0.0.1:5683");
+    Bytes sent(5000); // more than a packet takes
+    for (std::size_t i = 0; i < sent.size(); ++i)
+        sent[i] = static_cast<std::byte>(i * 7);
+    QVERIFY(recorder.writeAll(sent, op));
+    Bytes heard(sent.size());
+    for (std::size_t at = 0; at < heard.size();)
+        at += recorder.readSome(ByteSpan(heard).subspan(at), op).value();
+    QCOMPARE(heard, sent);
+    const auto file = m_folder.filePath("recorded.pcap").toStdString();
+    QVERIFY(recorder.writeFile(file));
+    QCOMPARE(recorder.writeFile(file).error().code, Errc::Denied); // never overwritten
+    const auto found = readTcpCapture(file);
+    QVERIFY(found && found->size() == 1U);
+    QCOMPARE(found->front().server, std::string("127.0.0.1:5683"));
+    Bytes fromDevice;
+    Bytes fromServer;
+    for (const auto& piece : found->front().recorded.pieces) {
+        auto& all = piece.fromDevice ? fromDevice : fromServer;
+        all.insert(all.end(), piece.bytes.begin(), piece.bytes.end());
+    }
+    QCOMPARE(fromDevice, sent);
+    QCOMPARE(fromServer, sent);
 }
 
 } // namespace

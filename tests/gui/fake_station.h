@@ -22,6 +22,7 @@ public:
     int stopAlls = 0;
     std::vector<int> stops{};
     std::vector<std::pair<std::int64_t, std::string>> answers{};
+    std::vector<std::pair<int, bool>> switches{};
     std::map<std::int64_t, RunRecord> records{};
     std::vector<UnitRow> rows{};
     ShiftCounts figures{};
@@ -38,6 +39,7 @@ public:
     {
         answers.emplace_back(run.value, reply);
     }
+    void switchSlot(SlotId slot, bool on) override { switches.emplace_back(slot.value, on); }
     std::optional<RunRecord> run(RunId run) override
     {
         const auto found = records.find(run.value);

@@ -31,6 +31,7 @@ private Q_SLOTS:
     void whatCannotBeOpened_isAnError();
     void help_namesEveryOption();
     void withoutDisplay_oneSentence();
+    void bench_runsAndLeavesASoundRecord();
 };
 
 void TstStationProgram::wrongCommandLine_isUsage_data()
@@ -118,6 +119,26 @@ void TstStationProgram::withoutDisplay_oneSentence()
         folder.run(stationProgram(), {"--simulate", "photon-quick", "--speed", "bogus"});
     QCOMPARE(wrong.exitCode, 64);
     QCOMPARE(folder.run(stationProgram(), {"--version"}).exitCode, 0);
+}
+
+void TstStationProgram::bench_runsAndLeavesASoundRecord()
+{
+    const StationFolder folder;
+    QProcess station;
+    folder.prepare(station);
+    station.start(stationProgram(),
+                  {"--simulate", "photon-quick", "--speed", "instant", "--db", "line.db"});
+    const auto passed = [&] {
+        return folder.json({"unit", "list", "--db", "line.db"}).out.contains("\"state\":\"pass\"");
+    };
+    QTRY_VERIFY(passed());
+    QCOMPARE(station.state(), QProcess::Running);
+    station.terminate(); // as the session does at its end
+    QVERIFY(station.waitForFinished(kPatienceMs));
+    QCOMPARE(station.exitStatus(), QProcess::NormalExit);
+    QCOMPARE(station.exitCode(), 0);
+    const auto verified = folder.json({"db", "verify", "line.db"});
+    QVERIFY2(verified.exitCode == 0, verified.out);
 }
 
 } // namespace

@@ -3,7 +3,6 @@
 #include "support/test_program.h"
 
 #include <QCryptographicHash>
-#include <QRegularExpression>
 
 using namespace provost::test;
 
@@ -26,12 +25,6 @@ QStringList commandPaths(const CommandFolder& folder)
     return paths;
 }
 
-QString exampleOf(const CommandFolder& folder, const QString& path)
-{
-    const QString help = folder.provost(path.split(' ') + QStringList{"--help"}).out;
-    return help.section("Example\n  ", 1).section('\n', 0, 0);
-}
-
 QStringList sortedKeys(const QJsonObject& object)
 {
     QStringList keys = object.keys();
@@ -45,7 +38,8 @@ class TstCommandLine : public QObject {
 private Q_SLOTS:
     void help_explainsEveryCommandWithAnExample();
     void help_isGivenOnEveryLevel();
-    void examples_canBePasted();
+    void help_isAnObjectWhereJsonIsWanted();
+    void completion_isAMemberOfAnObject();
     void usageErrors_exit64AndSayWhereToLook_data();
     void usageErrors_exit64AndSayWhereToLook();
     void usageErrors_areAnObjectWhereJsonIsWanted();
@@ -71,7 +65,8 @@ void TstCommandLine::help_explainsEveryCommandWithAnExample()
         const auto help = folder.provost(path.split(' ') + QStringList{"--help"});
         QVERIFY2(help.exitCode == 0 && help.err.isEmpty(), qPrintable(path));
         QVERIFY2(help.out.contains(("Usage: provost " + path).toUtf8()), qPrintable(path));
-        QVERIFY2(help.out.contains(("Example\n  provost " + path).toUtf8()), qPrintable(path));
+        QVERIFY2(help.out.contains("\nExample\n  "), qPrintable(path));
+        QVERIFY2(help.out.contains(("  provost " + path).toUtf8()), qPrintable(path));
         QVERIFY2(help.out.contains("--json"), qPrintable(path));
     }
 }
@@ -93,26 +88,43 @@ void TstCommandLine::help_isGivenOnEveryLevel()
     QVERIFY(folder.typed("--version").out.startsWith("provost "));
 }
 
-/// In the order of the overview, as somebody would try them out in an empty folder.
-void TstCommandLine::examples_canBePasted()
+void TstCommandLine::help_isAnObjectWhereJsonIsWanted()
 {
     const CommandFolder folder;
-    for (const char* path :
-         {"run", "plan check", "plan show", "unit list", "unit show", "db verify", "keys new",
-          "keys check", "image inspect", "dfu read", "dfu write", "dfu erase", "serial list",
-          "serial identify", "serial dfu"}) {
-        const QString example = exampleOf(folder, path);
-        const auto ran = folder.run("bash", {"-c", example});
-        QVERIFY2(ran.exitCode == 0, qPrintable(example + ": " + ran.err));
+    const auto all = folder.typed("help --json");
+    QCOMPARE(all.exitCode, 0);
+    QCOMPARE(all.lines().size(), 1);
+    QCOMPARE(all.last()["event"], QJsonValue("help"));
+    QVERIFY(all.last()["commands"].toArray().size() > 25);
+    QCOMPARE(folder.typed("--help --json").out, all.out);
+    QVERIFY(folder.typed("dfu --help --json").last()["commands"].toArray().size() >= 4);
+    const auto one = folder.typed("dfu read --help --json").last();
+    QCOMPARE(one["command"], QJsonValue("dfu read"));
+    QCOMPARE(one["options"].toArray()[0].toObject()["name"], QJsonValue("alt"));
+    QVERIFY(one["example"].toString().startsWith("provost dfu read "));
+    QCOMPARE(folder.typed("help dfu read --json").last(), one);
+    for (const char* command : {"completion --help --json", "help --help --json"})
+        QVERIFY(!folder.typed(command).last()["example"].toString().isEmpty());
+    const auto none = folder.typed("help dance --json");
+    QCOMPARE(none.exitCode, 64);
+    QCOMPARE(none.last()["event"], QJsonValue("error"));
+    QCOMPARE(folder.typed("help --frob").exitCode, 64);
+    QCOMPARE(folder.typed("--version --json").last()["event"], QJsonValue("version"));
+}
+
+void TstCommandLine::completion_isAMemberOfAnObject()
+{
+    const CommandFolder folder;
+    for (const QString shell : {"bash", "zsh", "fish"}) {
+        const auto object = folder.json({"completion", shell});
+        QCOMPARE(object.exitCode, 0);
+        QCOMPARE(object.last()["shell"], QJsonValue(shell));
+        QCOMPARE(object.last()["script"].toString().toUtf8(),
+                 folder.provost({"completion", shell}).out);
     }
-    // Servers: on ports that are free, until they are interrupted.
-    for (const char* path : {"cloud serve", "handshake serve", "bench serve"}) {
-        QString example = exampleOf(folder, path);
-        example.replace(QRegularExpression("127\\.0\\.0\\.1:\\d+"), "127.0.0.1:0");
-        RunningCommand serving(folder, example.split(' ').mid(1) + QStringList{"--json"});
-        QVERIFY2(!serving.waitForEvent("listening").isEmpty(), qPrintable(example));
-        QVERIFY2(serving.interrupt().exitCode == 0, qPrintable(example));
-    }
+    const auto wrong = folder.json({"completion", "tcsh"});
+    QCOMPARE(wrong.exitCode, 64);
+    QCOMPARE(wrong.last()["code"], QJsonValue("usage"));
 }
 
 void TstCommandLine::usageErrors_exit64AndSayWhereToLook_data()

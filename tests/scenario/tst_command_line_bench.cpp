@@ -3,6 +3,13 @@
 #include "support/command_line.h"
 #include "support/test_program.h"
 
+#include <QFileInfo>
+
+#include <array>
+#include <cstdlib>
+#include <fcntl.h>
+#include <unistd.h>
+
 using namespace provost::test;
 
 namespace {
@@ -26,6 +33,8 @@ private Q_SLOTS:
     void bench_isListedByDfuUtil();
     void bench_saysWhatItCannotServe();
     void run_onARealLineRefusesDemoImages();
+    void terminal_ofTheBenchTakesADemoImage();
+    void terminal_heldByAnythingElseTakesNone();
 };
 
 void TstCommandLineBench::bench_servesUnitsOverUsbIpAndTerminals()
@@ -184,6 +193,59 @@ void TstCommandLineBench::run_onARealLineRefusesDemoImages()
     const auto none = folder.json({"run", "--station", "line.toml"});
     QCOMPARE(none.exitCode, 2);
     QVERIFY(none.out.contains("\"C010\"") && none.err.contains("usb:1-1"));
+}
+
+void TstCommandLineBench::terminal_ofTheBenchTakesADemoImage()
+{
+    const CommandFolder folder;
+    const BenchCommand bench(folder);
+    const QString image = demoImage("photon-2.3.1-user-demo.bin");
+    const auto sent = folder.json({"ymodem", "send", image, "--port", "bench/slot1"});
+    QVERIFY2(sent.exitCode == 0, sent.out + sent.err);
+    QCOMPARE(sent.last()["unit"], QJsonValue(true));
+    // By its own name, too: what counts is who holds the other end.
+    const QString own = QFile::symLinkTarget(folder.path("bench/slot2"));
+    QVERIFY(own.startsWith("/dev/pts/"));
+    const auto again = folder.json({"ymodem", "send", image, "--port", own});
+    QVERIFY2(again.exitCode == 0, again.out + again.err);
+}
+
+/// Whatever a terminal leads to: held by another program it may lead to a real unit.
+void TstCommandLineBench::terminal_heldByAnythingElseTakesNone()
+{
+    const CommandFolder folder;
+    const BenchCommand bench(folder);
+    const QString image = demoImage("photon-2.3.1-user-demo.bin");
+    const auto refused = [&](const QString& port) {
+        const auto sent = folder.json({"ymodem", "send", image, "--port", port});
+        return sent.exitCode == 4 && sent.last()["cause"] == QJsonValue("C041");
+    };
+    // Of this test, under the name of a bench's terminal.
+    const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    QVERIFY(master >= 0 && ::grantpt(master) == 0 && ::unlockpt(master) == 0);
+    std::array<char, 128> name{};
+    QVERIFY(::ptsname_r(master, name.data(), name.size()) == 0);
+    const QString own = QString::fromLocal8Bit(name.data());
+    QVERIFY(refused(own));
+    QVERIFY(QFile::remove(folder.path("bench/slot1")) &&
+            QFile::link(own, folder.path("bench/slot1")));
+    QVERIFY(refused("bench/slot1"));
+    // Of another program that calls itself provost-bench.
+    QProcess impostor;
+    folder.prepare(impostor);
+    const QString copy = folder.path("provost-bench");
+    QVERIFY(QFile::copy(QStringLiteral(PROVOST_BUILD_DIR "/bin/provost-bench"), copy));
+    impostor.start(copy, {PROVOST_SOURCE_DIR "/stations/benches/photon-quick.toml", "--dir",
+                          "other", "--usbip", "127.0.0.1:0", "--json"});
+    while (!impostor.canReadLine() && impostor.waitForReadyRead(kPatienceMs)) {
+    }
+    QVERIFY(refused("other/slot1"));
+    impostor.terminate();
+    QVERIFY(impostor.waitForFinished(kPatienceMs));
+    // No terminal at all.
+    QVERIFY(QFile::link("/dev/null", folder.path("other/slot9")));
+    QVERIFY(folder.json({"ymodem", "send", image, "--port", "other/slot9"}).exitCode != 0);
+    ::close(master);
 }
 
 } // namespace

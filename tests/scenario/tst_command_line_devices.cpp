@@ -35,6 +35,7 @@ private Q_SLOTS:
     void memories_ofEveryBoardAreReached();
     void erase_saysWhatItDid();
     void list_showsWhatIsInDfuModeOnly();
+    void list_bringsTheUnitsOfItsOwnBenchToDfuMode();
     void serial_identifiesAUnitByEveryAddress();
     void serial_listsPorts();
     void serial_asksASilentPortNotForEver();
@@ -205,12 +206,25 @@ void TstCommandLineDevices::list_showsWhatIsInDfuModeOnly()
                                        "ssid = \"a\"\npassword = \"b\"\nsecurity = 3\n"
                                        "[[slot]]\nnumber = 1\n[[slot.unit]]\nstock = \"1.5.2\"\n"
                                        "[[slot]]\nnumber = 2\n[[slot.unit]]\nstock = \"empty\"\n"));
-    const auto ran = folder.json({"dfu", "list", "sim:bench.toml"});
+    const BenchCommand bench(folder, "bench.toml");
+    const QString bus = "usbip:" + bench.server();
+    const auto ran = folder.json({"dfu", "list", bus});
     QVERIFY2(ran.exitCode == 0, ran.err);
     QCOMPARE(ran.lines().size(), 2);
-    QCOMPARE(ran.lines()[0]["device"], QJsonValue("sim:mixed#2"));
+    QCOMPARE(ran.lines()[0]["device"], QJsonValue(bus + "/1-2"));
     QCOMPARE(ran.last(), (QJsonObject{{"event", "devices"}, {"count", 1}}));
-    QVERIFY(folder.typed("dfu list sim:bench.toml").out.contains("KiB"));
+    QVERIFY(folder.provost({"dfu", "list", bus}).out.contains("KiB"));
+}
+
+/// Nobody else could hold their buttons.
+void TstCommandLineDevices::list_bringsTheUnitsOfItsOwnBenchToDfuMode()
+{
+    const CommandFolder folder;
+    const auto ran = folder.json({"dfu", "list", "sim:photon-quick"});
+    QVERIFY2(ran.exitCode == 0, ran.err);
+    QCOMPARE(ran.last(), (QJsonObject{{"event", "devices"}, {"count", 8}}));
+    QCOMPARE(ran.lines()[0]["memories"].toArray().size(), 2);
+    QCOMPARE(ran.lines()[0]["simulated"], QJsonValue(true));
 }
 
 void TstCommandLineDevices::serial_identifiesAUnitByEveryAddress()

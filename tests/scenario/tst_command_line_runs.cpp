@@ -44,6 +44,7 @@ private Q_SLOTS:
     void run_keepsSecretsOutOfEverythingItWrites();
     void run_thatIsHeldExitsWithFive();
     void run_leavesSlotsThatAreOff();
+    void slot_isSwitchedOffAndOn();
     void unit_showsTheTraceOfWhatFailed();
     void unit_isFoundByIdLabelAndBeginning();
     void unit_thatIsNotOnRecordIsAnError();
@@ -451,6 +452,36 @@ void TstCommandLineRuns::plan_withAMistakeNamesTheLine()
     QCOMPARE(ran.last()["ok"], QJsonValue(false));
     QVERIFY2(ran.last()["reason"].toString().contains("wrong.toml:"), ran.out);
     QVERIFY(ran.err.contains("divine"));
+}
+
+void TstCommandLineRuns::slot_isSwitchedOffAndOn()
+{
+    const CommandFolder folder;
+    const QStringList where{"--simulate", "photon-quick", "--db", "slots.db"};
+    QCOMPARE(folder.json(QStringList{"run", "--units", "1"} + where).exitCode, 0);
+    const auto off = folder.json(QStringList{"slot", "off", "2", "--why", "worn"} + where);
+    QVERIFY2(off.exitCode == 0, off.err);
+    QCOMPARE(off.last()["why"], QJsonValue("worn"));
+    const auto list = folder.json(QStringList{"slot", "list"} + where);
+    QCOMPARE(list.lines().size(), 9);
+    QCOMPARE(list.lines()[1]["off"], QJsonValue(true));
+    QCOMPARE(list.last()["off"], QJsonValue(1));
+    const auto refused = folder.json(QStringList{"run", "--slot", "2"} + where);
+    QCOMPARE(refused.exitCode, 2);
+    QVERIFY2(refused.err.contains("worn"), refused.err);
+    QCOMPARE(folder.json(QStringList{"slot", "on", "2"} + where).exitCode, 0);
+    QCOMPARE(folder.json(QStringList{"run", "--slot", "2"} + where).exitCode, 0);
+    // Off in station.toml: by whoever keeps that file only.
+    QVERIFY(folder.write("line.toml", "[station]\nname = \"T\"\n[[slot]]\nnumber = 1\n"
+                                      "usb = \"1-1\"\nenabled = false\nwhy = \"cable\"\n"
+                                      "[network]\nssid = \"a\"\n[handshake]\n"
+                                      "host = \"127.0.0.1\"\nport = 0\n"));
+    const auto fixed =
+        folder.json({"slot", "on", "1", "--station", "line.toml", "--db", "slots.db"});
+    QCOMPARE(fixed.exitCode, 4);
+    QVERIFY2(fixed.err.contains("cable"), fixed.err);
+    QCOMPARE(folder.json(QStringList{"slot", "off", "9"} + where).exitCode, 64);
+    QCOMPARE(folder.json({"slot", "list", "--db", "slots.db"}).exitCode, 64);
 }
 
 } // namespace

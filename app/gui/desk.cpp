@@ -1,0 +1,39 @@
+#include "gui/desk.h"
+
+#include <QGuiApplication>
+
+namespace provost::gui {
+
+Result<std::unique_ptr<Desk>> Desk::open(const HostOptions& host, DeskOptions options)
+{
+    auto opened = TRY(Host::create(host));
+    return std::unique_ptr<Desk>(new Desk(std::move(opened), std::move(options)));
+}
+
+Desk::Desk(std::unique_ptr<Host> host, DeskOptions options) : m_host(std::move(host))
+{
+    m_host->events().add(m_bridge);
+    m_commands = std::make_unique<HostCommands>(*m_host, options.pace);
+    m_window = std::make_unique<MainWindow>(*m_commands, m_bridge, std::move(options.window));
+    // A locked screen, another user's session: nobody is at the line, no key waits.
+    QObject::connect(qGuiApp, &QGuiApplication::applicationStateChanged, m_window.get(),
+                     [this](Qt::ApplicationState state) {
+                         if (state != Qt::ApplicationActive)
+                             m_host->wipeKeys();
+                     });
+}
+
+Desk::~Desk()
+{
+    m_host->engine().abortAll();
+    m_window.reset();
+    m_commands.reset();
+    m_host->events().remove(m_bridge);
+}
+
+void Desk::watch()
+{
+    m_host->watchSlots();
+}
+
+} // namespace provost::gui

@@ -1,0 +1,51 @@
+// Which slots are off: by station.toml, or by somebody who switched one off.
+#pragma once
+
+#include "core/mutex.h"
+#include "engine/events.h"
+#include "store/journal.h"
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace provost {
+
+/// Thread-safe. What somebody switched is on record before it holds.
+class SlotSwitches {
+public:
+    /// @param simulated  of a virtual bench: the switches of real slots are others
+    /// Everything passed in outlives it.
+    SlotSwitches(Journal& journal, EventSink& events, bool simulated);
+
+    /// station.toml says so: nobody at the line switches it on.
+    void offByConfiguration(SlotId slot, std::string why);
+    /// Takes up what is on record; acts about slots that are not in `slots` are left alone.
+    Result<> load(const std::vector<SlotId>& slots);
+
+    /// Why the slot is off; nullopt: it is in use.
+    std::optional<std::string> whyOff(SlotId slot) const;
+    /// Calls `launch` unless the slot is off; while it is called, the slot cannot be switched off.
+    /// @returns Denied  it is off
+    Result<> start(SlotId slot, const std::function<Result<>()>& launch);
+    /// See Host::switchSlot(). @param busy  whether the slot's unit is in work
+    Result<> turn(SlotId slot, bool on, const std::string& why,
+                  const std::function<bool(SlotId)>& busy);
+    /// Says SlotChanged for every slot that is off.
+    void announce() const;
+
+private:
+    Result<> record(SlotId slot, bool on, const std::string& why);
+
+    Journal& m_journal;
+    EventSink& m_events;
+    const bool m_simulated;
+    mutable Mutex m_mutex;
+    std::map<SlotId, std::string> m_configured PROVOST_GUARDED_BY(m_mutex); ///< why
+    std::map<SlotId, std::string> m_switched PROVOST_GUARDED_BY(m_mutex);   ///< why
+    std::map<SlotId, int> m_starting PROVOST_GUARDED_BY(m_mutex);
+};
+
+} // namespace provost
