@@ -58,7 +58,7 @@ struct BoardMemory {
     BoardFaults faults{};
 
     explicit BoardMemory(const BoardProfile& board)
-        : profile(&board), flash(*board.flash),
+        : profile(&board), flash(*board.chip->flash),
           external(board.external ? std::optional<FlashMemory>(*board.external) : std::nullopt)
     {
     }
@@ -89,7 +89,22 @@ struct BoardState {
     {
         powerCuts += powered && !on ? 1 : 0;
         powered = on;
+        dead = false;
     }
+    /// A debugger keeps the core from the firmware: in reset, halted behind one, or in a loader.
+    /// The caller holds the mutex.
+    void holdCore(bool on)
+    {
+        if (on == coreHeld)
+            return;
+        coreHeld = on;
+        coreHolds += on ? 1 : 0;
+        dead = false;
+        notify();
+    }
+    bool mayRun() const { return powered && !coreHeld && !dead; }
+    /// Changes whenever what ran has lost its RAM.
+    unsigned interruptions() const { return powerCuts + coreHolds; }
 
     const BoardProfile& profile;
     const Bytes deviceId; ///< 12 bytes of the MCU's unique id, in memory order
@@ -112,6 +127,9 @@ struct BoardState {
     std::vector<Led> ledHistory{};
     bool powered = true;
     unsigned powerCuts = 0; ///< so that a cut is seen however soon the power comes back
+    bool coreHeld = false;
+    unsigned coreHolds = 0;
+    bool dead = false; ///< nothing there to boot, until the supply or a debugger begins anew
     std::optional<BootTarget> restart{}; ///< asked for; obeyed by the board's thread
     bool replug = false;                 ///< DFU DETACH: leave the bus and come back as we are
     bool listening = false;

@@ -33,7 +33,7 @@ bool Firmware::mustLeave() const
 
 bool Firmware::powerWasCut() const
 {
-    return !m_board->powered || m_board->powerCuts != m_cutsBeforeBoot;
+    return !m_board->mayRun() || m_board->interruptions() != m_cutsBeforeBoot;
 }
 
 bool Firmware::interrupted() const
@@ -87,11 +87,11 @@ void Firmware::run(std::stop_token stop)
 void Firmware::waitForPower()
 {
     MutexLock lock(m_board->mutex);
-    if (m_board->powered && m_board->mode != BoardMode::Off)
+    if (m_board->mayRun() && m_board->mode != BoardMode::Off)
         return;
     m_board->show({});
     m_board->mode = BoardMode::Off;
-    m_board->changed.wait(lock, m_stop, [this] { return m_board->powered; });
+    m_board->changed.wait(lock, m_stop, [this] { return m_board->mayRun(); });
     m_board->mode = BoardMode::Booting;
 }
 
@@ -101,7 +101,7 @@ Firmware::Boot Firmware::bootloader(BootTarget target)
     {
         const MutexLock lock(m_board->mutex);
         BoardState& board = *m_board;
-        m_cutsBeforeBoot = board.powerCuts;
+        m_cutsBeforeBoot = board.interruptions();
         board.restart.reset();
         board.replug = false;
         board.listening = target == BootTarget::SafeListening;
@@ -116,7 +116,7 @@ Firmware::Boot Firmware::bootloader(BootTarget target)
         if (!runnable(board.profile, board.flash, board.profile.bootloader())) {
             board.say("no valid bootloader: the board does not start");
             board.mode = BoardMode::Off;
-            board.powered = false;
+            board.dead = true;
             return Boot::Dead;
         }
         applyPendingModules(board);
@@ -271,7 +271,7 @@ void Firmware::runTester()
             continue;
         const auto drained = std::chrono::steady_clock::now() + kDrain;
         board.changed.wait_until(lock, m_stop, drained,
-                                 [&] { return board.toHost.empty() || !board.powered; });
+                                 [&] { return board.toHost.empty() || !board.mayRun(); });
         return;
     }
 }

@@ -59,8 +59,11 @@ public:
     auto withChip(Use use)
     {
         const MutexLock lock(m_mutex);
+        const ChipAccess access(*m_chip);
         return use(*m_chip);
     }
+    /// Another board on the cable. @returns the chip that was there
+    std::unique_ptr<Stm32Chip> connect(std::unique_ptr<Stm32Chip> chip);
     std::vector<ProbeAccess> accesses() const;
     /// SWD clock in effect, kHz.
     unsigned kilohertz() const;
@@ -118,7 +121,7 @@ private:
     const StLinkIdentity m_identity;
     const Pace m_pace;
     mutable Mutex m_mutex;
-    const std::unique_ptr<Stm32Chip> m_chip PROVOST_GUARDED_BY(m_mutex);
+    std::unique_ptr<Stm32Chip> m_chip PROVOST_GUARDED_BY(m_mutex);
     TargetWiring m_wiring PROVOST_GUARDED_BY(m_mutex){};
     std::uint8_t m_mode PROVOST_GUARDED_BY(m_mutex) = 1;
     unsigned m_kilohertz PROVOST_GUARDED_BY(m_mutex) = 1800;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "sim/board_state.h"
+#include "sim/stm32_chip.h"
 
 #include <thread>
 
@@ -61,6 +62,8 @@ public:
     void setPower(bool on);
     /// The RESET button.
     void reset();
+    /// Its chip, for the probe that is wired to it.
+    std::unique_ptr<Stm32Chip> makeChip(const CoreExecutorMaker& makeCore) const;
 
 private:
     const std::shared_ptr<BoardState> m_state;
