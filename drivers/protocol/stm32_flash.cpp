@@ -24,6 +24,8 @@ constexpr std::uint32_t kF1Address = 0x14;
 // A 128 KiB sector at x8 takes up to 4 s, the whole device up to 32 s (DS6329).
 constexpr auto kWorkLimit = 40s;
 constexpr auto kBusyPoll = 2ms;
+constexpr std::size_t kWorthALook = 0x4000;
+constexpr std::uint32_t kFirstLook = 256;
 constexpr auto kPutBackLimit = 10s;
 
 bool isCortexM3(std::uint32_t cpuid)
@@ -259,6 +261,29 @@ Result<std::vector<Stm32Flash::Piece>> Stm32Flash::different(const std::vector<P
     return wanting;
 }
 
+/// A few bytes often tell what a sum over the whole sector would.
+Result<bool> Stm32Flash::beginsOtherwise(const Piece& piece, const OpContext& op)
+{
+    if (piece.bytes.size() < kWorthALook)
+        return false;
+    const Bytes found = TRY(m_probe->read(piece.address, kFirstLook, op));
+    return !equalBytes(found, piece.bytes.first(kFirstLook));
+}
+
+/// As different(), for a target that is expected to hold something else.
+Result<std::vector<Stm32Flash::Piece>> Stm32Flash::unlike(const std::vector<Piece>& pieces,
+                                                          const OpContext& op)
+{
+    std::vector<Piece> wanting;
+    std::vector<Piece> open;
+    for (const Piece& piece : pieces)
+        (TRY(beginsOtherwise(piece, op)) ? wanting : open).push_back(piece);
+    const auto rest = TRY(different(open, op));
+    wanting.insert(wanting.end(), rest.begin(), rest.end());
+    std::ranges::sort(wanting, {}, &Piece::address);
+    return wanting;
+}
+
 Result<> Stm32Flash::rewrite(const MemoryBlock& block, const std::vector<Piece>& pieces,
                              const OpContext& op)
 {
@@ -311,7 +336,7 @@ Result<Stm32WriteOutcome> Stm32Flash::writeVerified(const MemoryBlock& block, bo
         return fail(Errc::Protected, Blame::Unit,
                     concat("write ", size, " bytes at ", hex32(block.address),
                            ": the unit's read protection is on, and lifting it erases the unit"));
-    const auto wanting = TRY(different(pieces, op.phase("comparing", 0, 0.05)));
+    const auto wanting = TRY(unlike(pieces, op.phase("comparing", 0, 0.05)));
     Stm32WriteOutcome outcome{.skipped = size};
     if (wanting.empty())
         return outcome;

@@ -36,6 +36,9 @@ struct Stm32WriteOutcome {
 
 /// `probe` must outlive it, stays connected, and belongs to it meanwhile. Used by one thread.
 ///
+/// Programs and sums by loaders in the target's SRAM; where the core locks up instead of executing
+/// them, by the debug port alone.
+///
 /// Errors besides those of the probe: Protected (write protection, read protection), Mismatch
 /// (cause F110: the unit does not hold what was written), InvalidArgument (no such memory).
 class Stm32Flash {
@@ -94,12 +97,18 @@ private:
     Result<> lock(const OpContext& op);
     Result<> waitWhileBusy(const std::string& what, const OpContext& op);
     Result<> eraseSector(const Sector& sector, const OpContext& op);
+    Result<bool> beginsOtherwise(const Piece& piece, const OpContext& op);
     Result<std::vector<Piece>> different(const std::vector<Piece>& pieces, const OpContext& op);
+    Result<std::vector<Piece>> unlike(const std::vector<Piece>& pieces, const OpContext& op);
     Result<> rewrite(const MemoryBlock& block, const std::vector<Piece>& pieces,
                      const OpContext& op);
     Unexpected refusedWork(std::uint32_t status, const std::string& what) const;
 
     Result<> programRun(std::uint32_t address, ByteView bytes, const OpContext& op);
+    Result<> programByPort(std::uint32_t address, ByteView bytes, const OpContext& op);
+    Result<std::vector<std::uint32_t>> crcsByPort(std::uint32_t address, std::uint32_t size,
+                                                  std::uint32_t count, const OpContext& op);
+    Result<bool> coreRefuses(const OpContext& op);
     Result<> feed(ByteView bytes, const OpContext& op);
     Result<> startLoader(std::span<const std::uint16_t> code, std::span<const std::uint32_t> block,
                          const OpContext& op);
@@ -112,6 +121,7 @@ private:
     std::uint32_t m_controller = 0; ///< address of the flash registers
     std::uint32_t m_size = 0;       ///< PSIZE, in place in CR
     std::uint32_t m_width = 2;      ///< bytes a store, by the supply
+    bool m_coreRuns = true;         ///< executes loaders, as far as was seen
 };
 
 } // namespace provost

@@ -113,7 +113,7 @@ Result<> Stm32Flash::writeF1Options(std::uint32_t units, const OpContext& op)
         Bytes value(2);
         writeLe16(value, 0, options.at(i));
         const auto at = static_cast<std::uint32_t>(kF1Options + 2 * i);
-        TRY(m_probe->writeHalfWords(at, value, op));
+        TRY(m_probe->writeUnits(at, value, 2, op));
         TRY(waitWhileBusy(concat("write the option byte at ", hex32(at)), op));
     }
     return lock(op);

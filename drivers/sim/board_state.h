@@ -100,6 +100,7 @@ struct BoardState {
         coreHeld = on;
         coreHolds += on ? 1 : 0;
         dead = false;
+        mode = BoardMode::Off; // its thread leaves the bus and looks what comes next
         notify();
     }
     bool mayRun() const { return powered && !coreHeld && !dead; }

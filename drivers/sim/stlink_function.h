@@ -2,7 +2,7 @@
 // 2).
 #pragma once
 
-#include "sim/stm32_chip.h"
+#include "sim/debug_port.h"
 #include "sim/virtual_usb.h"
 
 #include <deque>
@@ -96,6 +96,7 @@ private:
     void debugCommand(const Command& command) PROVOST_REQUIRES(m_mutex);
     bool setUpCommand(const Command& command) PROVOST_REQUIRES(m_mutex);
     bool coreCommand(const Command& command) PROVOST_REQUIRES(m_mutex);
+    bool dapCommand(const Command& command) PROVOST_REQUIRES(m_mutex);
     bool memoryCommand(const Command& command) PROVOST_REQUIRES(m_mutex);
     void enter(const Command& command) PROVOST_REQUIRES(m_mutex);
     void driveReset(std::uint8_t how) PROVOST_REQUIRES(m_mutex);
@@ -122,6 +123,7 @@ private:
     const Pace m_pace;
     mutable Mutex m_mutex;
     std::unique_ptr<Stm32Chip> m_chip PROVOST_GUARDED_BY(m_mutex);
+    DebugPort m_port PROVOST_GUARDED_BY(m_mutex){};
     TargetWiring m_wiring PROVOST_GUARDED_BY(m_mutex){};
     std::uint8_t m_mode PROVOST_GUARDED_BY(m_mutex) = 1;
     unsigned m_kilohertz PROVOST_GUARDED_BY(m_mutex) = 1800;

@@ -254,8 +254,10 @@ void Stm32Chip::systemReset()
     m_flash->systemReset();
     m_peripherals.clear();
     takeOptions();
-    if (m_board)
+    if (m_board) {
+        m_board->mode = BoardMode::Booting;
         m_board->askRestart(BootTarget::Normal);
+    }
     leaveReset();
 }
 
