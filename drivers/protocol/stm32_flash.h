@@ -31,6 +31,8 @@ struct Stm32Protection {
 struct Stm32WriteOutcome {
     std::uint32_t written = 0; ///< bytes
     std::uint32_t skipped = 0; ///< bytes that were there already
+    std::size_t sectors = 0;   ///< erased and written
+    std::size_t sectorsSkipped = 0;
     bool protectionLifted = false;
 };
 
@@ -46,6 +48,10 @@ public:
     /// Resets and halts the core, freezes its watchdogs, and looks at what it is.
     /// @returns Unsupported  another chip than an F103 of up to 128 KiB or an F205
     static Result<Stm32Flash> attach(StLinkProbe& probe, const OpContext& op);
+
+    /// What the chip is, without touching its core.
+    /// @returns as attach()
+    static Result<Stm32Part> identify(StLinkProbe& probe, const OpContext& op);
 
     const Stm32Part& part() const { return m_part; }
     std::span<const MemoryRegion> regions() const { return m_regions; }
@@ -87,7 +93,7 @@ private:
     explicit Stm32Flash(StLinkProbe& probe) : m_probe(&probe) {}
 
     bool isF1() const { return m_part.family == Stm32Part::Family::F1; }
-    Result<> identify(const OpContext& op);
+    Result<> learnPart(const OpContext& op);
     Result<> freezeWatchdogs(const OpContext& op);
     Result<Sector> sectorAt(std::uint32_t address) const;
     Result<std::vector<Piece>> cut(std::uint32_t address, ByteView bytes) const;

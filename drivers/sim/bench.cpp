@@ -250,6 +250,11 @@ Result<bool> Bench::holdMode(int slot, std::chrono::milliseconds span)
     return true;
 }
 
+bool Bench::hasModeButton() const
+{
+    return m_impl->modeButton;
+}
+
 Result<> Bench::setPower(int slot, bool on)
 {
     const MutexLock lock(m_impl->mutex);

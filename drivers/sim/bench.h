@@ -68,6 +68,7 @@ public:
     /// The fixture's finger on SETUP, as held for `span`: 3 s listening, 10 s or more clears
     /// credentials. False where the bench has no such actuator.
     Result<bool> holdMode(int slot, std::chrono::milliseconds span);
+    bool hasModeButton() const;
     /// Takes the slot's supply away or gives it back; also plugs a pulled cable in again.
     Result<> setPower(int slot, bool on);
     /// Lets the `nth` (1 = next) control transfer of the slot go wrong.
