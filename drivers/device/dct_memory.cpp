@@ -193,15 +193,16 @@ Result<> ProbeDct::patch(std::uint32_t sectorOffset, const SecretBytes& bytes, c
                 op);
 }
 
-Result<> ProbeDct::writeOther(int copy, const SecretBytes& image, const OpContext& op)
+Result<> ProbeDct::writeOther(int copy, const SecretBytes& image, const OpContext& outer)
 {
+    const OpContext op = outer.withSecrets(); // whatever is patched, the private key lies beside it
     const std::uint32_t at = m_layout.copies.at(static_cast<std::size_t>(copy));
     TRY(m_flash.erase(at, m_layout.sectorSize, op));
     MemoryBlock block{.address = at, .bytes = toBytes(image.reveal())};
     const auto written = m_flash.program(block, op);
     wipe(block.bytes);
     TRY(Result<>(written));
-    Bytes found = TRY(m_flash.read(at, m_layout.sectorSize, op.withSecrets()));
+    Bytes found = TRY(m_flash.read(at, m_layout.sectorSize, op));
     const bool same = equalBytes(found, image.reveal());
     wipe(found);
     if (same)

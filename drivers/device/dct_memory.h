@@ -65,7 +65,7 @@ public:
 private:
     Result<int> current(const DctSnapshot& dct) const;
     Result<> check(std::uint32_t sectorOffset, std::size_t size) const;
-    Result<> writeOther(int copy, const SecretBytes& image, const OpContext& op);
+    Result<> writeOther(int copy, const SecretBytes& image, const OpContext& outer);
     Result<> mark(int copy, std::uint32_t at, ByteView bytes, const OpContext& op);
     SecretBytes patched(ByteView sector, std::uint32_t at, ByteView bytes) const;
 

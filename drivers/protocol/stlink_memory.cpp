@@ -1,6 +1,7 @@
 // Memory and core of the target through an ST-Link (protocol sheet 2.4, 3.1).
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "crypto/secret_bytes.h"
 #include "protocol/stlink_probe_p.h"
 
 #include <algorithm>
@@ -78,13 +79,14 @@ Result<> StLinkProbe::Impl::readPiece(std::uint32_t address, ByteSpan to, unsign
     const std::size_t expected = width == 1 && to.size() == 1 ? 2 : to.size();
     StLinkPatience patience;
     while (true) {
-        const Bytes bytes = TRY(link.ask(command, expected, op));
+        Bytes bytes = TRY(link.ask(command, expected, op));
+        std::copy_n(bytes.begin(), to.size(), to.begin());
+        if (op.sensitive)
+            wipe(bytes);
         const std::uint8_t status = TRY(accessStatus(op));
         const StLinkVerdict verdict = stlinkVerdict(status);
-        if (verdict == StLinkVerdict::Fine) {
-            std::copy_n(bytes.begin(), to.size(), to.begin());
+        if (verdict == StLinkVerdict::Fine)
             return {};
-        }
         if (verdict == StLinkVerdict::Failed || !patience.left())
             return stlinkFailure(status, access("read", to.size(), address));
         TRY(patience.wait(op));

@@ -45,6 +45,11 @@ struct Stm32WriteOutcome {
 /// (cause F110: the unit does not hold what was written), InvalidArgument (no such memory).
 class Stm32Flash {
 public:
+    /// Bytes that are programmed in one go.
+    struct Run {
+        std::uint32_t address = 0;
+        ByteView bytes{};
+    };
     /// Resets and halts the core, freezes its watchdogs, and looks at what it is.
     /// @returns Unsupported  another chip than an F103 of up to 128 KiB or an F205
     static Result<Stm32Flash> attach(StLinkProbe& probe, const OpContext& op);
@@ -110,6 +115,7 @@ private:
                      const OpContext& op);
     Unexpected refusedWork(std::uint32_t status, const std::string& what) const;
 
+    Result<> programRuns(std::span<const Run> runs, const OpContext& op);
     Result<> programRun(std::uint32_t address, ByteView bytes, const OpContext& op);
     Result<> programByPort(std::uint32_t address, ByteView bytes, const OpContext& op);
     Result<std::vector<std::uint32_t>> crcsByPort(std::uint32_t address, std::uint32_t size,

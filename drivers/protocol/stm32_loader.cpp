@@ -2,6 +2,7 @@
 #include "core/byte_io.h"
 #include "core/crc.h"
 #include "core/text.h"
+#include "crypto/secret_bytes.h"
 #include "protocol/loaders/loader_words_p.h"
 #include "protocol/stm32_flash.h"
 #include "protocol/stm32_flash_p.h"
@@ -40,11 +41,6 @@ constexpr auto kSlowestSum = 4us;
 constexpr std::uint32_t kPortPiece = 0x4000;
 constexpr auto kLoaderFloor = 2s;
 
-struct Run {
-    std::uint32_t address = 0;
-    ByteView bytes{};
-};
-
 bool isBlank(ByteView bytes)
 {
     return std::all_of(bytes.begin(), bytes.end(),
@@ -52,9 +48,9 @@ bool isBlank(ByteView bytes)
 }
 
 /// What is left of a block when its blank stretches are taken out.
-std::vector<Run> runsOf(std::uint32_t address, ByteView bytes)
+std::vector<Stm32Flash::Run> runsOf(std::uint32_t address, ByteView bytes)
 {
-    std::vector<Run> runs;
+    std::vector<Stm32Flash::Run> runs;
     for (std::size_t at = 0; at < bytes.size();) {
         const std::size_t count = std::min<std::size_t>(kBlankRun, bytes.size() - at);
         const bool blank = isBlank(bytes.subspan(at, count));
@@ -106,6 +102,14 @@ Result<> Stm32Flash::program(const MemoryBlock& block, const OpContext& op)
     padded.insert(padded.end(), block.bytes.begin(), block.bytes.end());
     padded.resize((padded.size() + m_width - 1) / m_width * m_width, std::byte{0xFF});
     const auto runs = runsOf(block.address - head, padded);
+    auto done = programRuns(runs, op);
+    if (op.sensitive)
+        wipe(padded);
+    return done;
+}
+
+Result<> Stm32Flash::programRuns(std::span<const Run> runs, const OpContext& op)
+{
     TRY(unlock(op));
     for (std::size_t i = 0; i < runs.size(); ++i) {
         auto done = programRun(runs[i].address, runs[i].bytes, op.part(i, runs.size()));
@@ -249,7 +253,7 @@ Result<std::vector<std::uint32_t>> Stm32Flash::crcsByPort(std::uint32_t address,
         Bytes bytes = TRY(m_probe->read(address + i * size, size, op.part(i, count)));
         sums.push_back(crc32(bytes));
         if (op.sensitive)
-            std::ranges::fill(bytes, std::byte{0});
+            wipe(bytes);
     }
     return sums;
 }

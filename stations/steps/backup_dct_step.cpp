@@ -29,7 +29,6 @@ public:
         const auto dct = TRY(context.unit().readDct(context.op()));
         const auto current = TRY(countingCopy(context, dct, context.op()));
         TRY(sameChip(context, dct, current));
-        TRY(canBeChanged(context, dct, current));
 
         std::string kept = "fingerprints kept";
         if (!context.station().escrowCertificate.empty()) {
@@ -75,24 +74,6 @@ private:
                                            ") with the unit that was identified (",
                                            context.facts().id.deviceId, ")"),
                                     "C016"));
-    }
-
-    /// Before anything is written: by SWD the table of new firmware cannot be changed (3.1).
-    static Result<> canBeChanged(StepContext& context, const DctSnapshot& dct,
-                                 std::optional<int> current)
-    {
-        if (context.unit().hasUsb() || !current || !dct.hasTrailer(*current))
-            return {};
-        return Unexpected(Error{.code = Errc::Denied,
-                                .blame = Blame::Operator,
-                                .message =
-                                    "change the DCT by SWD: it ends with the checksum of "
-                                    "firmware 0.7.0 and later, whose range is not published; "
-                                    "restore both sectors of a table without it together "
-                                    "(provost stlink dct-restore), or use a carrier with USB",
-                                .frames = {},
-                                .native = {},
-                                .cause = "C063"});
     }
 
     static Result<> seal(StepContext& context, const DctSnapshot& dct)
