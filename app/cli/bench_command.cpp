@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/device_address.h"
 #include "cli/output.h"
+#include "cli/served_bench.h"
 #include "core/text.h"
 #include "host/host.h"
 
@@ -13,19 +14,6 @@
 namespace provost::cli {
 
 namespace {
-
-/// Beside this program, where the build and the package put it.
-Result<std::filesystem::path> benchProgram()
-{
-    std::error_code error;
-    const auto own = std::filesystem::read_symlink("/proc/self/exe", error);
-    const auto program = own.parent_path() / "provost-bench";
-    if (error || !std::filesystem::exists(program, error))
-        return fail(Errc::NotFound, Blame::Station,
-                    concat("start ", program.string(),
-                           ": it is not there; build or install provost-bench"));
-    return program;
-}
 
 /// This process becomes the bench: nothing of the station stays behind it.
 Result<> serveBench(const Arguments& arguments)

@@ -14,6 +14,7 @@ std::vector<Command> explainCommands();
 std::vector<Command> benchCommands();
 std::vector<Command> dfuCommands();
 std::vector<Command> stlinkCommands();
+std::vector<Command> stlinkDctCommands();
 std::vector<Command> serialCommands();
 std::vector<Command> ymodemCommands();
 std::vector<Command> planCommands();

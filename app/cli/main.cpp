@@ -19,7 +19,7 @@ int main(int argc, char** argv)
     for (const auto& group :
          {runCommands(), planCommands(), recordCommands(), keysCommands(), keysAuditCommands(),
           imageCommands(), cloudCommands(), handshakeCommands(), explainCommands(), benchCommands(),
-          dfuCommands(), stlinkCommands(), serialCommands(), ymodemCommands()})
+          dfuCommands(), stlinkCommands(), stlinkDctCommands(), serialCommands(), ymodemCommands()})
         commands.insert(commands.end(), group.begin(), group.end());
     return static_cast<int>(dispatch(commands, std::vector<std::string>(argv + 1, argv + argc)));
 }

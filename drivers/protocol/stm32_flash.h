@@ -77,6 +77,8 @@ public:
                                             const OpContext& op);
 
     Result<Stm32Protection> protection(const OpContext& op);
+    /// As they are read, 16 bytes.
+    Result<Bytes> optionBytes(const OpContext& op);
     /// Takes effect by a system reset, which this makes; the core is halted again behind it.
     /// Read protection stays as it is: nothing here can write its level 2.
     Result<> setWriteProtection(std::uint32_t units, const OpContext& op);
