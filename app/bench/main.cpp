@@ -112,7 +112,7 @@ Result<Served> loadBench(const std::string& file)
     std::ostringstream text;
     text << in.rdbuf();
     if (served.probes->probes().empty() || text.str().find("[[slot]]") != std::string::npos) {
-        served.boards = TRY(sim::Bench::load(file));
+        served.boards = TRY(sim::Bench::load(file, {}, sim::unicornCores()));
         served.ports = served.boards->ports();
     }
     const auto& ports = served.probes->ports();
@@ -164,20 +164,32 @@ std::string_view nameOf(sim::StLinkModel model)
     return "v3";
 }
 
+void printProbe(const sim::ProbeSupply& probe, const std::string& busId, const Options& options)
+{
+    const bool wired = probe.slot != 0;
+    const std::string_view chip = wired ? std::string_view() : probe.chip->name;
+    if (options.json)
+        say(concat(R"({"event":"probe","number":)", probe.number, R"(,"model":)",
+                   jsonText(nameOf(probe.model)), R"(,"chip":)",
+                   wired ? std::string("null") : jsonText(chip), R"(,"slot":)",
+                   wired ? concat(probe.slot) : std::string("null"), R"(,"serial":)",
+                   jsonText(probe.serial), R"(,"busid":)", jsonText(busId), "}"));
+    else
+        say(concat("probe ", probe.number, "  st-link ", nameOf(probe.model), "  ",
+                   wired ? concat("slot ", probe.slot) : std::string(chip), "  ", probe.serial,
+                   "  usbip ", busId));
+}
+
 void printProbes(const Served& served, const Options& options)
 {
-    std::size_t index = served.ports.size() - served.probes->ports().size();
-    for (const sim::ProbeSupply& probe : served.probes->probes()) {
-        const std::string busId = sim::UsbIpServer::busId(index++);
-        if (options.json)
-            say(concat(R"({"event":"probe","number":)", probe.number, R"(,"model":)",
-                       jsonText(nameOf(probe.model)), R"(,"chip":)", jsonText(probe.chip->name),
-                       R"(,"serial":)", jsonText(probe.serial), R"(,"busid":)", jsonText(busId),
-                       "}"));
-        else
-            say(concat("probe ", probe.number, "  st-link ", nameOf(probe.model), "  ",
-                       probe.chip->name, "  ", probe.serial, "  usbip ", busId));
+    std::size_t index = 0;
+    if (served.boards) {
+        index = served.boards->slots().size();
+        for (const sim::ProbeSupply& probe : served.boards->probes())
+            printProbe(probe, sim::UsbIpServer::busId(index++), options);
     }
+    for (const sim::ProbeSupply& probe : served.probes->probes())
+        printProbe(probe, sim::UsbIpServer::busId(index++), options);
 }
 
 Result<> serve(const Options& options)

@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/device_address.h"
 #include "cli/output.h"
+#include "cli/served_bench.h"
 #include "core/text.h"
 #include "host/host.h"
 

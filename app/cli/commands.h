@@ -15,6 +15,7 @@ std::vector<Command> benchCommands();
 std::vector<Command> dfuCommands();
 std::vector<Command> slotCommands();
 std::vector<Command> stlinkCommands();
+std::vector<Command> stlinkDctCommands();
 std::vector<Command> serialCommands();
 std::vector<Command> ymodemCommands();
 std::vector<Command> planCommands();

@@ -1,8 +1,8 @@
 // `provost stlink …`: a debug probe by itself, for engineers and as an independent check.
 #include "cli/commands.h"
-#include "cli/device_address.h"
 #include "cli/module_guard.h"
 #include "cli/output.h"
+#include "cli/probe_session.h"
 #include "core/byte_io.h"
 #include "core/file_io.h"
 #include "core/text.h"
@@ -11,6 +11,8 @@
 #include "host/host.h"
 #include "image/module_info.h"
 #include "protocol/stm32_flash.h"
+
+#include <charconv>
 
 namespace provost::cli {
 
@@ -22,51 +24,23 @@ constexpr auto kProbeBudget = 10min;
 constexpr auto kLeaveBudget = 10s;
 constexpr std::uint32_t kLargestProbeRead = 1U << 20;
 constexpr std::uint32_t kProbeIdcode = 0xE0042000;
-constexpr unsigned kDefaultKilohertz = 4000;
-
-/// A connected probe, its bus kept alive.
-struct OpenedProbe {
-    AddressedDevice device{};
-    std::unique_ptr<StLinkProbe> probe{};
-};
-
-Result<OpenedProbe> openProbe(const Arguments& arguments, const OpContext& op)
-{
-    OpenedProbe opened;
-    opened.device = TRY(findDevice(arguments.positionals()[0], op));
-    if (!isStLink(opened.device.info.id))
-        return fail(Errc::Denied, Blame::Operator,
-                    concat("open ", toText(opened.device.info.port),
-                           " as a probe: ", hex16(opened.device.info.id.vendor), ":",
-                           hex16(opened.device.info.id.product),
-                           " is no ST-Link V2, V2-1 or V3; see provost stlink list"));
-    auto usb = TRY(opened.device.usb->open(opened.device.info));
-    auto probe = TRY(StLinkProbe::open(std::move(usb), op));
-    opened.probe = std::make_unique<StLinkProbe>(std::move(probe));
-    return opened;
-}
-
-Result<OpenedProbe> connectProbe(const Arguments& arguments, const OpContext& op)
-{
-    const auto kilohertz = TRY(arguments.number("khz", kDefaultKilohertz));
-    auto opened = TRY(openProbe(arguments, op));
-    TRY(opened.probe->connect({.kilohertz = kilohertz, .underReset = arguments.has("under-reset")},
-                              op));
-    return opened;
-}
 
 Result<> listProbes(const Arguments& arguments)
 {
     const SystemClock clock;
     const StopSignal stop;
     const auto op = commandContext(clock, kProbeBudget, nullptr, stop);
-    const auto bus = TRY(
-        openBus(arguments.positionals().empty() ? std::string{} : arguments.positionals()[0], op));
+    const std::string address =
+        arguments.positionals().empty() ? std::string{} : arguments.positionals()[0];
+    const auto opened = TRY(openProbeBus(address, op));
+    const AddressedBus& bus = opened.bus;
     std::size_t count = 0;
     const auto devices = TRY(bus.usb->enumerate());
-    for (const auto& info : devices) {
+    for (auto info : devices) {
         if (!isStLink(info.id))
             continue; // never opened
+        info.simulated = info.simulated || opened.bench;
+        const std::string device = addressOf(info, opened, address);
         ++count;
         std::string version;
         std::string serial = info.serial;
@@ -85,16 +59,16 @@ Result<> listProbes(const Arguments& arguments)
         }
         if (arguments.has("json"))
             printJson({{"event", "probe"},
-                       {"device", toText(info.port)},
+                       {"device", device},
                        {"id", concat(hex16(info.id.vendor), ":", hex16(info.id.product))},
                        {"serial", textOrNull(serial)},
                        {"version", textOrNull(version)},
                        {"error", textOrNull(trouble)},
                        {"simulated", info.simulated}});
         else
-            printText(concat(leftIn(12, toText(info.port)), "  ", orDash(version), "  ",
-                             orDash(serial), info.simulated ? "  SIMULATED" : "",
-                             trouble.empty() ? "" : "  ", trouble));
+            printText(concat(leftIn(12, device), "  ", orDash(version), "  ", orDash(serial),
+                             info.simulated ? "  SIMULATED" : "", trouble.empty() ? "" : "  ",
+                             trouble));
     }
     if (arguments.has("json"))
         printJson({{"event", "probes"}, {"count", count}});
@@ -266,6 +240,84 @@ Result<> eraseTarget(const Arguments& arguments)
     return {};
 }
 
+/// @returns the port by its word: dp, or the number of an access port
+Result<std::uint16_t> dapPort(const std::string& word)
+{
+    if (lowerCase(word) == "dp")
+        return StLinkProbe::kDebugPort;
+    unsigned number = 0;
+    const char* const end = word.data() + word.size();
+    if (std::from_chars(word.data(), end, number).ptr != end || word.empty() || number > 255)
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("--port ", word, ": must be dp, or the number of an access port"));
+    return static_cast<std::uint16_t>(number);
+}
+
+Result<> accessPort(const Arguments& arguments)
+{
+    const auto port = TRY(dapPort(arguments.text("port")));
+    const auto reg = TRY(arguments.hex("register"));
+    if (reg > 0xFC || reg % 4 != 0)
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("--register ", hex32(reg), ": must be a multiple of 4 up to 0xfc"));
+    const bool writes = arguments.has("value");
+    const auto value = writes ? TRY(arguments.hex("value")) : 0;
+    const SystemClock clock;
+    const StopSignal stop;
+    const auto op = commandContext(clock, kProbeBudget, nullptr, stop);
+    auto opened = TRY(connectProbe(arguments, op));
+    StLinkProbe& probe = *opened.probe;
+    const auto number = static_cast<std::uint16_t>(reg);
+    const auto done = writes ? probe.writeDap(port, number, value, op) : Result<>();
+    const auto found = writes ? Result<std::uint32_t>(value) : probe.readDap(port, number, op);
+    const auto left = probe.disconnect(op.shielded(kLeaveBudget));
+    TRY(Result<>(done));
+    const std::uint32_t shown = TRY(Result<std::uint32_t>(found));
+    TRY(Result<>(left));
+    if (arguments.has("json"))
+        printJson({{"event", writes ? "dap-write" : "dap-read"},
+                   {"device", toText(opened.device.info.port)},
+                   {"port", arguments.text("port")},
+                   {"register", hex32(reg)},
+                   {"value", hex32(shown)}});
+    else
+        printText(hex32(shown));
+    return {};
+}
+
+Result<> optionBytes(const Arguments& arguments)
+{
+    const bool sets = arguments.has("write-protect");
+    const auto units = sets ? TRY(arguments.hex("write-protect")) : 0;
+    const SystemClock clock;
+    const StopSignal stop;
+    const auto op = commandContext(clock, kProbeBudget, nullptr, stop);
+    auto opened = TRY(connectProbe(arguments, op));
+    auto flash = TRY(Stm32Flash::attach(*opened.probe, op));
+    const auto set = sets ? flash.setWriteProtection(units, op) : Result<>();
+    const auto now = flash.protection(op);
+    const auto bytes = flash.optionBytes(op);
+    const auto left = flash.leave(op.shielded(kLeaveBudget));
+    TRY(Result<>(set));
+    const Stm32Protection shown = TRY(Result<Stm32Protection>(now));
+    const Bytes raw = TRY(Result<Bytes>(bytes));
+    TRY(Result<>(left));
+    if (arguments.has("json"))
+        printJson({{"event", "options"},
+                   {"device", toText(opened.device.info.port)},
+                   {"read_protected", shown.readProtected},
+                   {"write_protected", hex32(shown.writeProtected)},
+                   {"bytes", toHex(raw)}});
+    else
+        printText(concat("read protection   ", shown.readProtected ? "on" : "off",
+                         "\nwrite protection  ", hex32(shown.writeProtected),
+                         flash.part().family == Stm32Part::Family::F1
+                             ? "  four pages a bit, the last one all the rest"
+                             : "  a sector a bit",
+                         "\nbytes             ", toHex(raw)));
+    return {};
+}
+
 Result<> resetTarget(const Arguments& arguments)
 {
     const SystemClock clock;
@@ -285,18 +337,11 @@ Result<> resetTarget(const Arguments& arguments)
 
 std::vector<Command> stlinkCommands()
 {
-    const Option khz{.name = "khz", .value = "N", .help = "SWD clock at most, 4000 by default"};
-    const Option reset{.name = "under-reset",
-                       .help = "hold NRST while connecting: for firmware that uses the SWD pins"};
     const Option address{.name = "address", .value = "HEX", .help = "first byte", .required = true};
-    const std::string notes =
-        "DEVICE  usb:BUS-PORT[.PORT…]   physical port, as stlink list shows it\n"
-        "        usb:VID:PID            only if exactly one matches\n"
-        "        usbip:HOST:PORT/BUSID  a probe of provost bench serve probes, for one";
     const auto command = [&](std::string path, std::string summary, std::size_t positionals,
                              std::vector<Option> options, std::string example, auto run) {
-        options.push_back(khz);
-        options.push_back(reset);
+        for (Option& option : probeOptions())
+            options.push_back(std::move(option));
         return Command{.path = std::move(path),
                        .summary = std::move(summary),
                        .positionals = positionals == 1 ? "DEVICE" : "DEVICE FILE",
@@ -305,7 +350,7 @@ std::vector<Command> stlinkCommands()
                        .options = std::move(options),
                        .example = std::move(example),
                        .run = [run](const Arguments& a) { return reportIfFailed(run(a), a); },
-                       .notes = notes};
+                       .notes = probeNotes()};
     };
     const std::string image = (dataFolders().images / "photon-2.3.1-user-demo.bin").string();
     Option fileOption{.name = "output",
@@ -344,6 +389,16 @@ std::vector<Command> stlinkCommands()
             {eraseAddress, eraseLength, {.name = "all", .help = "the whole flash"}},
             "provost stlink erase usbip:127.0.0.1:3240/1-3 --address 0x080a0000 --length 131072",
             eraseTarget),
+        command("stlink options", "Shows the option bytes; sets write protection", 1,
+                {{.name = "write-protect",
+                  .value = "HEX",
+                  .help = "units to protect, all others are opened; read protection stays"}},
+                "provost stlink options usbip:127.0.0.1:3240/1-3", optionBytes),
+        command("stlink dap", "Reads or writes a register of the debug port or an access port", 1,
+                {{.name = "port", .value = "PORT", .help = "dp, or 0", .required = true},
+                 {.name = "register", .value = "HEX", .help = "byte offset", .required = true},
+                 {.name = "value", .value = "HEX", .help = "written; else it is read"}},
+                "provost stlink dap usbip:127.0.0.1:3240/1-3 --port 0 --register 0xfc", accessPort),
         command("stlink reset", "Resets the target and lets it run", 1, {},
                 "provost stlink reset usbip:127.0.0.1:3240/1-3", resetTarget)};
 }

@@ -6,7 +6,7 @@
 #include "config/load_station.h"
 #include "core/text.h"
 #include "crypto/key_protection.h"
-#include "device/particle_unit.h"
+#include "device/swd_unit.h"
 #include "host/access_point.h"
 #include "host/slot_switches.h"
 #include "host/slot_watcher.h"
@@ -19,6 +19,7 @@
 #include <QDir>
 #include <QUrl>
 #include <algorithm>
+#include <charconv>
 #include <system_error>
 
 namespace provost {
@@ -53,6 +54,27 @@ struct SlotTrace {
     TracingUsbBus usb;
     TracingSerialPorts serial;
 };
+
+/// By the numbers between the dots. A release without a name is none that could be older.
+bool isOlderRelease(std::string_view release, std::string_view than)
+{
+    const auto next = [](std::string_view& text) {
+        unsigned number = 0;
+        std::from_chars(text.data(), text.data() + text.size(), number);
+        const auto dot = text.find('.');
+        text = dot == std::string_view::npos ? std::string_view() : text.substr(dot + 1);
+        return number;
+    };
+    if (release.empty())
+        return false;
+    while (!release.empty() || !than.empty()) {
+        const unsigned left = next(release);
+        const unsigned right = next(than);
+        if (left != right)
+            return left < right;
+    }
+    return false;
+}
 
 bool isLoopbackUrl(const std::string& url)
 {
@@ -117,6 +139,7 @@ struct Host::Impl {
     std::unique_ptr<LibusbBus> usb{};
     std::unique_ptr<LibserialportPorts> serial{};
     std::map<SlotId, UsbPortPath> ports{};
+    std::map<SlotId, UsbPortPath> probes{};                ///< wired to the slot's nest
     std::map<SlotId, std::unique_ptr<SlotTrace>> traces{}; ///< one per port, made once
     std::unique_ptr<SlotSwitches> switches{};
     std::unique_ptr<CloudService> cloud{};
@@ -139,6 +162,7 @@ struct Host::Impl {
     Result<> openSwitches();
     std::vector<SlotId> slots() const;
     Result<> knowSlot(std::string_view attempt, SlotId slot) const;
+    Result<> checkRoutes() const;
     UsbBus& bus() { return bench ? bench->usb() : static_cast<UsbBus&>(*usb); }
     NetworkWitness::Probe networkProbe() const;
     std::unique_ptr<UnitUnderTest> unitIn(SlotId slot);
@@ -231,8 +255,12 @@ Result<> Host::Impl::openBench(const HostOptions& options, const DataFolders& fo
     // Keys of virtual units are told to no cloud but one on this computer.
     if (!isLoopbackUrl(station.cloudUrl))
         station.cloudIsLocal = true;
-    for (const auto& slot : bench->slots())
+    station.settings.network.storedPart = SecretBytes(bench->wifiPart().reveal());
+    for (const auto& slot : bench->slots()) {
         ports.emplace(SlotId{slot.number}, slot.port);
+        if (slot.probe)
+            probes.emplace(SlotId{slot.number}, *slot.probe);
+    }
     return {};
 }
 
@@ -262,6 +290,39 @@ Result<> Host::Impl::knowSlot(std::string_view attempt, SlotId slot) const
                 concat(attempt, " slot ", slot.value, ": the station has no such slot"));
 }
 
+/// What this plan needs and this station has not is said before the first unit is touched.
+Result<> Host::Impl::checkRoutes() const
+{
+    const auto refused = [this](const std::string& what) {
+        return Unexpected(Error{.code = Errc::Denied,
+                                .blame = Blame::Operator,
+                                .message = concat("run plan ", plan->id, ": ", what),
+                                .frames = {},
+                                .native = {},
+                                .cause = "C042"});
+    };
+    if (plan->carrier == Carrier::Usb) {
+        // particle-devices 1.3: firmware clears them on request from 0.8.0 on; before, by MODE.
+        const bool byRequest = !isOlderRelease(plan->release, "0.8.0");
+        const bool byHand = station.settings.operatorAnswers;
+        const bool byFixture = bench && bench->hasModeButton();
+        if (plan->platform.network == Network::Wifi && !byRequest && !byHand && !byFixture)
+            return refused(concat("firmware ", plan->release,
+                                  " clears Wi-Fi credentials by its MODE button only, which "
+                                  "neither a fixture nor an operator holds here; let somebody "
+                                  "answer, or use a carrier with a debug probe"));
+        return {};
+    }
+    for (const auto& [slot, port] : ports)
+        if (!switches->whyOff(slot) && !probes.contains(slot))
+            return refused(concat("it reaches units by SWD, and slot ", slot.value,
+                                  " has no debug probe; name it as probe in station.toml"));
+    if (station.settings.network.storedPart.empty())
+        return refused("it gives credentials by SWD, and the station has no Wi-Fi part of a golden "
+                       "unit; name its file as wifi_part_file in station.toml");
+    return {};
+}
+
 Result<> Host::Impl::openHardware()
 {
     usb = TRY(LibusbBus::create());
@@ -271,6 +332,12 @@ Result<> Host::Impl::openHardware()
         if (!path)
             return Unexpected(withCause(std::move(path).error(), "C042"));
         ports.emplace(slot.slot, *path);
+        if (slot.probe.empty())
+            continue;
+        auto probe = LibusbBus::portPath(slot.probe);
+        if (!probe)
+            return Unexpected(withCause(std::move(probe).error(), "C042"));
+        probes.emplace(slot.slot, *probe);
     }
     return {};
 }
@@ -310,6 +377,15 @@ std::unique_ptr<UnitUnderTest> Host::Impl::unitIn(SlotId slot)
     };
     auto& trace = *traces.at(slot);
     trace.ring->clear();
+    if (plan->carrier == Carrier::Swd)
+        return std::make_unique<SwdUnit>(SwdConnection{.usb = trace.usb,
+                                                       .serial = trace.serial,
+                                                       .probe = probes.at(slot),
+                                                       .serial1 = ports.at(slot),
+                                                       .holdMode = std::move(holdMode),
+                                                       .timing = {},
+                                                       .simulated = bench != nullptr},
+                                         plan->platform);
     return std::make_unique<ParticleUnit>(UnitConnection{.usb = trace.usb,
                                                          .serial = trace.serial,
                                                          .port = ports.at(slot),
@@ -388,6 +464,7 @@ Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
     if (!impl->bench)
         TRY(impl->openHardware());
     TRY(impl->openSwitches());
+    TRY(impl->checkRoutes());
     impl->openTraces();
     TRY(impl->openCloud());
     impl->openEngine();

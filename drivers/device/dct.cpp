@@ -16,6 +16,8 @@ constexpr std::size_t kLongestHost = 64; // a longer one would collide with the 
 constexpr std::byte kFf{0xFF};
 constexpr std::size_t kWriteIncomplete = 8; // particle-devices 3.1
 constexpr std::size_t kIsCurrent = 9;
+constexpr std::size_t kTrailerAt = 0x3E68;
+constexpr std::uint32_t kTrailerMagic = 0xDC0200CD;
 // particle-devices 3.2
 constexpr std::size_t kSealAt = 4;
 constexpr std::uint32_t kSealValid = 0xEDA15E00;
@@ -159,6 +161,12 @@ bool DctSnapshot::isHalfWritten(int copy) const
         return seal != kSealValid && seal != kSealDiscarded;
     }
     return sector(copy)[kWriteIncomplete] != std::byte{0};
+}
+
+bool DctSnapshot::hasTrailer(int copy) const
+{
+    return m_layout.format == DctFormat::Wiced &&
+           readLe32(sector(copy), kTrailerAt) == kTrailerMagic;
 }
 
 /// 3.2, the rules of 0.7.0 and later.

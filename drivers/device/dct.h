@@ -46,6 +46,9 @@ public:
     bool isCurrent(int copy) const;
     /// Erased, or a write to it was cut off.
     bool isHalfWritten(int copy) const;
+    /// It ends with the version trailer of 0.7.0 and later: a checksum whose range is not
+    /// published (3.1).
+    bool hasTrailer(int copy) const;
     /// 0 or 1: the copy that counts (3.1, 3.2); nullopt: not to be told.
     std::optional<int> current() const;
     ByteView sector(int copy) const;

@@ -157,4 +157,9 @@ Result<ProgramOutcome> programAndVerify(MemoryTarget& target, const MemoryBlock&
     return outcome;
 }
 
+Result<ProgramOutcome> MemoryTarget::write(const MemoryBlock& block, const OpContext& op)
+{
+    return programAndVerify(*this, block, op);
+}
+
 } // namespace provost

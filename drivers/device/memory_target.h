@@ -9,6 +9,14 @@
 
 namespace provost {
 
+/// What a write did, for the record.
+struct ProgramOutcome {
+    std::uint32_t written = 0; ///< bytes
+    std::uint32_t skipped = 0; ///< bytes that were there already
+    int sectors = 0;           ///< erased and written
+    int sectorsSkipped = 0;
+};
+
 class MemoryTarget {
 public:
     virtual ~MemoryTarget() = default;
@@ -16,14 +24,9 @@ public:
     virtual Result<> erase(std::uint32_t address, std::uint32_t size, const OpContext& op) = 0;
     virtual Result<> program(const MemoryBlock& block, const OpContext& op) = 0;
     virtual Result<Bytes> read(std::uint32_t address, std::uint32_t size, const OpContext& op) = 0;
-};
-
-/// What a write did, for the record.
-struct ProgramOutcome {
-    std::uint32_t written = 0; ///< bytes
-    std::uint32_t skipped = 0; ///< bytes that were there already
-    int sectors = 0;           ///< erased and written
-    int sectorsSkipped = 0;
+    /// Erases what differs, programs and proves it, in the way that suits this memory best; by
+    /// default as programAndVerify().
+    virtual Result<ProgramOutcome> write(const MemoryBlock& block, const OpContext& op);
 };
 
 /// Refuses a range before anything is sent.

@@ -2,6 +2,7 @@
 #include "device/particle_unit.h"
 
 #include "core/text.h"
+#include "device/dfu_target.h"
 #include "protocol/control_requests.h"
 #include "protocol/listening_console.h"
 
@@ -17,6 +18,8 @@ constexpr int kDfuBaud = 14400;           // particle-devices 7.2
 constexpr int kListeningBaud = 28800;     // particle-devices 7.2
 constexpr auto kModeToListening = 3500ms; // particle-devices 7.1: 3 s
 constexpr auto kModeClears = 10s;         // particle-devices 8
+constexpr auto kModeClearsHeld = 10500ms;
+constexpr auto kRequestLimit = 10s;
 
 /// The unit answered that it does not know the request, or with nonsense: another way may do.
 bool worthAnotherWay(const Error& error)
@@ -163,7 +166,7 @@ Result<UsbDeviceInfo> ParticleUnit::leaveDfu(const OpContext& op)
     auto* device = TRY(dfu(op));
     const auto before = m_dfuIncarnation;
     const auto left = device->leave(m_platform.entry, op);
-    m_dfu.reset();
+    closeDfu();
     if (!left)
         return Unexpected(left.error());
     TRY(waitForNewIncarnation(before, op));
@@ -301,11 +304,65 @@ Result<DfuDevice*> ParticleUnit::dfu(const OpContext& op)
     const auto info = TRY(arrival(op));
     if (m_dfu && m_dfuIncarnation == info.incarnation)
         return &*m_dfu;
-    m_dfu.reset();
+    closeDfu();
     auto usb = TRY(m_connection.usb.open(info));
     m_dfu.emplace(TRY(DfuDevice::open(std::move(usb), op)));
     m_dfuIncarnation = info.incarnation;
     return &*m_dfu;
+}
+
+void ParticleUnit::closeDfu()
+{
+    m_table.reset();
+    m_memory.reset();
+    m_dfu.reset();
+}
+
+Result<DctMemory*> ParticleUnit::table(const OpContext& op)
+{
+    auto* device = TRY(dfu(op));
+    m_table = TRY(DfuDct::open(*device, m_platform.dct, op));
+    return m_table.get();
+}
+
+Result<MemoryTarget*> ParticleUnit::memory(std::uint8_t alternate, const OpContext& op)
+{
+    auto* device = TRY(dfu(op));
+    TRY(device->select(alternate, op));
+    m_memory = std::make_unique<DfuTarget>(*device);
+    return m_memory.get();
+}
+
+Result<std::string> ParticleUnit::clearCredentials(const OpContext& op)
+{
+    {
+        auto usb = TRY(openControl(op));
+        const auto cleared = ControlRequests(*usb).clearWifiCredentials(op.within(kRequestLimit));
+        if (cleared)
+            return std::string("USB request");
+        if (cleared.error().code != Errc::Unsupported)
+            return Unexpected(inFrame(cleared.error(), "clear Wi-Fi credentials by USB request"));
+    }
+    if (TRY(holdMode(kModeClearsHeld, op)))
+        return std::string("MODE button");
+    return Unexpected(Error{.code = Errc::Unsupported,
+                            .blame = Blame::Operator,
+                            .message = "clear Wi-Fi credentials: this firmware has no USB request "
+                                       "for it and the fixture no actuator for MODE",
+                            .frames = {},
+                            .native = {},
+                            .cause = "C060"});
+}
+
+Result<> ParticleUnit::giveCredentials(const WifiAccess& network, const OpContext& op)
+{
+    TRY(bringTo(UnitMode::Listening, op));
+    auto line = TRY(openConsole(op));
+    auto given = ListeningConsole(*line).setWifi(network.ssid, network.password, network.security,
+                                                 op.withSecrets());
+    if (!given && given.error().code == Errc::Denied)
+        return Unexpected(withCause(std::move(given).error(), "F230"));
+    return given;
 }
 
 Result<DctSnapshot> ParticleUnit::readDct(const OpContext& op)

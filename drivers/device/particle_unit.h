@@ -39,6 +39,11 @@ public:
     Result<> reboot(const OpContext& op) override;
     Result<UnitMode> restart(const OpContext& op) override;
     Result<DfuDevice*> dfu(const OpContext& op) override;
+    Result<DctMemory*> table(const OpContext& op) override;
+    Result<MemoryTarget*> memory(std::uint8_t alternate, const OpContext& op) override;
+    bool hasUsb() const override { return true; }
+    Result<std::string> clearCredentials(const OpContext& op) override;
+    Result<> giveCredentials(const WifiAccess& network, const OpContext& op) override;
     Result<std::unique_ptr<ByteStream>> openConsole(const OpContext& op) override;
     Result<std::unique_ptr<UsbDevice>> openControl(const OpContext& op) override;
     void setHands(Hands hands) override { m_hands = std::move(hands); }
@@ -47,7 +52,7 @@ public:
     Result<> waitForFirmware(const OpContext& op) override;
     std::uint32_t incarnation(const OpContext& op) override;
     Result<> waitForNewIncarnation(std::uint32_t old, const OpContext& op) override;
-    void release() override { m_dfu.reset(); }
+    void release() override { closeDfu(); }
 
 private:
     // Presence: who is on the port.
@@ -57,6 +62,8 @@ private:
     Result<> isOurs(const UsbDeviceInfo& info) const;
     /// The error of a wait that ran out: gone (C011), or `cause` where something is on the port.
     Unexpected ranOut(struct Error error, std::string_view waitedFor, std::string_view cause);
+
+    void closeDfu();
 
     // Console.
     Result<std::unique_ptr<SerialPort>> openPort(const OpContext& op);
@@ -81,6 +88,8 @@ private:
     Hands m_hands{};
     std::string m_deviceId{}; ///< once identified
     std::optional<DfuDevice> m_dfu;
+    std::unique_ptr<DctMemory> m_table{}; ///< of the session, as is m_memory
+    std::unique_ptr<MemoryTarget> m_memory{};
     std::uint32_t m_dfuIncarnation = 0;
     bool m_seen = false;
     bool m_simulated = false;

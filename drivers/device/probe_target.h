@@ -9,7 +9,20 @@ namespace provost {
 /// `flash` must outlive it.
 class ProbeTarget final : public MemoryTarget {
 public:
-    explicit ProbeTarget(Stm32Flash& flash) : m_flash(flash) {}
+    /// @param liftProtection  a write() lifts write protection that is in its way and puts it back
+    explicit ProbeTarget(Stm32Flash& flash, bool liftProtection = false)
+        : m_flash(flash), m_liftProtection(liftProtection)
+    {
+    }
+    /// Proved by sums that the target computes.
+    Result<ProgramOutcome> write(const MemoryBlock& block, const OpContext& op) override
+    {
+        const auto done = TRY(m_flash.writeVerified(block, m_liftProtection, op));
+        return ProgramOutcome{.written = done.written,
+                              .skipped = done.skipped,
+                              .sectors = static_cast<int>(done.sectors),
+                              .sectorsSkipped = static_cast<int>(done.sectorsSkipped)};
+    }
     std::span<const MemoryRegion> regions() const override { return m_flash.regions(); }
     Result<> erase(std::uint32_t address, std::uint32_t size, const OpContext& op) override
     {
@@ -26,6 +39,7 @@ public:
 
 private:
     Stm32Flash& m_flash;
+    const bool m_liftProtection;
 };
 
 } // namespace provost

@@ -1,10 +1,9 @@
 // The board in one slot across all its modes.
 #pragma once
 
-#include "device/dct.h"
-#include "device/memory_target.h"
+#include "device/dct_memory.h"
 #include "device/platform_spec.h"
-#include "protocol/dfu_device.h"
+#include "protocol/listening_console.h"
 #include "transport/serial.h"
 
 #include <functional>
@@ -19,6 +18,16 @@ std::string_view name(UnitMode mode); ///< absent, boot-rom, dfu, listening, app
 struct UnitIdentification {
     std::string deviceId{}; ///< 24 lower-case hex digits
     std::string route{};    ///< listening, control-request, dfu-serial, cdc-serial
+};
+
+/// The network that a unit is to join.
+struct WifiAccess {
+    std::string_view ssid{};
+    const SecretBytes& password;
+    WifiSecurity security = WifiSecurity::Wpa2;
+    /// The Wi-Fi part of a table that knows it, as read from a golden unit; for units that are told
+    /// by SWD. Empty: there is none.
+    const SecretBytes& storedPart;
 };
 
 /// What only hands can do where the fixture has no actuator.
@@ -57,7 +66,21 @@ public:
     virtual Result<UnitMode> restart(const OpContext& op) = 0;
     /// The present DFU session; brings the unit to DFU first. Valid until the mode changes.
     virtual Result<DfuDevice*> dfu(const OpContext& op) = 0;
-    /// The console of the running firmware.
+    /// The application DCT. As dfu(), where the way is DFU.
+    virtual Result<DctMemory*> table(const OpContext& op) = 0;
+    /// One of its memories, by the number of its DFU alternate. As dfu(), where the way is DFU.
+    virtual Result<MemoryTarget*> memory(std::uint8_t alternate, const OpContext& op) = 0;
+    /// False: the way is SWD and Serial1. The station writes what elsewhere the unit's firmware
+    /// writes on request: bootloader and stored credentials.
+    virtual bool hasUsb() const = 0;
+    /// Clears stored Wi-Fi credentials by the route that unit and fixture have; proved by the next
+    /// boot. @returns the route; Unsupported (C060)  there is none here
+    virtual Result<std::string> clearCredentials(const OpContext& op) = 0;
+    /// @returns Denied (F230)  the unit did not save them; InvalidArgument (C042)  by SWD, and
+    /// there
+    ///          is no stored part
+    virtual Result<> giveCredentials(const WifiAccess& network, const OpContext& op) = 0;
+    /// The console of the running firmware; without USB the line of Serial1.
     virtual Result<std::unique_ptr<ByteStream>> openConsole(const OpContext& op) = 0;
     /// The running firmware's USB device, for control requests.
     virtual Result<std::unique_ptr<UsbDevice>> openControl(const OpContext& op) = 0;

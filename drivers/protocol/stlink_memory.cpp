@@ -1,6 +1,7 @@
 // Memory and core of the target through an ST-Link (protocol sheet 2.4, 3.1).
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "crypto/secret_bytes.h"
 #include "protocol/stlink_probe_p.h"
 
 #include <algorithm>
@@ -30,6 +31,14 @@ std::string access(std::string_view verb, std::size_t size, std::uint32_t addres
     return concat(verb, ' ', size, " bytes at ", hex32(address));
 }
 
+std::string dapAccess(std::string_view verb, std::uint16_t port, std::uint16_t reg)
+{
+    const bool debugPort = port == StLinkProbe::kDebugPort;
+    return concat(verb, " register ", hex16(reg), " of ",
+                  debugPort ? "the debug port" : "access port ",
+                  debugPort ? std::string() : concat(port));
+}
+
 } // namespace
 
 /// Reading it clears it.
@@ -52,9 +61,12 @@ std::uint32_t StLinkProbe::Impl::pieceAt(std::uint32_t address, std::uint32_t le
     // Head up to the next word, or the tail behind the last one.
     width = 1;
     const std::uint32_t toWord = address % 4 == 0 ? left : 4 - address % 4;
-    const std::uint32_t most =
-        version.generation == 3 && version.jtag >= 6 ? kLongestByteAccessV3 : kLongestByteAccess;
-    return std::min({left, toWord, most});
+    return std::min({left, toWord, longestByteAccess()});
+}
+
+std::uint32_t StLinkProbe::Impl::longestByteAccess() const
+{
+    return version.generation == 3 && version.jtag >= 6 ? kLongestByteAccessV3 : kLongestByteAccess;
 }
 
 Result<> StLinkProbe::Impl::readPiece(std::uint32_t address, ByteSpan to, unsigned width,
@@ -67,13 +79,14 @@ Result<> StLinkProbe::Impl::readPiece(std::uint32_t address, ByteSpan to, unsign
     const std::size_t expected = width == 1 && to.size() == 1 ? 2 : to.size();
     StLinkPatience patience;
     while (true) {
-        const Bytes bytes = TRY(link.ask(command, expected, op));
+        Bytes bytes = TRY(link.ask(command, expected, op));
+        std::copy_n(bytes.begin(), to.size(), to.begin());
+        if (op.sensitive)
+            wipe(bytes);
         const std::uint8_t status = TRY(accessStatus(op));
         const StLinkVerdict verdict = stlinkVerdict(status);
-        if (verdict == StLinkVerdict::Fine) {
-            std::copy_n(bytes.begin(), to.size(), to.begin());
+        if (verdict == StLinkVerdict::Fine)
             return {};
-        }
         if (verdict == StLinkVerdict::Failed || !patience.left())
             return stlinkFailure(status, access("read", to.size(), address));
         TRY(patience.wait(op));
@@ -127,16 +140,35 @@ Result<> StLinkProbe::write(std::uint32_t address, ByteView bytes, const OpConte
     return {};
 }
 
-Result<> StLinkProbe::writeHalfWords(std::uint32_t address, ByteView bytes, const OpContext& op)
+Result<> StLinkProbe::writeUnits(std::uint32_t address, ByteView bytes, unsigned width,
+                                 const OpContext& op)
 {
-    ENSURE(address % 2 == 0 && bytes.size() % 2 == 0);
+    ENSURE((width == 1 || width == 2 || width == 4) && address % width == 0 &&
+           bytes.size() % width == 0);
     const auto size = static_cast<std::uint32_t>(bytes.size());
+    const std::uint32_t most = width == 1 ? m_impl->longestByteAccess() : kCounterBlock;
     for (std::uint32_t done = 0; done < size;) {
         const std::uint32_t room = kCounterBlock - (address + done) % kCounterBlock;
-        const std::uint32_t count = std::min(size - done, room);
-        TRY(m_impl->writePiece(address + done, bytes.subspan(done, count), 2, op));
+        const std::uint32_t count = std::min({size - done, room, most});
+        TRY(m_impl->writePiece(address + done, bytes.subspan(done, count), width, op));
         done += count;
     }
+    return {};
+}
+
+Result<std::uint32_t> StLinkProbe::readDap(std::uint16_t port, std::uint16_t reg,
+                                           const OpContext& op)
+{
+    const Bytes reply = TRY(m_impl->link.askStatus(StLinkCommand::debug(0x45).le16(port).le16(reg),
+                                                   8, dapAccess("read", port, reg), op));
+    return readLe32(reply, 4);
+}
+
+Result<> StLinkProbe::writeDap(std::uint16_t port, std::uint16_t reg, std::uint32_t value,
+                               const OpContext& op)
+{
+    TRY(m_impl->link.askStatus(StLinkCommand::debug(0x46).le16(port).le16(reg).le32(value), 2,
+                               dapAccess("write", port, reg), op));
     return {};
 }
 

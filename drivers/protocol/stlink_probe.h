@@ -99,11 +99,18 @@ public:
     /// Any range; cut to the sizes and boundaries that probe and target can do.
     Result<Bytes> read(std::uint32_t address, std::uint32_t size, const OpContext& op);
     Result<> write(std::uint32_t address, ByteView bytes, const OpContext& op);
-    /// By 16-bit stores only, as the F103's option bytes want it. Both even.
-    Result<> writeHalfWords(std::uint32_t address, ByteView bytes, const OpContext& op);
+    /// By stores of `width` bytes (1, 2, 4) only, as flash wants them. Both are multiples of it.
+    Result<> writeUnits(std::uint32_t address, ByteView bytes, unsigned width, const OpContext& op);
     /// One aligned word: registers of core and peripherals.
     Result<std::uint32_t> readWord(std::uint32_t address, const OpContext& op);
     Result<> writeWord(std::uint32_t address, std::uint32_t value, const OpContext& op);
+
+    /// Raw registers of the debug port (kDebugPort) or of an access port by its number.
+    /// @param reg  byte offset, a multiple of 4
+    static constexpr std::uint16_t kDebugPort = 0xFFFF;
+    Result<std::uint32_t> readDap(std::uint16_t port, std::uint16_t reg, const OpContext& op);
+    Result<> writeDap(std::uint16_t port, std::uint16_t reg, std::uint32_t value,
+                      const OpContext& op);
 
     /// While halted.
     Result<std::uint32_t> readRegister(CoreRegister which, const OpContext& op);

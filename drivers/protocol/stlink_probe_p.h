@@ -22,6 +22,7 @@ struct StLinkProbe::Impl {
     Result<std::uint8_t> accessStatus(const OpContext& op);
     Result<> readPiece(std::uint32_t address, ByteSpan to, unsigned width, const OpContext& op);
     Result<> writePiece(std::uint32_t address, ByteView bytes, unsigned width, const OpContext& op);
+    std::uint32_t longestByteAccess() const;
     std::uint32_t pieceAt(std::uint32_t address, std::uint32_t left, unsigned& width) const;
     Result<std::uint32_t> readWord(std::uint32_t address, const OpContext& op);
     Result<> writeWord(std::uint32_t address, std::uint32_t value, const OpContext& op);

@@ -19,11 +19,14 @@ constexpr std::uint32_t kF2Device = 0x411;
 constexpr std::uint32_t kF1Controller = 0x40022000;
 constexpr std::uint32_t kF2Controller = 0x40023C00;
 constexpr std::uint32_t kF1MostBytes = 128 * 1024;
+constexpr std::uint32_t kF2MostBytes = 1024 * 1024;
 constexpr std::uint32_t kF1Page = 1024;
 constexpr std::uint32_t kF1Address = 0x14;
 // A 128 KiB sector at x8 takes up to 4 s, the whole device up to 32 s (DS6329).
 constexpr auto kWorkLimit = 40s;
 constexpr auto kBusyPoll = 2ms;
+constexpr std::size_t kWorthALook = 0x4000;
+constexpr std::uint32_t kFirstLook = 256;
 constexpr auto kPutBackLimit = 10s;
 
 bool isCortexM3(std::uint32_t cpuid)
@@ -52,32 +55,39 @@ Result<Stm32Flash> Stm32Flash::attach(StLinkProbe& probe, const OpContext& op)
 {
     Stm32Flash flash(probe);
     TRY(probe.resetAndHalt(op));
-    TRY(flash.identify(op));
+    TRY(flash.learnPart(op));
     TRY(flash.freezeWatchdogs(op));
     return flash;
 }
 
-Result<> Stm32Flash::identify(const OpContext& op)
+Result<Stm32Part> Stm32Flash::identify(StLinkProbe& probe, const OpContext& op)
 {
-    m_part.idcode = TRY(m_probe->readWord(kIdcode, op));
-    const std::uint32_t device = m_part.idcode & 0xFFF;
+    Stm32Part part;
+    part.idcode = TRY(probe.readWord(kIdcode, op));
+    const std::uint32_t device = part.idcode & 0xFFF;
     // Early F405 say 411, too, but their core is an M4 (3.4).
-    if ((device != kF1Device && device != kF2Device) || !isCortexM3(m_probe->target().cpuid))
+    if ((device != kF1Device && device != kF2Device) || !isCortexM3(probe.target().cpuid))
         return fail(Errc::Unsupported, Blame::Unit,
-                    concat("identify the target: DBGMCU_IDCODE ", hex32(m_part.idcode), ", CPUID ",
-                           hex32(m_probe->target().cpuid),
+                    concat("identify the target: DBGMCU_IDCODE ", hex32(part.idcode), ", CPUID ",
+                           hex32(probe.target().cpuid),
                            " is neither an STM32F103 of medium density nor an STM32F205"));
-    m_part.family = device == kF1Device ? Stm32Part::Family::F1 : Stm32Part::Family::F2;
-    const std::uint32_t sizeAt = isF1() ? 0x1FFFF7E0 : 0x1FFF7A22;
-    const std::uint32_t idAt = isF1() ? 0x1FFFF7E8 : 0x1FFF7A10;
-    m_part.flashBytes = std::uint32_t{readLe16(TRY(m_probe->read(sizeAt, 2, op)))} * 1024;
-    const Bytes id = TRY(m_probe->read(idAt, 12, op));
-    std::copy(id.begin(), id.end(), m_part.uniqueId.begin());
-    const std::uint32_t most = isF1() ? kF1MostBytes : 1024 * 1024;
-    if (m_part.flashBytes == 0 || m_part.flashBytes > most)
+    const bool f1 = device == kF1Device;
+    part.family = f1 ? Stm32Part::Family::F1 : Stm32Part::Family::F2;
+    const Bytes size = TRY(probe.read(f1 ? 0x1FFFF7E0 : 0x1FFF7A22, 2, op));
+    part.flashBytes = std::uint32_t{readLe16(size)} * 1024;
+    const Bytes id = TRY(probe.read(f1 ? 0x1FFFF7E8 : 0x1FFF7A10, 12, op));
+    std::copy(id.begin(), id.end(), part.uniqueId.begin());
+    const std::uint32_t most = f1 ? kF1MostBytes : kF2MostBytes;
+    if (part.flashBytes == 0 || part.flashBytes > most)
         return fail(Errc::Unsupported, Blame::Unit,
-                    concat("identify the target: it says ", m_part.flashBytes / 1024,
+                    concat("identify the target: it says ", part.flashBytes / 1024,
                            " KiB of flash, at most ", most / 1024, " KiB are known here"));
+    return part;
+}
+
+Result<> Stm32Flash::learnPart(const OpContext& op)
+{
+    m_part = TRY(identify(*m_probe, op));
     m_controller = isF1() ? kF1Controller : kF2Controller;
     if (isF1()) {
         m_regions = {{.base = stm32::kFlashBase, .size = m_part.flashBytes, .sectorSize = kF1Page}};
@@ -259,6 +269,29 @@ Result<std::vector<Stm32Flash::Piece>> Stm32Flash::different(const std::vector<P
     return wanting;
 }
 
+/// A few bytes often tell what a sum over the whole sector would.
+Result<bool> Stm32Flash::beginsOtherwise(const Piece& piece, const OpContext& op)
+{
+    if (piece.bytes.size() < kWorthALook)
+        return false;
+    const Bytes found = TRY(m_probe->read(piece.address, kFirstLook, op));
+    return !equalBytes(found, piece.bytes.first(kFirstLook));
+}
+
+/// As different(), for a target that is expected to hold something else.
+Result<std::vector<Stm32Flash::Piece>> Stm32Flash::unlike(const std::vector<Piece>& pieces,
+                                                          const OpContext& op)
+{
+    std::vector<Piece> wanting;
+    std::vector<Piece> open;
+    for (const Piece& piece : pieces)
+        (TRY(beginsOtherwise(piece, op)) ? wanting : open).push_back(piece);
+    const auto rest = TRY(different(open, op));
+    wanting.insert(wanting.end(), rest.begin(), rest.end());
+    std::ranges::sort(wanting, {}, &Piece::address);
+    return wanting;
+}
+
 Result<> Stm32Flash::rewrite(const MemoryBlock& block, const std::vector<Piece>& pieces,
                              const OpContext& op)
 {
@@ -311,8 +344,10 @@ Result<Stm32WriteOutcome> Stm32Flash::writeVerified(const MemoryBlock& block, bo
         return fail(Errc::Protected, Blame::Unit,
                     concat("write ", size, " bytes at ", hex32(block.address),
                            ": the unit's read protection is on, and lifting it erases the unit"));
-    const auto wanting = TRY(different(pieces, op.phase("comparing", 0, 0.05)));
-    Stm32WriteOutcome outcome{.skipped = size};
+    const auto wanting = TRY(unlike(pieces, op.phase("comparing", 0, 0.05)));
+    Stm32WriteOutcome outcome{.skipped = size,
+                              .sectors = wanting.size(),
+                              .sectorsSkipped = pieces.size() - wanting.size()};
     if (wanting.empty())
         return outcome;
     for (const Piece& piece : wanting)

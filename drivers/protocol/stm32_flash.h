@@ -31,18 +31,32 @@ struct Stm32Protection {
 struct Stm32WriteOutcome {
     std::uint32_t written = 0; ///< bytes
     std::uint32_t skipped = 0; ///< bytes that were there already
+    std::size_t sectors = 0;   ///< erased and written
+    std::size_t sectorsSkipped = 0;
     bool protectionLifted = false;
 };
 
 /// `probe` must outlive it, stays connected, and belongs to it meanwhile. Used by one thread.
 ///
+/// Programs and sums by loaders in the target's SRAM; where the core locks up instead of executing
+/// them, by the debug port alone.
+///
 /// Errors besides those of the probe: Protected (write protection, read protection), Mismatch
 /// (cause F110: the unit does not hold what was written), InvalidArgument (no such memory).
 class Stm32Flash {
 public:
+    /// Bytes that are programmed in one go.
+    struct Run {
+        std::uint32_t address = 0;
+        ByteView bytes{};
+    };
     /// Resets and halts the core, freezes its watchdogs, and looks at what it is.
     /// @returns Unsupported  another chip than an F103 of up to 128 KiB or an F205
     static Result<Stm32Flash> attach(StLinkProbe& probe, const OpContext& op);
+
+    /// What the chip is, without touching its core.
+    /// @returns as attach()
+    static Result<Stm32Part> identify(StLinkProbe& probe, const OpContext& op);
 
     const Stm32Part& part() const { return m_part; }
     std::span<const MemoryRegion> regions() const { return m_regions; }
@@ -63,6 +77,8 @@ public:
                                             const OpContext& op);
 
     Result<Stm32Protection> protection(const OpContext& op);
+    /// As they are read, 16 bytes.
+    Result<Bytes> optionBytes(const OpContext& op);
     /// Takes effect by a system reset, which this makes; the core is halted again behind it.
     /// Read protection stays as it is: nothing here can write its level 2.
     Result<> setWriteProtection(std::uint32_t units, const OpContext& op);
@@ -84,7 +100,7 @@ private:
     explicit Stm32Flash(StLinkProbe& probe) : m_probe(&probe) {}
 
     bool isF1() const { return m_part.family == Stm32Part::Family::F1; }
-    Result<> identify(const OpContext& op);
+    Result<> learnPart(const OpContext& op);
     Result<> freezeWatchdogs(const OpContext& op);
     Result<Sector> sectorAt(std::uint32_t address) const;
     Result<std::vector<Piece>> cut(std::uint32_t address, ByteView bytes) const;
@@ -94,12 +110,19 @@ private:
     Result<> lock(const OpContext& op);
     Result<> waitWhileBusy(const std::string& what, const OpContext& op);
     Result<> eraseSector(const Sector& sector, const OpContext& op);
+    Result<bool> beginsOtherwise(const Piece& piece, const OpContext& op);
     Result<std::vector<Piece>> different(const std::vector<Piece>& pieces, const OpContext& op);
+    Result<std::vector<Piece>> unlike(const std::vector<Piece>& pieces, const OpContext& op);
     Result<> rewrite(const MemoryBlock& block, const std::vector<Piece>& pieces,
                      const OpContext& op);
     Unexpected refusedWork(std::uint32_t status, const std::string& what) const;
 
+    Result<> programRuns(std::span<const Run> runs, const OpContext& op);
     Result<> programRun(std::uint32_t address, ByteView bytes, const OpContext& op);
+    Result<> programByPort(std::uint32_t address, ByteView bytes, const OpContext& op);
+    Result<std::vector<std::uint32_t>> crcsByPort(std::uint32_t address, std::uint32_t size,
+                                                  std::uint32_t count, const OpContext& op);
+    Result<bool> coreRefuses(const OpContext& op);
     Result<> feed(ByteView bytes, const OpContext& op);
     Result<> startLoader(std::span<const std::uint16_t> code, std::span<const std::uint32_t> block,
                          const OpContext& op);
@@ -112,6 +135,7 @@ private:
     std::uint32_t m_controller = 0; ///< address of the flash registers
     std::uint32_t m_size = 0;       ///< PSIZE, in place in CR
     std::uint32_t m_width = 2;      ///< bytes a store, by the supply
+    bool m_coreRuns = true;         ///< executes loaders, as far as was seen
 };
 
 } // namespace provost

@@ -1,6 +1,8 @@
 // Loaders in the target's SRAM: a ring for programming, a sum for verifying (protocol sheet 3.2).
 #include "core/byte_io.h"
+#include "core/crc.h"
 #include "core/text.h"
+#include "crypto/secret_bytes.h"
 #include "protocol/loaders/loader_words_p.h"
 #include "protocol/stm32_flash.h"
 #include "protocol/stm32_flash_p.h"
@@ -17,9 +19,11 @@ using namespace std::chrono_literals;
 // one access of the probe. 20 KiB, what an F103 has, are enough.
 constexpr std::uint32_t kCodeAt = stm32::kSramBase;
 constexpr std::uint32_t kBlockAt = stm32::kSramBase + 0x100;
-constexpr std::uint32_t kTableAt = stm32::kSramBase + 0x400;
 constexpr std::uint32_t kRingAt = stm32::kSramBase + 0x1000;
 constexpr std::uint32_t kRingEnd = kRingAt + 0x4000;
+// While it sums, nothing is in the ring.
+constexpr std::uint32_t kTableAt = kRingAt;
+constexpr std::uint32_t kSumsAt = kTableAt + 0x1000;
 constexpr std::uint32_t kPieceBytes = 0x1000;
 constexpr std::uint32_t kBytesLeftAt = kBlockAt + 0x04;
 constexpr std::uint32_t kReadPointerAt = kBlockAt + 0x08;
@@ -31,14 +35,11 @@ constexpr std::uint32_t kBlankRun = 1024; // shorter ones are not worth another 
 constexpr auto kFirstPoll = 1ms;
 /// Half-words of an F103 take 70 us at most, words of an F205 100 us (DS5319, DS6329).
 constexpr auto kSlowestByte = 100us;
-/// Eight cycles a byte at 8 MHz, and room.
+/// Six cycles a byte at 8 MHz, and room.
 constexpr auto kSlowestSum = 4us;
+/// What one look at the debug port alone sums or programs, so that a stop is heard soon.
+constexpr std::uint32_t kPortPiece = 0x4000;
 constexpr auto kLoaderFloor = 2s;
-
-struct Run {
-    std::uint32_t address = 0;
-    ByteView bytes{};
-};
 
 bool isBlank(ByteView bytes)
 {
@@ -47,9 +48,9 @@ bool isBlank(ByteView bytes)
 }
 
 /// What is left of a block when its blank stretches are taken out.
-std::vector<Run> runsOf(std::uint32_t address, ByteView bytes)
+std::vector<Stm32Flash::Run> runsOf(std::uint32_t address, ByteView bytes)
 {
-    std::vector<Run> runs;
+    std::vector<Stm32Flash::Run> runs;
     for (std::size_t at = 0; at < bytes.size();) {
         const std::size_t count = std::min<std::size_t>(kBlankRun, bytes.size() - at);
         const bool blank = isBlank(bytes.subspan(at, count));
@@ -101,6 +102,14 @@ Result<> Stm32Flash::program(const MemoryBlock& block, const OpContext& op)
     padded.insert(padded.end(), block.bytes.begin(), block.bytes.end());
     padded.resize((padded.size() + m_width - 1) / m_width * m_width, std::byte{0xFF});
     const auto runs = runsOf(block.address - head, padded);
+    auto done = programRuns(runs, op);
+    if (op.sensitive)
+        wipe(padded);
+    return done;
+}
+
+Result<> Stm32Flash::programRuns(std::span<const Run> runs, const OpContext& op)
+{
     TRY(unlock(op));
     for (std::size_t i = 0; i < runs.size(); ++i) {
         auto done = programRun(runs[i].address, runs[i].bytes, op.part(i, runs.size()));
@@ -115,8 +124,21 @@ Result<> Stm32Flash::program(const MemoryBlock& block, const OpContext& op)
     return lock(op);
 }
 
+/// A core that locks up in front of the first byte executes no loader; the port does its work.
+Result<bool> Stm32Flash::coreRefuses(const OpContext& op)
+{
+    const CoreStatus status = TRY(m_probe->coreStatus(op));
+    if (!status.lockedUp)
+        return false;
+    TRY(m_probe->halt(op));
+    m_coreRuns = false;
+    return true;
+}
+
 Result<> Stm32Flash::programRun(std::uint32_t address, ByteView bytes, const OpContext& op)
 {
+    if (!m_coreRuns || bytes.size() <= m_width)
+        return programByPort(address, bytes, op);
     const auto& bits = isF1() ? stm32::kF1Bits : stm32::kF2Bits;
     const OpContext limited = op.within(longest(bytes.size(), kSlowestByte));
     const std::uint32_t block[] = {address,
@@ -132,15 +154,35 @@ Result<> Stm32Flash::programRun(std::uint32_t address, ByteView bytes, const OpC
                                    bits.busy,
                                    bits.errors};
     TRY(startLoader(kFlashFifoCode, block, limited));
-    TRY(feed(bytes, limited));
-    TRY(m_probe->waitForHalt(kFirstPoll, limited));
-    const std::uint32_t left = TRY(m_probe->readWord(kBytesLeftAt, limited));
-    if (left == 0)
+    const auto fed = feed(bytes, limited);
+    const auto halted = fed ? m_probe->waitForHalt(kFirstPoll, limited) : fed;
+    const auto left = m_probe->readWord(kBytesLeftAt, limited);
+    if (!halted && left && *left == bytes.size() && TRY(coreRefuses(limited)))
+        return programByPort(address, bytes, op);
+    TRY(Result<>(halted));
+    if (TRY(Result<std::uint32_t>(left)) == 0)
         return {};
     const std::uint32_t status = TRY(m_probe->readWord(kStatusAt, limited));
     return refusedWork(status,
                        concat("program flash at ",
-                              hex32(address + static_cast<std::uint32_t>(bytes.size()) - left)));
+                              hex32(address + static_cast<std::uint32_t>(bytes.size()) - *left)));
+}
+
+/// Stores of the debug port straight into flash: the bus waits for a flash that is busy.
+Result<> Stm32Flash::programByPort(std::uint32_t address, ByteView bytes, const OpContext& op)
+{
+    const std::uint32_t control = m_controller + stm32::kControl;
+    TRY(m_probe->writeWord(control, stm32::kProgram | m_size, op));
+    for (std::size_t at = 0; at < bytes.size(); at += kPortPiece) {
+        TRY(op.checkpoint());
+        const auto from = static_cast<std::uint32_t>(address + at);
+        const ByteView piece =
+            bytes.subspan(at, std::min<std::size_t>(kPortPiece, bytes.size() - at));
+        TRY(m_probe->writeUnits(from, piece, m_width, op));
+        TRY(waitWhileBusy(concat("program flash from ", hex32(from)), op));
+        op.progress.advance(at + piece.size(), bytes.size());
+    }
+    return m_probe->writeWord(control, 0, op);
 }
 
 /// Keeps the ring full until everything is in it, or the loader has stopped by itself.
@@ -182,21 +224,38 @@ Result<> Stm32Flash::feed(ByteView bytes, const OpContext& op)
 Result<std::vector<std::uint32_t>> Stm32Flash::crcs(std::uint32_t address, std::uint32_t size,
                                                     std::uint32_t count, const OpContext& op)
 {
-    ENSURE(size > 0 && count > 0 && count <= (kRingEnd - kRingAt) / 4);
+    ENSURE(size > 0 && count > 0 && count <= (kRingEnd - kSumsAt) / 4);
+    if (!m_coreRuns)
+        return crcsByPort(address, size, count, op);
     const OpContext limited = op.within(longest(std::size_t{size} * count, kSlowestSum));
-    const std::uint32_t block[] = {address, size, kTableAt, kRingAt, count};
+    const std::uint32_t block[] = {address, size, kTableAt, kSumsAt, count};
     TRY(startLoader(kCrc32Code, block, limited));
     if (auto halted = m_probe->waitForHalt(kFirstPoll, limited); !halted) {
+        if (TRY(coreRefuses(op.shielded(kLoaderFloor))))
+            return crcsByPort(address, size, count, op);
         static_cast<void>(m_probe->halt(op.shielded(kLoaderFloor)));
         return Unexpected(inFrame(std::move(halted).error(),
                                   concat("sum ", std::size_t{size} * count, " bytes at ",
                                          hex32(address), " on the target")));
     }
-    const Bytes sums = TRY(m_probe->read(kRingAt, count * 4, limited));
+    const Bytes sums = TRY(m_probe->read(kSumsAt, count * 4, limited));
     std::vector<std::uint32_t> words;
     for (std::size_t i = 0; i < count; ++i)
         words.push_back(readLe32(sums, 4 * i));
     return words;
+}
+
+Result<std::vector<std::uint32_t>> Stm32Flash::crcsByPort(std::uint32_t address, std::uint32_t size,
+                                                          std::uint32_t count, const OpContext& op)
+{
+    std::vector<std::uint32_t> sums;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        Bytes bytes = TRY(m_probe->read(address + i * size, size, op.part(i, count)));
+        sums.push_back(crc32(bytes));
+        if (op.sensitive)
+            wipe(bytes);
+    }
+    return sums;
 }
 
 } // namespace provost

@@ -14,6 +14,8 @@ using namespace std::chrono_literals;
 
 // F103
 constexpr std::uint32_t kF1Options = 0x1FFFF800;
+constexpr std::uint32_t kF2Options = 0x1FFFC000;
+constexpr std::uint32_t kOptionSize = 16;
 constexpr std::uint32_t kOptionRegister = 0x1C; // OBR
 constexpr std::uint32_t kWriteRegister = 0x20;  // WRPR
 constexpr std::uint32_t kReadProtected = 2;
@@ -60,6 +62,11 @@ Result<Stm32Protection> Stm32Flash::protection(const OpContext& op)
     const std::uint32_t control = TRY(m_probe->readWord(m_controller + kOptionControl, op));
     return Stm32Protection{.readProtected = (control & kLevelMask) != kLevelZero,
                            .writeProtected = ~(control >> kUnitsShift) & kF2Units};
+}
+
+Result<Bytes> Stm32Flash::optionBytes(const OpContext& op)
+{
+    return m_probe->read(isF1() ? kF1Options : kF2Options, kOptionSize, op);
 }
 
 Result<> Stm32Flash::setWriteProtection(std::uint32_t units, const OpContext& op)
@@ -113,7 +120,7 @@ Result<> Stm32Flash::writeF1Options(std::uint32_t units, const OpContext& op)
         Bytes value(2);
         writeLe16(value, 0, options.at(i));
         const auto at = static_cast<std::uint32_t>(kF1Options + 2 * i);
-        TRY(m_probe->writeHalfWords(at, value, op));
+        TRY(m_probe->writeUnits(at, value, 2, op));
         TRY(waitWhileBusy(concat("write the option byte at ", hex32(at)), op));
     }
     return lock(op);

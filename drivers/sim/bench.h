@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/result.h"
+#include "sim/probe_supply.h"
 #include "sim/usb_adapter.h"
 #include "sim/virtual_board.h"
 #include "transport/serial.h"
@@ -26,18 +27,22 @@ struct InsertedUnit {
 struct BenchSlot {
     int number = 0;
     UsbPortPath port{};
+    std::optional<UsbPortPath> probe{}; ///< of the debug probe that is wired to the unit
 };
 
 /// Thread-safe. Handles from usb() and serial() stay valid, and answer Disconnected, when units or
 /// the bench are gone; usb() and serial() themselves live as long as the bench.
 class Bench {
 public:
-    /// @param speed  instead of the file's
+    /// @param speed     instead of the file's
+    /// @param makeCore  who executes loaders behind a probe; where nobody does, the port remains
     /// @returns NotFound, InvalidData (message has file:line:column)
     static Result<std::unique_ptr<Bench>> load(const std::filesystem::path& file,
-                                               std::optional<Speed> speed = {});
+                                               std::optional<Speed> speed = {},
+                                               CoreExecutorMaker makeCore = standingCores());
     static Result<std::unique_ptr<Bench>> parse(std::string_view toml, std::string_view name,
-                                                std::optional<Speed> speed = {});
+                                                std::optional<Speed> speed = {},
+                                                CoreExecutorMaker makeCore = standingCores());
     ~Bench();
     Bench(const Bench&) = delete;
     Bench& operator=(const Bench&) = delete;
@@ -50,7 +55,9 @@ public:
     Pace pace() const;            ///< speed, factor and what the bus costs: for servers
     std::string platform() const; ///< of the first unit of the supply; "photon" where there is none
     std::vector<BenchSlot> slots() const;
-    /// The ports in the order of slots(), for servers that carry them elsewhere.
+    /// In the order of their ports behind those of the slots.
+    const std::vector<ProbeSupply>& probes() const;
+    /// The ports in the order of slots(), then of probes(), for servers that carry them elsewhere.
     const VirtualPorts& ports() const;
 
     /// Takes the present unit out (if any) and puts the next of the slot's supply in.
@@ -61,12 +68,17 @@ public:
     /// The fixture's finger on SETUP, as held for `span`: 3 s listening, 10 s or more clears
     /// credentials. False where the bench has no such actuator.
     Result<bool> holdMode(int slot, std::chrono::milliseconds span);
+    bool hasModeButton() const;
     /// Takes the slot's supply away or gives it back; also plugs a pulled cable in again.
     Result<> setPower(int slot, bool on);
     /// Lets the `nth` (1 = next) control transfer of the slot go wrong.
     Result<> failTransfer(int slot, std::uint32_t nth, FaultKind kind);
     /// For tests and servers; null where there is no unit. Valid until that unit leaves its slot.
     VirtualBoard* board(int slot);
+    /// The slot's probe; null where it has none.
+    StLinkFunction* probe(int slot);
+    /// The Wi-Fi part of a table that knows this bench's network, as a golden unit's would be read.
+    UnitSecret wifiPart() const;
 
 private:
     struct Impl;

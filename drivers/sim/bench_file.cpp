@@ -11,8 +11,6 @@ namespace provost::sim {
 
 namespace {
 
-constexpr std::pair<std::string_view, Speed> kSpeeds[] = {
-    {"instant", Speed::Instant}, {"demo", Speed::Demo}, {"timed", Speed::Timed}};
 constexpr std::pair<std::string_view, KeySupply> kKeys[] = {
     {"none", KeySupply::None}, {"self-made", KeySupply::SelfMade}, {"burnt", KeySupply::Burnt}};
 constexpr std::pair<std::string_view, CredentialSupply> kCredentials[] = {
@@ -47,7 +45,7 @@ Result<> readBench(const toml::table& root, std::string_view origin, BenchFile& 
         return fail(Errc::InvalidData, Blame::Operator, concat(origin, ":1:1: no [bench] table"));
     BenchTable bench(*table, "bench", origin);
     TRY(bench.take("name", file.name));
-    TRY(bench.word("speed", kSpeeds, file.pace.speed));
+    TRY(bench.word("speed", kBenchSpeeds, file.pace.speed));
     if (const toml::node* factor = bench.find("factor")) {
         const auto value = factor->value<double>();
         if (!value || *value < 1)
@@ -206,7 +204,7 @@ Result<BenchFile> readFile(const toml::table& root, std::string_view origin)
     BenchTable top(root, "file", origin);
     top.find("bench");
     top.find("network");
-    top.find("probe"); // read by ProbeBench
+    top.find("probe");
     const toml::node* slots = top.find("slot");
     TRY(top.noOthers());
     TRY(readBench(root, origin, file));
@@ -220,6 +218,13 @@ Result<BenchFile> readFile(const toml::table& root, std::string_view origin)
             return top.wrong(&node, concat("slot number ", slot.number, " appears twice"));
         file.slots.push_back(std::move(slot));
     }
+    file.probes = TRY(readProbes(root, origin));
+    for (const ProbeSupply& probe : file.probes)
+        if (probe.slot != 0 && !numbers.contains(probe.slot))
+            return top.wrong(root.get("probe"),
+                             concat("probe ", probe.number, ": there is no slot ", probe.slot));
+    // Those with a chip of their own are the affair of ProbeBench.
+    std::erase_if(file.probes, [](const ProbeSupply& probe) { return probe.slot == 0; });
     return file;
 }
 

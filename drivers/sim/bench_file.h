@@ -3,6 +3,7 @@
 
 #include "core/result.h"
 #include "sim/board_state.h"
+#include "sim/probe_supply.h"
 
 #include <optional>
 #include <string>
@@ -61,6 +62,7 @@ struct BenchFile {
     bool shuffledBus = false;  ///< devices are listed in another order after each change
     BenchNetwork network{};
     std::vector<SlotFile> slots{};
+    std::vector<ProbeSupply> probes{}; ///< wired to slots
 };
 
 /// @param origin  name of the file, for messages

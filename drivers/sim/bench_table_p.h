@@ -10,6 +10,9 @@
 
 namespace provost::sim {
 
+constexpr std::pair<std::string_view, Speed> kBenchSpeeds[] = {
+    {"instant", Speed::Instant}, {"demo", Speed::Demo}, {"timed", Speed::Timed}};
+
 /// Reads values of one table and remembers which keys it knows.
 class BenchTable {
 public:
@@ -87,5 +90,9 @@ private:
 /// @returns InvalidData  with file:line:column
 Result<FaultSpec> readFault(const toml::table& table, const BoardProfile& board,
                             std::string_view origin);
+
+/// Every `[[probe]]` of a file; none is no error.
+/// @returns InvalidData  with file:line:column
+Result<std::vector<ProbeSupply>> readProbes(const toml::table& root, std::string_view origin);
 
 } // namespace provost::sim

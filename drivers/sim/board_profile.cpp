@@ -14,21 +14,6 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using F = ModuleFunction;
 
-// Times: protocol sheet 3.5, typical, x32.
-constexpr FlashGeometry kStm32f205{.base = 0x08000000,
-                                   .groups = {{{4, 0x4000, milliseconds(250)},
-                                               {1, 0x10000, milliseconds(550)},
-                                               {7, 0x20000, milliseconds(1000)}}},
-                                   .programUnit = 4,
-                                   .programTime = std::chrono::nanoseconds(16000),
-                                   .protectable = 0x4000};
-// DS5319, table 28; the sheet counts page erase at 20 ms.
-constexpr FlashGeometry kStm32f103{.base = 0x08000000,
-                                   .groups = {{{128, 0x400, milliseconds(20)}}},
-                                   .programUnit = 2,
-                                   .programTime = std::chrono::nanoseconds(52500),
-                                   .protectable = 0x4000,
-                                   .needsErasedUnit = true};
 // The sheets give the bootloader's poll times only; these are of the order of such parts.
 constexpr FlashGeometry kSst25{.groups = {{{512, 0x1000, milliseconds(18)}}},
                                .programUnit = 1,
@@ -99,7 +84,7 @@ constexpr std::array kBoards{
         .name = "photon",
         .spoken = "Photon",
         .platform = 6,
-        .flash = &kStm32f205,
+        .chip = &kF205,
         .dfu = f2Dfu(0xD006, "Photon DFU Mode", kPhotonMemories),
         .cdc = {{kParticle, 0xC006}, "Photon", "Photon with WiFi"},
         .regions = kPhotonRegions,
@@ -112,7 +97,7 @@ constexpr std::array kBoards{
         .name = "p1",
         .spoken = "P1",
         .platform = 8,
-        .flash = &kStm32f205,
+        .chip = &kF205,
         .external = &kSerialFlash,
         .dfu = f2Dfu(0xD008, "P1 DFU Mode", kP1Memories),
         .cdc = {{kParticle, 0xC008}, "P1", "P1 with WiFi"},
@@ -126,7 +111,7 @@ constexpr std::array kBoards{
         .name = "electron",
         .spoken = "Electron",
         .platform = 10,
-        .flash = &kStm32f205,
+        .chip = &kF205,
         .dfu = f2Dfu(0xD00A, "Electron DFU Mode", kPhotonMemories),
         .cdc = {{kParticle, 0xC00A}, "Electron", "Electron"},
         .regions = kElectronRegions,
@@ -144,7 +129,7 @@ constexpr std::array kBoards{
         .spoken = "Core",
         .platform = 0,
         .manufacturer = "Particle    ",
-        .flash = &kStm32f103,
+        .chip = &kF103,
         .external = &kSst25,
         .dfu = {.code = BootloaderCode::F1,
                 .id = {kSparkLabs, 0x607F},

@@ -4,6 +4,7 @@
 
 #include "sim/dct_store.h"
 #include "sim/modules.h"
+#include "sim/stm32_profile.h"
 #include "transport/usb.h"
 
 #include <optional>
@@ -64,7 +65,7 @@ struct BoardProfile {
     std::string_view spoken{}; ///< as firmware says it: Photon
     std::uint16_t platform = 0;
     std::string_view manufacturer = "Particle";
-    const FlashGeometry* flash = nullptr;
+    const Stm32Profile* chip = nullptr;
     const FlashGeometry* external = nullptr; ///< null: none
     DfuProfile dfu{};
     CdcProfile cdc{};

@@ -84,7 +84,7 @@ struct BoardMemory {
     BoardFaults faults{};
 
     explicit BoardMemory(const BoardProfile& board)
-        : profile(&board), flash(*board.flash),
+        : profile(&board), flash(*board.chip->flash),
           external(board.external ? std::optional<FlashMemory>(*board.external) : std::nullopt)
     {
     }
@@ -116,7 +116,23 @@ struct BoardState {
     {
         powerCuts += powered && !on ? 1 : 0;
         powered = on;
+        dead = false;
     }
+    /// A debugger keeps the core from the firmware: in reset, halted behind one, or in a loader.
+    /// The caller holds the mutex.
+    void holdCore(bool on)
+    {
+        if (on == coreHeld)
+            return;
+        coreHeld = on;
+        coreHolds += on ? 1 : 0;
+        dead = false;
+        mode = BoardMode::Off; // its thread leaves the bus and looks what comes next
+        notify();
+    }
+    bool mayRun() const { return powered && !coreHeld && !dead; }
+    /// Changes whenever what ran has lost its RAM.
+    unsigned interruptions() const { return powerCuts + coreHolds; }
 
     const BoardProfile& profile;
     const Bytes deviceId; ///< 12 bytes of the MCU's unique id, in memory order
@@ -141,6 +157,9 @@ struct BoardState {
     std::vector<Led> ledHistory{};
     bool powered = true;
     unsigned powerCuts = 0; ///< so that a cut is seen however soon the power comes back
+    bool coreHeld = false;
+    unsigned coreHolds = 0;
+    bool dead = false; ///< nothing there to boot, until the supply or a debugger begins anew
     std::optional<BootTarget> restart{};   ///< asked for; obeyed by the board's thread
     std::chrono::milliseconds modeHeld{0}; ///< MODE, from the next reset on
     bool clearAtStart = false;     ///< full reset: the system clears credentials when it starts

@@ -65,7 +65,7 @@ bool Firmware::startBootloader()
 {
     const MutexLock lock(m_board->mutex);
     BoardState& board = *m_board;
-    m_cutsBeforeBoot = board.powerCuts;
+    m_cutsBeforeBoot = board.interruptions();
     board.restart.reset();
     board.cleared.reset();
     board.crashCode = 0;
@@ -83,7 +83,7 @@ bool Firmware::startBootloader()
         return true;
     board.say("no valid bootloader: the board does not start");
     board.mode = BoardMode::Off;
-    board.powered = false;
+    board.dead = true;
     return false;
 }
 

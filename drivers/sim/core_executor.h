@@ -60,4 +60,8 @@ public:
 using CoreExecutorMaker =
     std::function<std::unique_ptr<CoreExecutor>(std::span<const CoreMemory>, CoreBus& bus)>;
 
+/// Cores that execute nothing: each instruction is a fault, so that the core locks up. What a debug
+/// port does by itself works all the same.
+CoreExecutorMaker standingCores();
+
 } // namespace provost::sim

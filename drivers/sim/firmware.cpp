@@ -43,7 +43,7 @@ bool Firmware::mustListen() const
 
 bool Firmware::powerWasCut() const
 {
-    return !m_board->powered || m_board->powerCuts != m_cutsBeforeBoot;
+    return !m_board->mayRun() || m_board->interruptions() != m_cutsBeforeBoot;
 }
 
 bool Firmware::interrupted() const
@@ -100,11 +100,11 @@ void Firmware::run(std::stop_token stop)
 void Firmware::waitForPower()
 {
     MutexLock lock(m_board->mutex);
-    if (m_board->powered && m_board->mode != BoardMode::Off)
+    if (m_board->mayRun() && m_board->mode != BoardMode::Off)
         return;
     m_board->show({});
     m_board->mode = BoardMode::Off;
-    m_board->changed.wait(lock, m_stop, [this] { return m_board->powered; });
+    m_board->changed.wait(lock, m_stop, [this] { return m_board->mayRun(); });
     m_board->mode = BoardMode::Booting;
 }
 
@@ -261,7 +261,7 @@ void Firmware::runTester()
             continue;
         const auto drained = std::chrono::steady_clock::now() + kDrain;
         board.changed.wait_until(lock, m_stop, drained,
-                                 [&] { return board.toHost.empty() || !board.powered; });
+                                 [&] { return board.toHost.empty() || !board.mayRun(); });
         return;
     }
 }

@@ -18,13 +18,18 @@ std::optional<FlashMemory::Sector> FlashMemory::sectorAt(std::uint32_t address) 
     if (!contains(address, 1))
         return std::nullopt;
     std::uint32_t start = m_geometry->base;
+    unsigned number = 0;
     for (const FlashGeometry::Group& group : m_geometry->groups) {
         const std::uint32_t end = start + group.count * group.sectorSize;
-        if (address < end)
-            return Sector{.address = address - (address - start) % group.sectorSize,
+        if (address < end) {
+            const std::uint32_t within = (address - start) / group.sectorSize;
+            return Sector{.address = start + within * group.sectorSize,
                           .size = group.sectorSize,
-                          .eraseTime = group.eraseTime};
+                          .eraseTime = group.eraseTime,
+                          .number = number + within};
+        }
         start = end;
+        number += group.count;
     }
     return std::nullopt;
 }
@@ -99,10 +104,11 @@ bool FlashMemory::program(std::uint32_t address, ByteView bytes)
 bool FlashMemory::programErased(std::size_t at, ByteView bytes)
 {
     bool taken = true;
+    Bytes next = toBytes(ByteView(m_bytes).subspan(at, bytes.size()));
     for (std::size_t i = 0; i < bytes.size(); i += m_geometry->programUnit) {
         const std::size_t unit = std::min<std::size_t>(m_geometry->programUnit, bytes.size() - i);
         const ByteView wanted = bytes.subspan(i, unit);
-        const ByteSpan now = ByteSpan(m_bytes).subspan(at + i, unit);
+        const ByteSpan now = ByteSpan(next).subspan(i, unit);
         const auto all = [](ByteView each, std::byte value) {
             return std::all_of(each.begin(), each.end(),
                                [value](std::byte byte) { return byte == value; });
@@ -112,6 +118,7 @@ bool FlashMemory::programErased(std::size_t at, ByteView bytes)
         else
             taken = false;
     }
+    change(m_geometry->base + static_cast<std::uint32_t>(at), next);
     return taken;
 }
 
@@ -146,21 +153,25 @@ Result<> FlashMemory::keepIn(const std::filesystem::path& file)
 void FlashMemory::change(std::uint32_t address, ByteView bytes)
 {
     const std::size_t half = bytes.size() / 2;
-    for (const auto part : {bytes.first(half), bytes.subspan(half)}) {
-        if (part.empty())
-            continue;
-        const auto at = address - m_geometry->base;
-        std::ranges::copy(part, m_bytes.begin() + at);
-        if (m_file) {
-            m_file->seekp(at);
-            m_file->write(reinterpret_cast<const char*>(part.data()),
-                          static_cast<std::streamsize>(part.size()));
-            m_file->flush(); // from here on it outlives the process
-        }
-        if (m_watch)
-            m_watch(address, part.size());
-        address += static_cast<std::uint32_t>(part.size());
+    if (half > 0)
+        store(address, bytes.first(half));
+    store(address + static_cast<std::uint32_t>(half), bytes.subspan(half));
+}
+
+void FlashMemory::store(std::uint32_t address, ByteView bytes)
+{
+    if (bytes.empty())
+        return;
+    const auto at = address - m_geometry->base;
+    std::ranges::copy(bytes, m_bytes.begin() + at);
+    if (m_file) {
+        m_file->seekp(at);
+        m_file->write(reinterpret_cast<const char*>(bytes.data()),
+                      static_cast<std::streamsize>(bytes.size()));
+        m_file->flush(); // from here on it outlives the process
     }
+    if (m_watch)
+        m_watch(address, bytes.size());
 }
 
 } // namespace provost::sim

@@ -4,6 +4,7 @@
 
 #include "core/bytes.h"
 #include "core/result.h"
+#include "sim/page_memory.h"
 
 #include <array>
 #include <chrono>
@@ -45,6 +46,7 @@ public:
         std::uint32_t address = 0;
         std::uint32_t size = 0;
         std::chrono::milliseconds eraseTime{}; ///< typical
+        unsigned number = 0;                   ///< from 0 on
     };
 
     /// `geometry` must outlive it. Erased; protected where that is possible.
@@ -52,6 +54,7 @@ public:
         : m_geometry(&geometry), m_bytes(geometry.size(), std::byte{0xFF})
     {
     }
+    const FlashGeometry& geometry() const { return *m_geometry; }
     bool contains(std::uint32_t address, std::size_t size) const;
     std::optional<Sector> sectorAt(std::uint32_t address) const;
     /// What programming `size` bytes takes.
@@ -69,6 +72,11 @@ public:
     bool program(std::uint32_t address, ByteView bytes);
     /// What no unit can do: sets bytes as they are to be, as a debug probe with patience would.
     void poke(std::uint32_t address, ByteView bytes);
+    /// What the chip's controller did by its own rules; kept and watched as one change.
+    void store(std::uint32_t address, ByteView bytes);
+    /// For a core that executes from it: whole aligned pages, changed by the functions above only.
+    ByteSpan cells() { return m_bytes; }
+    ByteView cells() const { return m_bytes; }
     /// From now on every change is in the file before it counts, so that the flash outlives the
     /// program, however that ends. A file that is there already becomes the content.
     /// @returns InvalidData  of another size; Io
@@ -79,6 +87,7 @@ public:
     void onChange(Watch watch) { m_watch = std::move(watch); }
     /// Option bytes: the sectors of the bootloader.
     void protectBootloader(bool on) { m_protected = on; }
+    bool bootloaderProtected() const { return m_protected; }
 
 private:
     bool writable(std::uint32_t address, std::size_t size) const;
@@ -86,7 +95,7 @@ private:
     void change(std::uint32_t address, ByteView bytes);
 
     const FlashGeometry* m_geometry;
-    Bytes m_bytes;
+    PageBytes m_bytes;
     std::shared_ptr<std::fstream> m_file{};
     Watch m_watch{};
     bool m_protected = true;

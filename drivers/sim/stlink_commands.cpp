@@ -15,6 +15,7 @@ constexpr std::uint8_t kNoIdcode = 0x09;
 constexpr std::uint8_t kAlignment = 0x0A;
 constexpr std::uint8_t kPowerUpFailed = 0x0B;
 constexpr std::uint8_t kApFault = 0x11;
+constexpr std::uint8_t kDpFault = 0x15;
 constexpr std::uint8_t kBadAp = 0x1D;
 constexpr std::uint8_t kNoFrequency = 0x41;
 constexpr std::uint8_t kUnknown = 0x42;
@@ -110,7 +111,7 @@ void StLinkFunction::debugCommand(const Command& command)
         status(kUnknown);
         return;
     }
-    if (!coreCommand(command) && !memoryCommand(command))
+    if (!coreCommand(command) && !dapCommand(command) && !memoryCommand(command))
         status(kUnknown);
 }
 
@@ -155,8 +156,10 @@ void StLinkFunction::enter(const Command& command)
         status(kUnknown); // JTAG is not wired here
         return;
     }
-    if (trouble == 0)
+    if (trouble == 0) {
         m_mode = kDebug;
+        m_port.reset();
+    }
     m_accessStatus = kOk;
     status(trouble == 0 ? kOk : trouble);
 }
@@ -266,6 +269,30 @@ bool StLinkFunction::coreCommand(const Command& command)
         return false;
     }
     reply(std::move(bytes));
+    return true;
+}
+
+/// Raw registers, from V2J24 on.
+bool StLinkFunction::dapCommand(const Command& command)
+{
+    const std::uint8_t code = u8(command[1]);
+    if ((code != 0x45 && code != 0x46) || (!isV3() && m_identity.jtagVersion < 24))
+        return false;
+    const std::uint8_t fault = injected(code);
+    const std::uint8_t trouble = fault != 0 ? fault : link();
+    const std::uint16_t port = readLe16(command, 2);
+    const std::uint16_t reg = readLe16(command, 4);
+    const bool there = port == 0 || port == DebugPort::kDp;
+    const std::uint8_t refusal = !there ? kBadAp : port == 0 ? kApFault : kDpFault;
+    if (code == 0x45) {
+        const auto word =
+            trouble == 0 ? m_port.read(*m_chip, port, reg) : std::optional<std::uint32_t>();
+        statusAndWord(trouble != 0 ? trouble : word ? kOk : refusal, word.value_or(0));
+    } else {
+        const bool done = trouble == 0 && m_port.write(*m_chip, port, reg, readLe32(command, 6));
+        status(trouble != 0 ? trouble : done ? kOk : refusal);
+    }
+    spend(4);
     return true;
 }
 

@@ -10,6 +10,7 @@ namespace {
 constexpr std::uint16_t kVendor = 0x0483;
 constexpr std::uint8_t kInEndpoint = 0x81;
 constexpr std::size_t kCommandBytes = 16;
+constexpr std::uint8_t kMassStorageMode = 1;
 /// Enough for a test to look back, little enough for a bench that runs for days.
 constexpr std::size_t kMostAccesses = 100'000;
 
@@ -116,6 +117,7 @@ UsbReply StLinkFunction::bulkOut(std::uint8_t endpoint, ByteView data)
     const MutexLock lock(m_mutex);
     if (m_readyAt > std::chrono::steady_clock::now())
         return UsbReply::nak(m_readyAt);
+    const ChipAccess access(*m_chip);
     m_chip->catchUp();
     if (m_pending) {
         m_pending->data.insert(m_pending->data.end(), data.begin(), data.end());
@@ -148,6 +150,13 @@ UsbReply StLinkFunction::bulkIn(std::uint8_t endpoint, std::size_t most)
     if (first.empty())
         m_replies.pop_front();
     return UsbReply::with(std::move(part));
+}
+
+std::unique_ptr<Stm32Chip> StLinkFunction::connect(std::unique_ptr<Stm32Chip> chip)
+{
+    const MutexLock lock(m_mutex);
+    m_mode = std::min(m_mode, kMassStorageMode); // a session does not survive its target
+    return std::exchange(m_chip, std::move(chip));
 }
 
 void StLinkFunction::setWiring(const TargetWiring& wiring)

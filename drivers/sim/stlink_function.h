@@ -2,7 +2,7 @@
 // 2).
 #pragma once
 
-#include "sim/stm32_chip.h"
+#include "sim/debug_port.h"
 #include "sim/virtual_usb.h"
 
 #include <deque>
@@ -59,8 +59,11 @@ public:
     auto withChip(Use use)
     {
         const MutexLock lock(m_mutex);
+        const ChipAccess access(*m_chip);
         return use(*m_chip);
     }
+    /// Another board on the cable. @returns the chip that was there
+    std::unique_ptr<Stm32Chip> connect(std::unique_ptr<Stm32Chip> chip);
     std::vector<ProbeAccess> accesses() const;
     /// SWD clock in effect, kHz.
     unsigned kilohertz() const;
@@ -93,6 +96,7 @@ private:
     void debugCommand(const Command& command) PROVOST_REQUIRES(m_mutex);
     bool setUpCommand(const Command& command) PROVOST_REQUIRES(m_mutex);
     bool coreCommand(const Command& command) PROVOST_REQUIRES(m_mutex);
+    bool dapCommand(const Command& command) PROVOST_REQUIRES(m_mutex);
     bool memoryCommand(const Command& command) PROVOST_REQUIRES(m_mutex);
     void enter(const Command& command) PROVOST_REQUIRES(m_mutex);
     void driveReset(std::uint8_t how) PROVOST_REQUIRES(m_mutex);
@@ -118,7 +122,8 @@ private:
     const StLinkIdentity m_identity;
     const Pace m_pace;
     mutable Mutex m_mutex;
-    const std::unique_ptr<Stm32Chip> m_chip PROVOST_GUARDED_BY(m_mutex);
+    std::unique_ptr<Stm32Chip> m_chip PROVOST_GUARDED_BY(m_mutex);
+    DebugPort m_port PROVOST_GUARDED_BY(m_mutex){};
     TargetWiring m_wiring PROVOST_GUARDED_BY(m_mutex){};
     std::uint8_t m_mode PROVOST_GUARDED_BY(m_mutex) = 1;
     unsigned m_kilohertz PROVOST_GUARDED_BY(m_mutex) = 1800;

@@ -1,6 +1,7 @@
 #include "sim/stm32_chip.h"
 
 #include "core/byte_io.h"
+#include "sim/board_state.h"
 
 namespace provost::sim {
 
@@ -22,15 +23,32 @@ bool within(std::uint32_t base, std::size_t length, std::uint32_t address, std::
 } // namespace
 
 Stm32Chip::Stm32Chip(const Stm32Profile& profile, Pace pace, const CoreExecutorMaker& makeCore)
-    : m_profile(profile), m_time{.now = Time::now(), .pace = pace},
-      m_flash(makeFlashController(profile, m_time)), m_sram(profile.sramBytes, std::byte{0}),
-      m_system(profile.systemBytes, std::byte{0xFF}), m_debug(profile.cpuid, profile.idcode)
+    : Stm32Chip(profile, pace, makeCore, std::make_unique<FlashMemory>(*profile.flash), nullptr)
 {
-    writeLe16(m_system.span(), profile.flashSize - profile.systemBase,
-              static_cast<std::uint16_t>(profile.flashBytes / 1024));
     const std::uint8_t id[] = {0x33, 0xFF, 0x6F, 0x06, 0x4D, 0x50,
                                0x36, 0x30, 0x12, 0x57, 0x08, 0x43};
     setUniqueId(std::as_bytes(std::span(id)));
+    m_flash->memory().protectBootloader(false);
+    m_flash->agreeOnProtection();
+    takeOptions();
+}
+
+Stm32Chip::Stm32Chip(std::shared_ptr<BoardState> board, const CoreExecutorMaker& makeCore)
+    : Stm32Chip(*board->profile.chip, board->pace, makeCore, nullptr, board)
+{
+    setUniqueId(m_board->deviceId);
+}
+
+Stm32Chip::Stm32Chip(const Stm32Profile& profile, Pace pace, const CoreExecutorMaker& makeCore,
+                     std::unique_ptr<FlashMemory> own, std::shared_ptr<BoardState> board)
+    : m_profile(profile), m_board(std::move(board)), m_own(std::move(own)),
+      m_time{.now = Time::now(), .pace = pace},
+      m_flash(makeFlashController(profile, m_board ? m_board->flash : *m_own, m_time)),
+      m_sram(profile.sramBytes, std::byte{0}), m_system(profile.systemBytes, std::byte{0xFF}),
+      m_debug(profile.cpuid, profile.idcode)
+{
+    writeLe16(m_system.span(), profile.flashSize - profile.systemBase,
+              static_cast<std::uint16_t>(profile.flashBytes() / 1024));
     takeOptions();
     const CoreMemory memories[] = {
         {.base = FlashController::kBase, .bytes = m_flash->array()},
@@ -39,7 +57,7 @@ Stm32Chip::Stm32Chip(const Stm32Profile& profile, Pace pace, const CoreExecutorM
     };
     m_core = makeCore(memories, *this);
     m_debug.setCore(*m_core);
-    systemReset();
+    leaveReset();
 }
 
 Stm32Chip::~Stm32Chip() = default;
@@ -52,7 +70,7 @@ void Stm32Chip::setUniqueId(ByteView twelveBytes)
 
 void Stm32Chip::pokeFlash(std::uint32_t offset, ByteView bytes)
 {
-    std::copy(bytes.begin(), bytes.end(), m_flash->array().begin() + offset);
+    m_flash->memory().poke(FlashController::kBase + offset, bytes);
     m_core->memoryChanged(FlashController::kBase + offset, bytes.size());
 }
 
@@ -70,8 +88,11 @@ void Stm32Chip::takeOptions()
 void Stm32Chip::catchUp()
 {
     m_wall = Time::now();
+    followBoard();
+    // What a board runs from flash is its firmware's affair.
+    const bool executes = powered() && (!m_board || !runsFromFlash());
     std::uint64_t left = kMostAtOnce;
-    while (powered() && m_debug.state() == CortexDebug::State::Running && left > 0) {
+    while (executes && m_debug.state() == CortexDebug::State::Running && left > 0) {
         const std::uint64_t ran = m_debug.run(std::min(left, kSlice));
         m_time.now += ran * kInstruction;
         left -= std::min(left, std::max<std::uint64_t>(ran, 1));
@@ -91,9 +112,9 @@ std::optional<Stm32Chip::Place> Stm32Chip::memoryAt(std::uint32_t address, std::
     };
     if (within(kSram, m_profile.sramBytes, address, size))
         return Place{.bytes = part(kSram, m_sram.span()), .sram = true};
-    if (within(FlashController::kBase, m_profile.flashBytes, address, size))
+    if (within(FlashController::kBase, m_profile.flashBytes(), address, size))
         return Place{.bytes = part(FlashController::kBase, m_flash->array()), .flash = true};
-    if (within(0, m_profile.flashBytes, address, size)) // BOOT0 low: flash is seen at 0, too
+    if (within(0, m_profile.flashBytes(), address, size)) // BOOT0 low: flash is seen at 0, too
         return Place{.bytes = part(0, m_flash->array()), .flash = true};
     if (within(m_profile.systemBase, m_profile.systemBytes, address, size))
         return Place{.bytes = part(m_profile.systemBase, m_system.span())};
@@ -201,7 +222,7 @@ void Stm32Chip::flashChanged()
     const auto& counters = m_flash->counters();
     const std::uint32_t erases = counters.erases + counters.massErases;
     if (erases != std::exchange(m_seenErases, erases))
-        m_core->memoryChanged(FlashController::kBase, m_profile.flashBytes);
+        m_core->memoryChanged(FlashController::kBase, m_profile.flashBytes());
     takeOptions();
 }
 
@@ -233,7 +254,21 @@ void Stm32Chip::systemReset()
     m_flash->systemReset();
     m_peripherals.clear();
     takeOptions();
-    m_debug.leaveReset(readLe32(m_flash->array(), 0), readLe32(m_flash->array(), 4));
+    if (m_board) {
+        m_board->mode = BoardMode::Booting;
+        m_board->askRestart(BootTarget::Normal);
+    }
+    leaveReset();
+}
+
+void Stm32Chip::leaveReset()
+{
+    std::uint32_t entry = readLe32(m_flash->array(), 4);
+    // The images of virtual boards are filler: whether one starts is decided by the boot rules.
+    if (m_board && runnable(m_board->profile, m_board->flash, m_board->profile.bootloader()))
+        entry = FlashController::kBase + m_board->profile.vectorTable + 1;
+    m_debug.leaveReset(readLe32(m_flash->array(), 0), entry);
+    m_taken = m_debug.state() == CortexDebug::State::Halted;
 }
 
 void Stm32Chip::holdReset()
@@ -250,7 +285,10 @@ void Stm32Chip::releaseReset()
 void Stm32Chip::powerCycle()
 {
     m_debug.powerOn();
-    systemReset();
+    m_flash->systemReset();
+    m_peripherals.clear();
+    takeOptions();
+    leaveReset();
 }
 
 void Stm32Chip::setVoltage(double volts)
@@ -260,6 +298,45 @@ void Stm32Chip::setVoltage(double volts)
     m_flash->setVoltage(volts);
     if (!wasOn && powered())
         powerCycle();
+}
+
+/// What happened to the board meanwhile.
+void Stm32Chip::followBoard()
+{
+    if (!m_board)
+        return;
+    m_flash->agreeOnProtection();
+    takeOptions();
+    setVoltage(m_board->powered ? 3.3 : 0);
+    if (powered() && std::exchange(m_seenCuts, m_board->powerCuts) != m_board->powerCuts)
+        powerCycle();
+}
+
+/// What the debugger did to the core, as the board feels it.
+void Stm32Chip::leadBoard()
+{
+    if (!m_board)
+        return;
+    m_flash->agreeOnProtection();
+    const auto state = m_debug.state();
+    const bool loader = state != CortexDebug::State::InReset && !runsFromFlash();
+    if (state == CortexDebug::State::Running && !loader)
+        m_taken = false;
+    m_taken = m_taken || loader;
+    m_board->holdCore(powered() && (inReset() || m_taken));
+}
+
+ChipAccess::ChipAccess(Stm32Chip& chip) : m_chip(chip)
+{
+    if (m_chip.m_board)
+        m_chip.m_board->mutex.lock();
+}
+
+ChipAccess::~ChipAccess()
+{
+    m_chip.leadBoard();
+    if (m_chip.m_board)
+        m_chip.m_board->mutex.unlock();
 }
 
 } // namespace provost::sim

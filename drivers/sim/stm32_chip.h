@@ -1,6 +1,7 @@
 // A virtual STM32F103 or STM32F205 as a debug port reaches it: memories, flash controller, core.
 #pragma once
 
+#include "core/mutex.h"
 #include "sim/cortex_debug.h"
 #include "sim/flash_controller.h"
 
@@ -10,10 +11,20 @@
 
 namespace provost::sim {
 
-/// Not thread-safe; the probe in front of it holds the lock.
+struct BoardState;
+
+/// Not thread-safe; whoever uses it holds a ChipAccess.
+///
+/// A chip by itself executes what is in its flash. The chip of a board shares flash, supply and
+/// reset with it: what it runs from flash is the board's firmware, so that its executor runs
+/// loaders in SRAM only. While a debugger holds it in reset, behind a reset or in a loader, the
+/// board does not run; when the core is let go, the board boots. A halt without a reset leaves the
+/// board's firmware running.
 class Stm32Chip final : private CoreBus {
 public:
     Stm32Chip(const Stm32Profile& profile, Pace pace, const CoreExecutorMaker& makeCore);
+    /// The board's. @param board  its state
+    Stm32Chip(std::shared_ptr<BoardState> board, const CoreExecutorMaker& makeCore);
     ~Stm32Chip() override;
     Stm32Chip(const Stm32Chip&) = delete;
     Stm32Chip& operator=(const Stm32Chip&) = delete;
@@ -47,7 +58,14 @@ public:
     void pokeFlash(std::uint32_t offset, ByteView bytes);
 
 private:
+    friend class ChipAccess;
     static constexpr std::uint32_t kSram = 0x20000000;
+
+    Stm32Chip(const Stm32Profile& profile, Pace pace, const CoreExecutorMaker& makeCore,
+              std::unique_ptr<FlashMemory> own, std::shared_ptr<BoardState> board);
+    void followBoard();
+    void leadBoard();
+    bool runsFromFlash() const { return m_debug.readRegister(15) >> 24 != kSram >> 24; }
 
     std::optional<std::uint32_t> coreLoad(std::uint32_t address, unsigned bytes) override;
     bool coreStore(std::uint32_t address, unsigned bytes, std::uint32_t value) override;
@@ -69,8 +87,11 @@ private:
     bool programFlash(std::uint32_t address, ByteView bytes, unsigned width);
     void flashChanged();
     void takeOptions();
+    void leaveReset();
 
     const Stm32Profile& m_profile;
+    const std::shared_ptr<BoardState> m_board; ///< null: a chip by itself
+    const std::unique_ptr<FlashMemory> m_own;  ///< its flash then
     ChipTime m_time;
     std::unique_ptr<FlashController> m_flash;
     PageMemory m_sram;
@@ -80,7 +101,21 @@ private:
     std::chrono::steady_clock::time_point m_wall{}; ///< as far as this catchUp may go
     std::map<std::uint32_t, std::uint32_t> m_peripherals{};
     std::uint32_t m_seenErases = 0;
+    unsigned m_seenCuts = 0;
+    bool m_taken = false; ///< the firmware's context is gone: reset, or a loader ran
     double m_volts = 3.3;
+};
+
+/// Holds a chip, and its board where it has one, for a scope.
+class ChipAccess {
+public:
+    explicit ChipAccess(Stm32Chip& chip) PROVOST_THREAD_ATTRIBUTE(no_thread_safety_analysis);
+    ~ChipAccess() PROVOST_THREAD_ATTRIBUTE(no_thread_safety_analysis);
+    ChipAccess(const ChipAccess&) = delete;
+    ChipAccess& operator=(const ChipAccess&) = delete;
+
+private:
+    Stm32Chip& m_chip;
 };
 
 } // namespace provost::sim

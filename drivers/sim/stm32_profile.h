@@ -1,17 +1,35 @@
 // The chips that stand behind virtual probes.
 #pragma once
 
-#include <cstdint>
+#include "sim/flash_memory.h"
+
 #include <string_view>
 
 namespace provost::sim {
+
+// Times: protocol sheet 3.5, typical, x32.
+inline constexpr FlashGeometry kF205Flash{
+    .base = 0x08000000,
+    .groups = {{{4, 0x4000, std::chrono::milliseconds(250)},
+                {1, 0x10000, std::chrono::milliseconds(550)},
+                {7, 0x20000, std::chrono::milliseconds(1000)}}},
+    .programUnit = 4,
+    .programTime = std::chrono::microseconds(16),
+    .protectable = 0x4000};
+// DS5319, table 28; the sheet counts page erase at 20 ms.
+inline constexpr FlashGeometry kF103Flash{.base = 0x08000000,
+                                          .groups = {{{128, 0x400, std::chrono::milliseconds(20)}}},
+                                          .programUnit = 2,
+                                          .programTime = std::chrono::nanoseconds(52500),
+                                          .protectable = 0x4000,
+                                          .needsErasedUnit = true};
 
 /// Protocol sheet 3.1, 3.3, 3.4.
 struct Stm32Profile {
     enum class Family : std::uint8_t { F1, F2 };
     std::string_view name{}; ///< as a bench file spells it
     Family family = Family::F1;
-    std::uint32_t flashBytes = 0;
+    const FlashGeometry* flash = nullptr;
     std::uint32_t sramBytes = 0;
     std::uint32_t idcode = 0; ///< DBGMCU_IDCODE
     std::uint32_t cpuid = 0;
@@ -21,11 +39,12 @@ struct Stm32Profile {
     std::uint32_t systemBytes = 0;    ///< whole pages
     std::uint32_t uniqueId = 0;
     std::uint32_t flashSize = 0; ///< address of the half-word
+    std::uint32_t flashBytes() const { return flash->size(); }
 };
 
 inline constexpr Stm32Profile kF103{.name = "f103",
                                     .family = Stm32Profile::Family::F1,
-                                    .flashBytes = 128 * 1024,
+                                    .flash = &kF103Flash,
                                     .sramBytes = 20 * 1024,
                                     .idcode = 0x20036410,
                                     .cpuid = 0x411FC231,
@@ -37,7 +56,7 @@ inline constexpr Stm32Profile kF103{.name = "f103",
                                     .flashSize = 0x1FFFF7E0};
 inline constexpr Stm32Profile kF205{.name = "f205",
                                     .family = Stm32Profile::Family::F2,
-                                    .flashBytes = 1024 * 1024,
+                                    .flash = &kF205Flash,
                                     .sramBytes = 128 * 1024,
                                     .idcode = 0x20036411,
                                     .cpuid = 0x412FC230,

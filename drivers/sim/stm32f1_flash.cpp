@@ -10,75 +10,71 @@ using namespace std::chrono_literals;
 
 class F1Flash final : public FlashController {
 public:
-    F1Flash(std::uint32_t size, const ChipTime& time) : FlashController(size, time)
+    F1Flash(FlashMemory& flash, const ChipTime& time)
+        : FlashController(flash, time,
+                          {.busy = 1, .clearable = kPgErr | kWrpRtErr | kEop, .lock = kLock},
+                          KeyLock(0x45670123, 0xCDEF89AB))
     {
         const std::uint8_t delivered[] = {0xA5, 0x5A, 0xFF, 0x00, 0xFF, 0x00, 0xFF, 0x00,
                                           0xFF, 0x00, 0xFF, 0x00, 0xFF, 0x00, 0xFF, 0x00};
-        std::transform(std::begin(delivered), std::end(delivered), m_options.begin(),
+        std::transform(std::begin(delivered), std::end(delivered), m_optionBytes.begin(),
                        [](std::uint8_t each) { return std::byte{each}; });
         systemReset();
+        agreeOnProtection();
     }
 
-    std::uint32_t load(std::uint32_t offset) const override;
-    bool store(std::uint32_t offset, std::uint32_t value) override;
     bool program(std::uint32_t address, unsigned width, std::uint32_t value) override;
-    bool holdsOptions(std::uint32_t address) const override
-    {
-        return address >= kOptions && address < kOptions + 16;
-    }
-    ByteView options() const override { return m_options; }
-    std::uint32_t optionsBase() const override { return kOptions; }
-    void systemReset() override;
+    std::uint32_t optionsBase() const override { return 0x1FFFF800; }
     bool readProtected() const override { return m_protected; }
 
 private:
-    static constexpr std::uint32_t kOptions = 0x1FFFF800;
-    static constexpr std::uint32_t kPage = 1024;
+    static constexpr unsigned kGroup = 4;            ///< pages a protection bit
+    static constexpr std::uint32_t kBootGroups = 15; ///< pages 0 to 15
     static constexpr std::uint32_t kPg = 1, kPer = 2, kMer = 4, kOptPg = 16, kOptEr = 32,
                                    kStart = 64, kLock = 128, kOptWre = 512;
     static constexpr std::uint32_t kPgErr = 4, kWrpRtErr = 16, kEop = 32;
+    static constexpr auto kHalfWord = std::chrono::microseconds(52);
 
-    void control(std::uint32_t value);
-    void start();
-    bool programOption(std::uint32_t address, std::uint32_t value);
-    bool refuse(std::uint32_t flag)
+    bool turnKey(std::uint32_t word) override { return m_lock.turn(word); }
+    bool turnOptionKey(std::uint32_t word) override;
+    void control(std::uint32_t value) override;
+    std::uint32_t loadOther(std::uint32_t offset) const override;
+    void storeOther(std::uint32_t offset, std::uint32_t value) override;
+    void applyOptions() override;
+    bool protectsBootloader() const override { return (m_writable & kBootGroups) == 0; }
+    void setBootloaderProtection(bool on) override;
+    bool writeProtected(const FlashMemory::Sector& sector) const override
     {
-        m_status |= flag;
-        ++m_counters.refusals;
-        return true;
-    }
-    bool writeProtected(std::uint32_t offset) const
-    {
-        const std::uint32_t page = offset / kPage;
         // PM0075: while read protection is on, pages 0 to 3 are closed.
-        if (m_protected && page < 4)
+        if (m_protected && sector.number < kGroup)
             return true;
-        return (m_writable >> std::min(page / 4, 31U) & 1) == 0;
+        return (m_writable >> std::min(sector.number / kGroup, 31U) & 1) == 0;
+    }
+    void start();
+    void startPage();
+    bool programOption(std::uint32_t address, std::uint32_t value);
+    void putOption(std::size_t at, std::uint8_t value)
+    {
+        m_optionBytes.at(at) = std::byte{value};
+        m_optionBytes.at(at + 1) = ~std::byte{value};
     }
     std::uint8_t optionByte(std::size_t at) const
     {
-        const std::uint8_t value = u8(m_options[at]);
+        const std::uint8_t value = u8(m_optionBytes[at]);
         // A byte whose complement does not fit is read as erased.
-        return value == static_cast<std::uint8_t>(~u8(m_options[at + 1])) ? value : 0xFF;
+        return value == static_cast<std::uint8_t>(~u8(m_optionBytes[at + 1])) ? value : 0xFF;
     }
 
-    std::array<std::byte, 16> m_options{};
-    KeyLock m_lock{0x45670123, 0xCDEF89AB};
-    KeyLock m_optionLock{0x45670123, 0xCDEF89AB};
-    std::uint32_t m_status = 0;
-    std::uint32_t m_control = 0;
     std::uint32_t m_address = 0;
     std::uint32_t m_writable = 0xFFFFFFFF;
     std::uint32_t m_optionRegister = 0;
     bool m_protected = false;
 };
 
-void F1Flash::systemReset()
+void F1Flash::applyOptions()
 {
-    m_lock.reset();
-    m_optionLock.reset();
-    m_status = m_control = m_address = 0;
-    m_protected = u8(m_options[0]) != 0xA5;
+    m_address = 0;
+    m_protected = u8(m_optionBytes[0]) != 0xA5;
     m_writable = 0;
     for (std::size_t i = 0; i < 4; ++i)
         m_writable |= std::uint32_t{optionByte(8 + 2 * i)} << (8 * i);
@@ -86,15 +82,17 @@ void F1Flash::systemReset()
                        std::uint32_t{optionByte(4)} << 10 | std::uint32_t{optionByte(6)} << 18;
 }
 
-std::uint32_t F1Flash::load(std::uint32_t offset) const
+void F1Flash::setBootloaderProtection(bool on)
 {
-    switch (offset & ~3U) {
+    m_writable = on ? m_writable & ~kBootGroups : m_writable | kBootGroups;
+    putOption(8, static_cast<std::uint8_t>(m_writable & 0xFF));
+}
+
+std::uint32_t F1Flash::loadOther(std::uint32_t offset) const
+{
+    switch (offset) {
     case 0x00:
         return 0x30;
-    case 0x0C:
-        return m_status | (busy() ? 1U : 0U);
-    case 0x10:
-        return m_control | (m_lock.isOpen() ? 0U : kLock) | (busy() ? m_control & kStart : 0U);
     case 0x14:
         return m_address;
     case 0x1C:
@@ -106,35 +104,23 @@ std::uint32_t F1Flash::load(std::uint32_t offset) const
     }
 }
 
-bool F1Flash::store(std::uint32_t offset, std::uint32_t value)
+void F1Flash::storeOther(std::uint32_t offset, std::uint32_t value)
 {
-    switch (offset & ~3U) {
-    case 0x04:
-        return m_lock.turn(value);
-    case 0x08:
-        if (!m_lock.isOpen() || !m_optionLock.turn(value))
-            return false;
-        if (m_optionLock.isOpen())
-            m_control |= kOptWre;
-        return true;
-    case 0x0C:
-        m_status &= ~(value & (kPgErr | kWrpRtErr | kEop));
-        return true;
-    case 0x10:
-        control(value);
-        return true;
-    case 0x14:
+    if (offset == 0x14)
         m_address = value;
-        return true;
-    default:
-        return true;
-    }
+}
+
+bool F1Flash::turnOptionKey(std::uint32_t word)
+{
+    if (!m_lock.isOpen() || !m_optionLock.turn(word))
+        return false;
+    if (m_optionLock.isOpen())
+        m_control |= kOptWre;
+    return true;
 }
 
 void F1Flash::control(std::uint32_t value)
 {
-    if (!m_lock.isOpen())
-        return;
     // OPTWRE is set by the keys alone; software may only clear it.
     const std::uint32_t optionsOpen = m_control & value & kOptWre;
     m_control = (value & 0x1437U) | optionsOpen;
@@ -154,29 +140,31 @@ void F1Flash::start()
     if ((m_control & kOptEr) != 0) {
         if ((m_control & kOptWre) == 0)
             return;
-        m_options.fill(std::byte{0xFF});
+        m_optionBytes.fill(std::byte{0xFF});
         begin(20ms);
+        m_status |= kEop;
     } else if ((m_control & kMer) != 0) {
-        for (std::uint32_t at = 0; at < array().size(); at += kPage)
-            if (writeProtected(at)) {
-                refuse(kWrpRtErr);
-                return;
-            }
-        fill(0, static_cast<std::uint32_t>(array().size()));
-        ++m_counters.massErases;
-        begin(20ms);
-    } else if ((m_control & kPer) != 0) {
-        if (!holds(m_address))
-            return;
-        const std::uint32_t page = (m_address - kBase) / kPage * kPage;
-        if (writeProtected(page)) {
+        if (anyProtected()) {
             refuse(kWrpRtErr);
             return;
         }
-        fill(page, kPage);
-        ++m_counters.erases;
-        begin(20ms);
+        eraseAll(20ms);
+        m_status |= kEop;
+    } else if ((m_control & kPer) != 0) {
+        startPage();
     }
+}
+
+void F1Flash::startPage()
+{
+    const auto page = m_flash.sectorAt(m_address);
+    if (!page)
+        return;
+    if (writeProtected(*page)) {
+        refuse(kWrpRtErr);
+        return;
+    }
+    erase(*page, page->eraseTime);
     m_status |= kEop;
 }
 
@@ -188,18 +176,17 @@ bool F1Flash::program(std::uint32_t address, unsigned width, std::uint32_t value
         return refuse(kPgErr);
     if (holdsOptions(address))
         return programOption(address, value);
-    const std::uint32_t offset = address - kBase;
     if ((m_control & kPg) == 0)
         return refuse(kPgErr);
-    if (writeProtected(offset))
+    if (writeProtected(*m_flash.sectorAt(address)))
         return refuse(kWrpRtErr);
     // PM0075 2.3.3: the target must be erased, unless 0000 is written.
-    if (readLe16(array(), offset) != 0xFFFF && value != 0)
+    const std::uint16_t now = readLe16(m_flash.view(address, 2));
+    if (now != 0xFFFF && value != 0)
         return refuse(kPgErr);
-    const auto now = static_cast<std::uint16_t>(readLe16(array(), offset) & value);
-    writeLe16(array(), offset, now);
-    ++m_counters.programs;
-    begin(std::chrono::microseconds(52));
+    Bytes half(2);
+    writeLe16(half, 0, static_cast<std::uint16_t>(now & value));
+    put(address, half);
     m_status |= kEop;
     return true;
 }
@@ -208,28 +195,24 @@ bool F1Flash::programOption(std::uint32_t address, std::uint32_t value)
 {
     if ((m_control & (kOptPg | kOptWre)) != (kOptPg | kOptWre))
         return refuse(kPgErr);
-    const std::size_t at = address - kOptions;
-    if (readLe16(m_options, at) != 0xFFFF)
+    const std::size_t at = address - optionsBase();
+    if (readLe16(m_optionBytes, at) != 0xFFFF)
         return refuse(kPgErr);
     const auto low = static_cast<std::uint8_t>(value & 0xFF);
-    m_options[at] = std::byte{low};
-    m_options[at + 1] = std::byte{static_cast<std::uint8_t>(~low)};
-    begin(std::chrono::microseconds(52));
+    putOption(at, low);
+    begin(kHalfWord);
     // Opening a protected chip erases what it protected.
-    if (at == 0 && low == 0xA5 && m_protected) {
-        fill(0, static_cast<std::uint32_t>(array().size()));
-        ++m_counters.massErases;
-        begin(20ms);
-    }
+    if (at == 0 && low == 0xA5 && m_protected)
+        eraseAll(20ms);
     m_status |= kEop;
     return true;
 }
 
 } // namespace
 
-std::unique_ptr<FlashController> makeF1Flash(std::uint32_t size, const ChipTime& time)
+std::unique_ptr<FlashController> makeF1Flash(FlashMemory& flash, const ChipTime& time)
 {
-    return std::make_unique<F1Flash>(size, time);
+    return std::make_unique<F1Flash>(flash, time);
 }
 
 } // namespace provost::sim

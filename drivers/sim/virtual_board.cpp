@@ -226,4 +226,10 @@ void VirtualBoard::reset()
     m_state->askRestart(BootTarget::Normal);
 }
 
+std::unique_ptr<Stm32Chip> VirtualBoard::makeChip(const CoreExecutorMaker& makeCore) const
+{
+    const MutexLock lock(m_state->mutex);
+    return std::make_unique<Stm32Chip>(m_state, makeCore);
+}
+
 } // namespace provost::sim

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "sim/board_state.h"
+#include "sim/stm32_chip.h"
 
 #include <thread>
 
@@ -66,6 +67,8 @@ public:
     void resetHoldingMode(std::chrono::milliseconds span);
     /// The firmware crashes, with a code of particle-devices 8; it starts again behind the SOS.
     void crash(std::uint8_t code);
+    /// Its chip, for the probe that is wired to it.
+    std::unique_ptr<Stm32Chip> makeChip(const CoreExecutorMaker& makeCore) const;
 
 private:
     const std::shared_ptr<BoardState> m_state;

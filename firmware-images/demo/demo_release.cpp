@@ -33,6 +33,7 @@ struct Release {
 constexpr std::array kReleases{
     Release{"photon", "1.5.2", 6, 1512, 502, 400, 207, 1, 14'968, {243'508, 254'836}, 88'724},
     Release{"photon", "2.3.1", 6, 2302, 1006, 1003, 207, 2, 15'372, {245'764, 257'028}, 90'116},
+    Release{"p1", "0.4.9", 8, 11, 7, 0, 0, 1, 14'212, {212'008, 193'380}, 72'516},
     Release{"p1", "2.3.1", 8, 2302, 1006, 1003, 207, 2, 15'452, {246'300, 257'516}, 90'404},
     Release{"electron",
             "2.3.1",
@@ -83,12 +84,16 @@ DemoImage bootloader(const Release& release)
 
 std::array<Requirement, 2> requirements(const Release& release, std::uint8_t index)
 {
+    // Early releases ask for nothing but their own part 1.
+    const auto asked = [](std::uint8_t function, std::uint8_t part, std::uint16_t version) {
+        return version == 0 ? Requirement{} : Requirement{function, part, version};
+    };
     if (index == 2)
         return {Requirement{kSystemPart, 1, release.system},
-                Requirement{kBootloader, 0, release.bootloaderWanted}};
+                asked(kBootloader, 0, release.bootloaderWanted)};
     if (index == 1 && hasThreeParts(release))
         return {Requirement{kSystemPart, 3, release.system}};
-    return {Requirement{kSystemPart, 2, release.part2Wanted}};
+    return {asked(kSystemPart, 2, release.part2Wanted)};
 }
 
 DemoImage systemPart(const Release& release, std::uint8_t index)

@@ -276,6 +276,21 @@ Result<> checkOrder(const std::vector<StepSpec>& steps, const PlatformSpec& plat
     return {};
 }
 
+/// The tester is what a unit has instead of USB; a Core keeps its keys where no probe reaches.
+Result<> checkCarrier(const TestPlan& plan)
+{
+    for (const auto& step : plan.steps)
+        if (plan.carrier == Carrier::Usb && step.use == "serial-tester")
+            return fail(
+                Errc::InvalidData, Blame::Operator,
+                concat(step.where, ": step \"serial-tester\" needs carrier = \"swd\" in [plan]"));
+    if (plan.carrier == Carrier::Swd && plan.platform.dct.format == DctFormat::Plain)
+        return fail(Errc::InvalidData, Blame::Operator,
+                    concat(plan.steps.front().where, ": the keys of a ", plan.platform.name,
+                           " lie where no debug probe reaches; use carrier = \"usb\""));
+    return {};
+}
+
 } // namespace
 
 Result<PlatformSpec> loadPlatform(const std::filesystem::path& file)
@@ -369,6 +384,17 @@ Result<ShippingState> loadShippingState(const std::filesystem::path& file)
     return state;
 }
 
+static Result<Carrier> carrierOf(const TomlTable& table)
+{
+    const auto word = TRY(table.textOr("carrier", "usb"));
+    if (word == "usb")
+        return Carrier::Usb;
+    if (word == "swd")
+        return Carrier::Swd;
+    return fail(Errc::InvalidData, Blame::Operator,
+                concat(table.where("carrier"), ": \"carrier\" must be \"usb\" or \"swd\""));
+}
+
 Result<std::shared_ptr<const TestPlan>> loadPlan(const std::string& idOrPath,
                                                  const DataFolders& folders,
                                                  const StepRegistry& steps, ImageCatalog& images)
@@ -383,6 +409,7 @@ Result<std::shared_ptr<const TestPlan>> loadPlan(const std::string& idOrPath,
     plan->revision = static_cast<int>(TRY(table.integer("revision")));
     plan->title = TRY(table.textOr("title", plan->id));
     plan->release = TRY(table.textOr("release", ""));
+    plan->carrier = TRY(carrierOf(table));
     const auto platform = folders.platforms / (TRY(table.text("platform")) + ".toml");
     const auto shipping = folders.shipping / (TRY(table.text("shipping")) + ".toml");
     TRY(table.finish());
@@ -392,6 +419,7 @@ Result<std::shared_ptr<const TestPlan>> loadPlan(const std::string& idOrPath,
     plan->teardown = TRY(stepSpecs(document, "teardown", steps));
     TRY(document.finish());
     TRY(checkOrder(plan->steps, plan->platform, document.where()));
+    TRY(checkCarrier(*plan));
     plan->demandsProofs = true;
     ImageSet set(*plan, images);
     for (const auto& step : plan->steps)

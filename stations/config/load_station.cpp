@@ -11,6 +11,8 @@ namespace provost {
 
 namespace {
 
+constexpr std::size_t kLargestWifiPart = 0x34C; // particle-devices 3.1
+
 Result<> readAccessPoint(const TomlTable& table, StationConfig& config)
 {
     const auto text = TRY(table.textOr("access_point", ""));
@@ -38,6 +40,9 @@ Result<> readNetwork(const TomlTable& table, const std::filesystem::path& folder
     network.ssid = TRY(table.text("ssid"));
     if (table.has("password_file"))
         network.password = TRY(readSecretLine(folder / TRY(table.text("password_file"))));
+    if (table.has("wifi_part_file"))
+        network.storedPart =
+            TRY(readSecretFile(folder / TRY(table.text("wifi_part_file")), kLargestWifiPart));
     network.joinLimit = TRY(table.spanOr("join_limit", network.joinLimit));
     const auto security = TRY(table.integerOr("security", 3));
     if (security < 0 || security > 3)
@@ -56,11 +61,13 @@ Result<> readSlots(const TomlTable& document, StationConfig& config)
         StationSlot slot;
         slot.slot.value = static_cast<int>(TRY(table.integer("number")));
         slot.usb = TRY(table.text("usb"));
+        slot.probe = TRY(table.textOr("probe", ""));
         slot.enabled = TRY(table.booleanOr("enabled", true));
         slot.why = TRY(table.textOr("why", slot.enabled ? "" : "Switched off in station.toml"));
         TRY(table.finish());
         for (const auto& other : config.slots) {
-            if (other.slot == slot.slot || other.usb == slot.usb)
+            if (other.slot == slot.slot || other.usb == slot.usb ||
+                (!slot.probe.empty() && other.probe == slot.probe))
                 return fail(Errc::InvalidData, Blame::Operator,
                             concat(table.where(), ": slot ", slot.slot.value, " at ", slot.usb,
                                    " is there twice"));

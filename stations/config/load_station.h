@@ -10,7 +10,9 @@ namespace provost {
 
 struct StationSlot {
     SlotId slot;
-    std::string usb{}; ///< "1-2.3": bus and physical port, as in usb:1-2.3
+    std::string usb{}; ///< "1-2.3": bus and physical port, as in usb:1-2.3; of the unit, or of the
+                       ///< adapter on Serial1 where the unit has no USB
+    std::string probe{}; ///< of the debug probe that is wired to the nest; empty: none
     bool enabled = true;
     std::string why{}; ///< what the tile of a slot that is off says
 };

@@ -60,8 +60,12 @@ struct ShippingState {
     std::vector<ShippedModule> modules{};
 };
 
+/// How units of a plan are reached: by USB, or by a debug probe and Serial1.
+enum class Carrier : std::uint8_t { Usb, Swd };
+
 struct TestPlan {
     std::string id{};
+    Carrier carrier = Carrier::Usb;
     int revision = 0;
     std::string title{};
     std::string release{}; ///< of the images it installs
@@ -80,6 +84,8 @@ struct TestPlan {
 struct TestNetwork {
     std::string ssid{};
     SecretBytes password{};
+    /// Wi-Fi part of a golden unit's table that knows it, for units without USB; empty: none.
+    SecretBytes storedPart{};
     WifiSecurity security = WifiSecurity::Wpa2;
     std::chrono::milliseconds joinLimit{30000}; ///< from the restart to an address
 };

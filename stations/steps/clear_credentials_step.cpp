@@ -13,6 +13,8 @@ public:
     {
         auto& unit = context.unit();
         const auto& op = context.op();
+        if (!unit.hasUsb())
+            TRY(tableCanBeChanged(context));
         if (TRY(unit.mode(op)) == UnitMode::Dfu &&
             TRY(startFirmware(context)) == Started::NotNeeded)
             return {};
@@ -38,6 +40,25 @@ public:
 
 private:
     enum class Started : std::uint8_t { Yes, NotNeeded };
+
+    /// Said before anything is written: by SWD the table of new firmware cannot be changed (3.1).
+    static Result<> tableCanBeChanged(StepContext& context)
+    {
+        const auto dct = TRY(context.unit().readDct(context.op()));
+        const auto current = dct.current();
+        if (!current || !dct.hasTrailer(*current))
+            return {};
+        return Unexpected(Error{.code = Errc::Denied,
+                                .blame = Blame::Operator,
+                                .message =
+                                    "change the DCT by SWD: it ends with the checksum of "
+                                    "firmware 0.7.0 and later, whose range is not published; "
+                                    "restore both sectors of a table without it (provost "
+                                    "stlink dct-restore), or use a carrier with USB",
+                                .frames = {},
+                                .native = {},
+                                .cause = "C063"});
+    }
 
     /// Only running firmware can clear them. Where both copies are blank there are none.
     static Result<Started> startFirmware(StepContext& context)

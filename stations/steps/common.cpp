@@ -3,7 +3,6 @@
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "crypto/digest.h"
-#include "protocol/control_requests.h"
 
 #include <algorithm>
 
@@ -12,8 +11,6 @@ namespace provost {
 using namespace std::chrono_literals;
 
 namespace {
-constexpr auto kRequestBudget = 10s;
-constexpr auto kClearByButton = 10500ms; // particle-devices 8: MODE 10 s
 constexpr auto kSlotBudget = 20s;
 constexpr std::byte kTcp{0}; // particle-devices 3.3
 } // namespace
@@ -64,22 +61,6 @@ Result<std::shared_ptr<const FlashImage>> imageFor(StepContext& context, std::st
     return found;
 }
 
-Result<DfuDevice*> openDct(StepContext& context, const OpContext& op)
-{
-    const auto& layout = context.plan().platform.dct;
-    auto* device = TRY(context.unit().dfu(op));
-    TRY(device->select(layout.alternate, op));
-    if (layout.format == DctFormat::Plain)
-        return device;
-    const auto head = TRY(device->uploadSecret(0, layout.privateKey.offset, op));
-    if (std::ranges::all_of(head.reveal(), [](std::byte b) { return b == std::byte{0}; }))
-        return Unexpected(unitError(Errc::InvalidData,
-                                    "read the application DCT: all zeros, so the bootloader found "
-                                    "no DCT code in the system parts",
-                                    "F122"));
-    return device;
-}
-
 Result<std::optional<int>> countingCopy(StepContext& context, const DctSnapshot& dct,
                                         const OpContext& op)
 {
@@ -87,12 +68,14 @@ Result<std::optional<int>> countingCopy(StepContext& context, const DctSnapshot&
         return marked;
     if (!dct.isCurrent(0))
         return std::optional<int>{};
-    auto device = openDct(context, op);
-    if (!device && device.error().cause == "F122")
+    if (!context.unit().hasUsb())
+        return std::optional<int>{}; // a probe is no reader of the unit's
+    auto table = context.unit().table(op);
+    if (!table && table.error().cause == "F122")
         return std::optional<int>{}; // nothing on the unit reads either of them
-    TRY(Result<DfuDevice*>(device));
+    TRY(Result<DctMemory*>(table));
     const auto size = context.plan().platform.dct.applicationSize;
-    const auto shown = TRY((*device)->uploadSecret(0, size, op.withSecrets()));
+    const auto shown = TRY((*table)->readSecret(0, size, op.withSecrets()));
     for (const int copy : {0, 1}) {
         if (equalBytes(shown.reveal(), dct.application(copy).first(size)))
             return std::optional(copy);
@@ -114,24 +97,14 @@ std::string describeCopies(const DctSnapshot& dct, std::optional<int> counts)
     return concat("DCT copy ", *counts + 1, " counts, copy ", other + 1, beside);
 }
 
-Result<> putSecret(StepContext& context, DfuDevice& device, std::uint32_t offset,
-                   const SecretBytes& bytes, const OpContext& op)
-{
-    // A table memory reads, modifies and writes by itself (1.5); plain flash has to be erased.
-    if (context.plan().platform.dct.format == DctFormat::Plain)
-        TRY(device.erase(offset, static_cast<std::uint32_t>(bytes.size()), op));
-    return device.downloadSecret(offset, bytes, op);
-}
-
 namespace {
 
-Result<> writeAndCompare(StepContext& context, DfuDevice& device, std::uint32_t offset,
-                         ByteView bytes, std::string_view effect, std::string_view cause,
-                         const OpContext& op)
+Result<> writeAndCompare(DctMemory& table, std::uint32_t offset, ByteView bytes,
+                         std::string_view effect, std::string_view cause, const OpContext& op)
 {
-    TRY(putSecret(context, device, offset, SecretBytes(bytes), op));
+    TRY(table.writeSecret(offset, SecretBytes(bytes), op));
     const auto readBack =
-        TRY(device.uploadSecret(offset, static_cast<std::uint32_t>(bytes.size()), op));
+        TRY(table.readSecret(offset, static_cast<std::uint32_t>(bytes.size()), op));
     if (!equalBytes(readBack.reveal(), bytes))
         return Unexpected(unitError(Errc::Mismatch,
                                     concat(effect, ", ", bytes.size(), " bytes at DCT offset ",
@@ -142,33 +115,33 @@ Result<> writeAndCompare(StepContext& context, DfuDevice& device, std::uint32_t 
 
 } // namespace
 
-Result<> writeSlot(StepContext& context, DfuDevice& device, std::uint32_t offset, ByteView bytes,
+Result<> writeSlot(StepContext& context, DctMemory& table, std::uint32_t offset, ByteView bytes,
                    std::string_view effect, std::string_view cause, const OpContext& outer)
 {
     TRY(outer.checkpoint());
     TRY(context.intend(effect, concat(offset, " ", bytes.size(), " ", sha256Hex(bytes))));
     // Cut off half-way, the stale copy still counts; but a cancelled write proves nothing.
     const auto op = outer.shielded(kSlotBudget).withSecrets();
-    const auto written = writeAndCompare(context, device, offset, bytes, effect, cause, op);
+    const auto written = writeAndCompare(table, offset, bytes, effect, cause, op);
     TRY(settleIfKnown(context, effect, written));
     return written;
 }
 
-Result<> chooseTcp(StepContext& context, DfuDevice& device, const OpContext& op)
+Result<> chooseTcp(StepContext& context, DctMemory& table, const OpContext& op)
 {
     const auto& transport = context.plan().platform.dct.transport;
     if (transport.size == 0)
         return {};
-    return writeSlot(context, device, transport.offset, Bytes(transport.size, kTcp),
+    return writeSlot(context, table, transport.offset, Bytes(transport.size, kTcp),
                      "cloud transport", "F215", op);
 }
 
-Result<> proveTransport(StepContext& context, DfuDevice& device, const OpContext& op)
+Result<> proveTransport(StepContext& context, DctMemory& table, const OpContext& op)
 {
     const auto& transport = context.plan().platform.dct.transport;
     if (transport.size == 0)
         return {};
-    const Bytes found = TRY(device.upload(transport.offset, transport.size, op));
+    const Bytes found = TRY(table.read(transport.offset, transport.size, op));
     if (found == Bytes(transport.size, kTcp))
         return {};
     return Unexpected(unitError(Errc::Mismatch,
@@ -187,26 +160,26 @@ Result<> settleIfKnown(StepContext& context, std::string_view effect, const Resu
     return judged ? context.settle(effect, Verdict::Fail) : Result<>{};
 }
 
+Result<> changeWifiPart(StepContext& context, std::string_view what,
+                        const std::function<Result<>()>& write)
+{
+    // What the unit's own firmware writes is not the station's to announce.
+    if (context.unit().hasUsb())
+        return write();
+    TRY(context.intend(kWifiPartEffect, what));
+    const auto written = write();
+    TRY(settleIfKnown(context, kWifiPartEffect, written));
+    return written;
+}
+
 Result<std::string> clearCredentials(StepContext& context, const OpContext& op)
 {
-    auto& unit = context.unit();
-    {
-        auto usb = TRY(unit.openControl(op));
-        const auto cleared = ControlRequests(*usb).clearWifiCredentials(op.within(kRequestBudget));
-        if (cleared)
-            return std::string("USB request");
-        if (cleared.error().code != Errc::Unsupported)
-            return Unexpected(inFrame(cleared.error(), "clear Wi-Fi credentials by USB request"));
-    }
-    if (TRY(unit.holdMode(kClearByButton, op)))
-        return std::string("MODE button");
-    return Unexpected(Error{.code = Errc::Unsupported,
-                            .blame = Blame::Operator,
-                            .message = "clear Wi-Fi credentials: this firmware has no USB request "
-                                       "for it and the fixture no actuator for MODE",
-                            .frames = {},
-                            .native = {},
-                            .cause = "C060"});
+    std::string route;
+    TRY(changeWifiPart(context, "clear", [&]() -> Result<> {
+        route = TRY(context.unit().clearCredentials(op));
+        return {};
+    }));
+    return route;
 }
 
 } // namespace provost

@@ -24,9 +24,9 @@ public:
     {
         const auto& layout = context.plan().platform.dct;
         const auto op = context.op().withSecrets();
-        auto* device = TRY(openDct(context, op));
+        auto* table = TRY(context.unit().table(op));
         const auto slot =
-            TRY(device->uploadSecret(layout.privateKey.offset, layout.privateKey.size, op));
+            TRY(table->readSecret(layout.privateKey.offset, layout.privateKey.size, op));
         const auto rules = TRY(keyRulesOf(context.plan().platform.id, KeyTransport::Tcp));
         const auto reading = readAsUnit(slot.reveal(), rules);
         const auto standing =
@@ -37,13 +37,13 @@ public:
             TRY(recordAsBurnt(context, reading.publicKey->fingerprint()));
             context.note(concat("kept · ", shortFingerprint(reading.publicKey->fingerprint()),
                                 " is readable and ours by record"));
-            return completePublicSlot(context, *device, *reading.publicKey);
+            return completePublicSlot(context, *table, *reading.publicKey);
         }
         if (standing == Standing::OnAnotherUnit)
-            return burn(context, *device, rules, "the key of another unit of ours");
+            return burn(context, *table, rules, "the key of another unit of ours");
         if (standing == Standing::NeverBurnt)
-            return burn(context, *device, rules, "made by us, and its burn was never announced");
-        return burn(context, *device, rules,
+            return burn(context, *table, rules, "made by us, and its burn was never announced");
+        return burn(context, *table, rules,
                     reading.readable ? "not ours by record" : reading.reason);
     }
 
@@ -81,7 +81,7 @@ private:
     }
 
     /// The public slot may lag behind the private one (3.6); a kept key is completed, not changed.
-    static Result<> completePublicSlot(StepContext& context, DfuDevice& device,
+    static Result<> completePublicSlot(StepContext& context, DctMemory& table,
                                        const RsaPublicKey& key)
     {
         const auto& layout = context.plan().platform.dct;
@@ -90,10 +90,10 @@ private:
         Bytes wanted = key.toDer();
         wanted.resize(layout.publicKey.size, std::byte{0xFF});
         const Bytes present =
-            TRY(device.upload(layout.publicKey.offset, layout.publicKey.size, context.op()));
+            TRY(table.read(layout.publicKey.offset, layout.publicKey.size, context.op()));
         if (present == wanted)
             return {};
-        return writeSlot(context, device, layout.publicKey.offset, wanted, kPublicKeyEffect, "F214",
+        return writeSlot(context, table, layout.publicKey.offset, wanted, kPublicKeyEffect, "F214",
                          context.op());
     }
 
@@ -110,7 +110,7 @@ private:
                            reading.readable ? "it is another one" : reading.reason));
     }
 
-    Result<> burn(StepContext& context, DfuDevice& device, const KeyRules& rules,
+    Result<> burn(StepContext& context, DctMemory& table, const KeyRules& rules,
                   const std::string& why)
     {
         const auto& layout = context.plan().platform.dct;
@@ -135,7 +135,7 @@ private:
         // Between intent and settlement a unit can time out but not be cancelled: half-done, the
         // stale DCT copy still counts and the next run finds the intent and inspects the unit.
         const auto op = context.op().shielded(kBurnBudget).withSecrets();
-        const auto burnt = burnAndRead(context, device, layout.privateKey.offset, slots, op);
+        const auto burnt = burnAndRead(table, layout.privateKey.offset, slots, op);
         TRY(settleIfKnown(context, kKeyEffect, burnt));
         TRY(Result<>(burnt));
         context.facts().keyFingerprint = fingerprint;
@@ -156,12 +156,12 @@ private:
         return withCause(std::move(error), "C052");
     }
 
-    static Result<> burnAndRead(StepContext& context, DfuDevice& device, std::uint32_t offset,
-                                const SecretBytes& slots, const OpContext& op)
+    static Result<> burnAndRead(DctMemory& table, std::uint32_t offset, const SecretBytes& slots,
+                                const OpContext& op)
     {
-        TRY(putSecret(context, device, offset, slots, op));
+        TRY(table.writeSecret(offset, slots, op));
         const auto readBack =
-            TRY(device.uploadSecret(offset, static_cast<std::uint32_t>(slots.size()), op));
+            TRY(table.readSecret(offset, static_cast<std::uint32_t>(slots.size()), op));
         if (!equalBytes(readBack.reveal(), slots.reveal()))
             return Unexpected(
                 unitError(Errc::Mismatch,

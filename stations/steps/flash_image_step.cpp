@@ -1,7 +1,6 @@
-// Writes one image by DFU, placed by its header, sector by sector with read-back.
+// Writes one image, placed by its header, sector by sector, and proves it.
 #include "core/text.h"
 #include "crypto/digest.h"
-#include "device/dfu_target.h"
 #include "steps/steps_p.h"
 
 namespace provost {
@@ -20,9 +19,7 @@ public:
         const auto& op = context.op();
         const auto image = TRY(imageFor(context, m_role, m_version));
         const auto segment = TRY(context.plan().platform.segment(m_segment));
-        auto* device = TRY(context.unit().dfu(op));
-        TRY(device->select(segment.alternate, op));
-        DfuTarget target(*device);
+        auto* memory = TRY(context.unit().memory(segment.alternate, op));
 
         const auto began = op.clock.now();
         ProgramOutcome total;
@@ -38,8 +35,7 @@ public:
                           .frames = {},
                           .native = {},
                           .cause = "C040"});
-            const auto part =
-                TRY(programAndVerify(target, block, op.part(i, image->blocks.size())));
+            const auto part = TRY(memory->write(block, op.part(i, image->blocks.size())));
             total.written += part.written;
             total.skipped += part.skipped;
             total.sectors += part.sectors;

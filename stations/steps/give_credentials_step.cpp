@@ -1,4 +1,4 @@
-// Credentials of the test network, by the listening dialogue.
+// Credentials of the test network, by the route that the unit has.
 #include "core/text.h"
 #include "steps/steps_p.h"
 
@@ -12,15 +12,13 @@ public:
     {
         const auto& op = context.op();
         const auto& network = context.station().network;
-        TRY(context.unit().bringTo(UnitMode::Listening, op));
-        auto line = TRY(context.unit().openConsole(op));
-        ListeningConsole console(*line);
         context.facts().credentialsGiven = true; // from here on they may be on the unit
-        auto given =
-            console.setWifi(network.ssid, network.password, network.security, op.withSecrets());
-        if (!given && given.error().code == Errc::Denied)
-            return Unexpected(withCause(std::move(given).error(), "F230"));
-        TRY(std::move(given));
+        const WifiAccess access{.ssid = network.ssid,
+                                .password = network.password,
+                                .security = network.security,
+                                .storedPart = network.storedPart};
+        TRY(changeWifiPart(context, "give",
+                           [&] { return context.unit().giveCredentials(access, op); }));
         context.note(concat("network ", network.ssid));
         return {};
     }

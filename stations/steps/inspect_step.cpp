@@ -90,6 +90,8 @@ Finding judge(const Findings& found, const DctLayout& layout, const OpenIntent& 
         return judgeBootloader(found, intent);
     if (intent.effect == kKeyEffect)
         return judgeKey(found, intent);
+    if (intent.effect == kWifiPartEffect)
+        return {.text = "credentials are cleared and given anew"};
     if (std::ranges::find(kSlotEffects, intent.effect) != kSlotEffects.end())
         return judgeSlot(found, layout, intent);
     return {.decision = Decision::Quarantined,
@@ -143,9 +145,8 @@ private:
                 found.key = reading.publicKey->fingerprint();
         }
         const auto segment = TRY(platform.segment("bootloader"));
-        auto* device = TRY(context.unit().dfu(op));
-        TRY(device->select(segment.alternate, op));
-        const Bytes bytes = TRY(device->upload(segment.address, segment.size, op));
+        auto* memory = TRY(context.unit().memory(segment.alternate, op));
+        const Bytes bytes = TRY(memory->read(segment.address, segment.size, op));
         const auto module = parseModule(bytes);
         if (module && module->crcOk())
             found.bootloader = module->version;

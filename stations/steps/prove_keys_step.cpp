@@ -15,23 +15,23 @@ public:
         const auto op = context.op().withSecrets();
         const auto& layout = context.plan().platform.dct;
         auto& facts = context.facts();
-        auto* device = TRY(openDct(context, op));
+        auto* table = TRY(context.unit().table(op));
         const auto slot =
-            TRY(device->uploadSecret(layout.privateKey.offset, layout.privateKey.size, op));
+            TRY(table->readSecret(layout.privateKey.offset, layout.privateKey.size, op));
         const Bytes publicSlot =
             layout.publicKey.size == 0
                 ? Bytes()
-                : TRY(device->upload(layout.publicKey.offset, layout.publicKey.size, op));
+                : TRY(table->read(layout.publicKey.offset, layout.publicKey.size, op));
         const Bytes serverSlot =
             facts.serverSlot.empty()
                 ? Bytes()
-                : TRY(device->upload(layout.serverKey.offset, layout.serverKey.size, op));
+                : TRY(table->read(layout.serverKey.offset, layout.serverKey.size, op));
         const auto expected = TRY(expectedKeys(context));
         TRY(refuse(compareUnitWithRecord(
             {.privateSlot = slot.reveal(), .publicSlot = publicSlot, .serverSlot = serverSlot},
             expected)));
         const auto reading = readAsUnit(slot.reveal(), expected.rules);
-        TRY(proveTransport(context, *device, op));
+        TRY(proveTransport(context, *table, op));
         facts.publicKeyDer = reading.publicKey->toDer();
         const std::string fingerprint = reading.publicKey->fingerprint();
         TRY(context.journal().setKeyState(context.run(), fingerprint, "proved"));

@@ -22,6 +22,8 @@ void registerAllSteps(StepRegistry& registry, std::shared_ptr<KeyPool> pool)
     registry.add("prove-keys", makeProveKeysStep);
     registry.add("register", makeRegisterStep);
     registry.add("give-credentials", makeGiveCredentialsStep);
+    registry.add("serial-tester", makeSerialTesterStep,
+                 {.parameters = {}, .measurements = {"rssi_dbm"}});
     registry.add("live-handshake", makeLiveHandshakeStep,
                  {.parameters = {},
                   .measurements = {"join_s", "join_attempts", "handshake_ms", "rssi_dbm"}});

@@ -15,10 +15,10 @@ public:
         const ServerAddress address{.host = server.host(), .port = server.port()};
         const auto key = server.serverKey();
         const Bytes slot = TRY(buildServerSlot(layout, key.toDer(), address));
-        auto* device = TRY(openDct(context, context.op()));
-        TRY(writeSlot(context, *device, layout.serverKey.offset, slot, kServerKeyEffect, "F215",
+        auto* table = TRY(context.unit().table(context.op()));
+        TRY(writeSlot(context, *table, layout.serverKey.offset, slot, kServerKeyEffect, "F215",
                       context.op()));
-        TRY(chooseTcp(context, *device, context.op()));
+        TRY(chooseTcp(context, *table, context.op()));
         context.facts().serverSlot = slot;
         context.note(
             concat("test endpoint ", toText(address), " · ", shortFingerprint(key.fingerprint())));

@@ -54,10 +54,10 @@ private:
         const auto& layout = context.plan().platform.dct;
         const auto& shipping = *context.plan().shipping;
         Bytes slot = TRY(buildServerSlot(layout, shipping.serverKeyDer, shipping.address));
-        auto* device = TRY(openDct(context, op));
+        auto* table = TRY(context.unit().table(op));
         const auto copies = static_cast<std::size_t>(layout.copyCount());
         for (std::size_t copy = 0; copy < copies; ++copy)
-            TRY(writeSlot(context, *device, layout.serverKey.offset, slot, kShippingKeyEffect,
+            TRY(writeSlot(context, *table, layout.serverKey.offset, slot, kShippingKeyEffect,
                           "F215", op.part(copy, copies)));
         return slot;
     }
@@ -143,14 +143,13 @@ private:
 
     static Result<> checkImages(StepContext& context, const OpContext& op)
     {
-        auto* device = TRY(context.unit().dfu(op));
-        TRY(device->select(0, op));
+        auto* memory = TRY(context.unit().memory(0, op));
         const auto& modules = context.plan().shipping->modules;
         for (std::size_t i = 0; i < modules.size(); ++i) {
             const auto image = TRY(imageFor(context, modules[i].role, modules[i].version));
             const auto size = static_cast<std::uint32_t>(image->module.moduleSize);
             const Bytes found =
-                TRY(device->upload(image->module.start, size, op.part(i, modules.size())));
+                TRY(memory->read(image->module.start, size, op.part(i, modules.size())));
             if (!equalBytes(found, ByteView(image->file).first(size)))
                 return wrong(concat(modules[i].role, " ", modules[i].version,
                                     ": the unit holds other bytes"),
@@ -168,6 +167,8 @@ private:
             return wrong(concat("the unit boots to ", name(mode), " instead of ",
                                 context.plan().shipping->mode),
                          "F305");
+        if (!unit.hasUsb())
+            return {}; // the tester knows no module report; every image was read byte by byte
         TRY(checkReport(context, op));
         // What was read there ends listening mode only by a boot.
         if (mode != UnitMode::Listening)

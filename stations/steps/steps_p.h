@@ -23,6 +23,7 @@ MadeStep makeProveKeysStep(const StepSpec& spec);
 MadeStep makeRegisterStep(const StepSpec& spec);
 MadeStep makeGiveCredentialsStep(const StepSpec& spec);
 MadeStep makeLiveHandshakeStep(const StepSpec& spec);
+MadeStep makeSerialTesterStep(const StepSpec& spec);
 MadeStep makeShippingStateStep(const StepSpec& spec);
 MadeStep makeLeaveUnitSafeStep(const StepSpec& spec);
 
@@ -33,14 +34,11 @@ constexpr std::string_view kKeyEffect = "burn-device-key";         ///< fingerpr
 constexpr std::string_view kPublicKeyEffect = "write-public-key";
 constexpr std::string_view kServerKeyEffect = "write-server-key";
 constexpr std::string_view kShippingKeyEffect = "write-shipping-server-key";
+constexpr std::string_view kWifiPartEffect = "write-wifi-part"; ///< "clear", "give"
 
 /// The image of a role and release, refused where it is a demo image and the unit is real.
 Result<std::shared_ptr<const FlashImage>> imageFor(StepContext& context, std::string_view role,
                                                    std::string_view version);
-
-/// The application DCT's memory of the present DFU session, selected.
-/// @returns InvalidData (F122)  it reads zeros: the bootloader found no DCT code (3.4)
-Result<DfuDevice*> openDct(StepContext& context, const OpContext& op);
 
 /// The DCT copy that the unit works with: the one that is marked so. Cut off between the last two
 /// bytes of a write, both are (particle-devices 3.1 leaves open which counts then): it is the one
@@ -53,24 +51,23 @@ std::string describeCopies(const DctSnapshot& dct, std::optional<int> counts);
 /// Announces one slot, writes it in one go (`outer` shielded, DO NOT UNPLUG), reads it back and
 /// settles. `bytes` are public: their digest is journalled.
 /// @returns Mismatch with `cause`
-Result<> writeSlot(StepContext& context, DfuDevice& device, std::uint32_t offset, ByteView bytes,
+Result<> writeSlot(StepContext& context, DctMemory& table, std::uint32_t offset, ByteView bytes,
                    std::string_view effect, std::string_view cause, const OpContext& outer);
 
-/// Writes into the memory that openDct() selected, erasing first where that memory wants it.
-Result<> putSecret(StepContext& context, DfuDevice& device, std::uint32_t offset,
-                   const SecretBytes& bytes, const OpContext& op);
-
 /// On platforms with a choice: the RSA handshake over TCP, and the proof that it stands there.
-Result<> chooseTcp(StepContext& context, DfuDevice& device, const OpContext& op);
-Result<> proveTransport(StepContext& context, DfuDevice& device, const OpContext& op);
+Result<> chooseTcp(StepContext& context, DctMemory& table, const OpContext& op);
+Result<> proveTransport(StepContext& context, DctMemory& table, const OpContext& op);
 
 /// `settle` where the outcome is known. An intent whose effect nobody saw end stays open, so that
 /// the next run inspects the unit before it does anything else.
 Result<> settleIfKnown(StepContext& context, std::string_view effect, const Result<>& outcome);
 
-/// Clears stored Wi-Fi credentials of the running unit by the route that its firmware has.
-/// @returns the route ("USB request", "MODE button"); Unsupported (C060)  it has none here
+/// As UnitUnderTest::clearCredentials(), announced where the station does it itself.
 Result<std::string> clearCredentials(StepContext& context, const OpContext& op);
+/// Does `write`, which changes the Wi-Fi part of the table by SWD; announces and settles it where
+/// the unit has no firmware to ask.
+Result<> changeWifiPart(StepContext& context, std::string_view what,
+                        const std::function<Result<>()>& write);
 
 /// Takes over a key that was just made (record: birth); what was held before is destroyed.
 Result<> beginCustody(StepContext& context, BurnKey key);

@@ -2,6 +2,7 @@
 // the running system can replace it (particle-devices 2.4).
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "image/module_info.h"
 #include "protocol/listening_console.h"
 #include "steps/steps_p.h"
 
@@ -26,6 +27,8 @@ public:
         const auto& op = context.op();
         const auto image = TRY(imageFor(context, m_role, m_version));
         const int wanted = image->module.version;
+        if (!context.unit().hasUsb())
+            return writeByProbe(context, *image);
         TRY(context.unit().bringTo(UnitMode::Listening, op));
         const int before = TRY(installed(context, op));
         if (before == wanted && TRY(holdsSameBytes(context, *image))) {
@@ -45,13 +48,44 @@ public:
     }
 
 private:
+    /// Where no running system is asked (particle-devices 2.4 b): the protection is lifted for the
+    /// write and put back.
+    static Result<> writeByProbe(StepContext& context, const FlashImage& image)
+    {
+        const auto segment = TRY(context.plan().platform.segment("bootloader"));
+        context.notMeasured("rate_kib_s");
+        if (TRY(holdsSameBytes(context, image))) {
+            context.note(concat(image.module.version, " is installed already"));
+            return record(context, image);
+        }
+        auto* memory = TRY(context.unit().memory(segment.alternate, context.op()));
+        const Bytes present = TRY(memory->read(segment.address, segment.size, context.op()));
+        const auto before = parseModule(present);
+        const std::string from =
+            before && before->crcOk() ? concat(before->version) : std::string("none");
+        TRY(context.op().checkpoint());
+        TRY(context.intend(kBootloaderEffect, concat(from, " to ", image.module.version)));
+        const OpContext op = context.op().shielded(kSendBudget);
+        const auto written = writeBlocks(*memory, image, op);
+        TRY(settleIfKnown(context, kBootloaderEffect, written));
+        TRY(Result<>(written));
+        context.note(concat(from, " → ", image.module.version, " by SWD, proved by its sum"));
+        return record(context, image);
+    }
+
+    static Result<> writeBlocks(MemoryTarget& memory, const FlashImage& image, const OpContext& op)
+    {
+        for (const MemoryBlock& block : image.blocks)
+            TRY(memory.write(block, op));
+        return {};
+    }
+
     /// The same version number may be another build.
     static Result<bool> holdsSameBytes(StepContext& context, const FlashImage& image)
     {
-        auto* device = TRY(context.unit().dfu(context.op()));
-        TRY(device->select(0, context.op()));
+        auto* memory = TRY(context.unit().memory(0, context.op()));
         const auto size = static_cast<std::uint32_t>(image.module.moduleSize);
-        const Bytes found = TRY(device->upload(image.module.start, size, context.op()));
+        const Bytes found = TRY(memory->read(image.module.start, size, context.op()));
         return equalBytes(found, ByteView(image.file).first(size));
     }
 

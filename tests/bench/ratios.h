@@ -15,6 +15,9 @@ struct Ratio {
     std::string under{}; ///< name of a measurement
     double aim = 0;
     bool atMost = false;
+    /// Name of a measurement: where it is more than a quarter of `over`, it is told instead of the
+    /// ratio, which judges nothing then. Empty: none.
+    std::string unlessMostIs{};
 };
 void compare(Ratio ratio);
 /// One line each. False: one of them misses its aim.

@@ -1,4 +1,5 @@
 // A P1 without USB: the production tester on Serial1, through the fixture's adapter.
+#include "protocol/serial1_tester.h"
 #include "support/test_program.h"
 #include "virtual_rig.h"
 
@@ -202,6 +203,47 @@ private Q_SLOTS:
         line.wake();
         QCOMPARE(line.until("!!!\r\n", started ? 5000ms : 200ms),
                  std::string(started ? kGreeting : ""));
+    }
+
+    void driver_learnsWhatTheTesterSays()
+    {
+        Rig rig(benchText(kNoUsb));
+        Line line(rig);
+        QVERIFY(rig.until([&] { return rig.board().mode() == sim::BoardMode::Listening; }));
+        Serial1Tester tester(line.port());
+        must(tester.wake(rig.op()));
+        const auto first = must(tester.info(rig.op()));
+        QCOMPARE(first.deviceId, rig.unit().deviceId);
+        QVERIFY(first.mac.size() == 17);
+        QVERIFY(first.ssid.empty() && !first.rssi);
+        must(tester.connect("plant", SecretBytes(viewOf("line-four")), rig.op()));
+        const auto joined = must(tester.info(rig.op()));
+        QCOMPARE(joined.ssid, std::string("plant"));
+        QCOMPARE(joined.rssi, std::optional(-48));
+        QVERIFY(!rig.board().hasCredentials());
+        must(tester.lockBootloader(false, rig.op()));
+        must(tester.lockBootloader(true, rig.op()));
+        must(tester.reboot(rig.op()));
+        QVERIFY(rig.until([&] { return !rig.board().pinHigh("D2"); }));
+    }
+
+    void driver_saysWhatDoesNotWork()
+    {
+        Rig rig(benchText(kNoUsb));
+        Line line(rig);
+        QVERIFY(rig.until([&] { return rig.board().mode() == sim::BoardMode::Listening; }));
+        Serial1Tester tester(line.port());
+        const auto asleep = tester.info(rig.op(200ms));
+        QVERIFY(!asleep);
+        QCOMPARE(asleep.error().code, Errc::Timeout);
+        must(tester.wake(rig.op()));
+        const auto wrong = tester.connect("plant", SecretBytes(viewOf("line-five")), rig.op(300ms));
+        QVERIFY(!wrong);
+        QCOMPARE(wrong.error().code, Errc::Denied);
+        const auto odd = tester.connect("plant;x", SecretBytes(viewOf("line-four")), rig.op());
+        QVERIFY(!odd);
+        QCOMPARE(odd.error().code, Errc::InvalidArgument);
+        QVERIFY(odd.error().message.find("line-four") == std::string::npos);
     }
 
     void benchFile_refusesItForOthers()

@@ -33,7 +33,8 @@ constexpr UsbId kDfu{.vendor = 0x2B04, .product = 0xD006};
 
 class Rig {
 public:
-    explicit Rig(const std::string& toml) : m_bench(must(sim::Bench::parse(toml, "rig.toml")))
+    explicit Rig(const std::string& toml, sim::CoreExecutorMaker cores = sim::standingCores())
+        : m_bench(must(sim::Bench::parse(toml, "rig.toml", {}, std::move(cores))))
     {
         m_unit = must(m_bench->insertNext(1)).value();
     }

@@ -202,6 +202,125 @@ private Q_SLOTS:
         QVERIFY(folder.read("all.bin") == QByteArray(131072, '\xFF'));
     }
 
+    void simulatedProbes_areAddressedByTheirBench()
+    {
+        const CommandFolder folder;
+        const auto listed = folder.json({"stlink", "list", "sim:p1-serial1"});
+        QVERIFY2(listed.exitCode == 0, listed.err);
+        QCOMPARE(listed.last()["count"], QJsonValue(2));
+        QCOMPARE(listed.lines()[1]["device"], QJsonValue("sim:p1-serial1#2"));
+        QCOMPARE(listed.lines()[1]["simulated"], QJsonValue(true));
+        const auto id = folder.json({"stlink", "read", "sim:p1-serial1#2", "--address",
+                                     "0x1fff7a10", "--length", "12", "-o", "id.bin"});
+        QVERIFY2(id.exitCode == 0, id.err);
+        QCOMPARE(folder.read("id.bin").size(), 12);
+        QVERIFY(folder.write("image.bin", noise(9000)));
+        const auto write = folder.json(
+            {"stlink", "write", "sim:probes#3", "--address", "0x08020000", "image.bin"});
+        QVERIFY2(write.exitCode == 0, write.err);
+        QCOMPARE(write.last()["verified"], QJsonValue(true));
+        // A demo image may go to what is simulated, to its own chip only.
+        const QString demo = demoImage("p1-2.3.1-user-demo.bin");
+        const auto module =
+            folder.json({"stlink", "write", "sim:p1-serial1#1", "--address", "0x080a0000", demo});
+        QVERIFY2(module.exitCode == 0, module.err);
+        const auto code = [&](const QStringList& words) { return folder.json(words).exitCode; };
+        QCOMPARE(code({"stlink", "info", "sim:probes#9"}), 2);
+        QCOMPARE(code({"stlink", "info", "sim:probes#"}), 64);
+        QCOMPARE(code({"stlink", "info", "sim:there-is-none#1"}), 2);
+    }
+
+    void debugPort_showsItsRegisters()
+    {
+        const CommandFolder folder;
+        const ProbesCommand bench(folder);
+        const QString core = bench.device("1-2");
+        const auto value = [&](const QStringList& more) {
+            const auto end = folder.json(QStringList{"stlink", "dap", core} + more);
+            return end.exitCode == 0 ? end.last()["value"].toString()
+                                     : QString::number(end.exitCode);
+        };
+        QCOMPARE(value({"--port", "dp", "--register", "0"}), QString("0x1ba01477"));
+        QCOMPARE(value({"--port", "0", "--register", "fc"}), QString("0x14770011"));
+        QCOMPARE(value({"--port", "0", "--register", "4", "--value", "0x20000000"}),
+                 QString("0x20000000"));
+        QCOMPARE(value({"--port", "7", "--register", "fc"}), QString("2"));
+        QCOMPARE(value({"--port", "dp", "--register", "3"}), QString("64"));
+        QCOMPARE(value({"--port", "x", "--register", "0"}), QString("64"));
+    }
+
+    void optionBytes_areShownAndProtectionIsSet()
+    {
+        const CommandFolder folder;
+        const ProbesCommand bench(folder);
+        for (const char* busId : {"1-2", "1-3"}) {
+            const auto set =
+                folder.json({"stlink", "options", bench.device(busId), "--write-protect", "0x3"});
+            QVERIFY2(set.exitCode == 0, set.err);
+            QCOMPARE(set.last()["write_protected"], QJsonValue("0x00000003"));
+            const auto seen = folder.json({"stlink", "options", bench.device(busId)});
+            QCOMPARE(seen.last()["write_protected"], QJsonValue("0x00000003"));
+            QCOMPARE(seen.last()["read_protected"], QJsonValue(false));
+            QCOMPARE(seen.last()["bytes"].toString().size(), 32);
+        }
+    }
+
+    void table_isReadPatchedAndRestored()
+    {
+        const CommandFolder folder;
+        const QString bench = folder.path("kept.toml");
+        QVERIFY(folder.write("kept.toml", R"([bench]
+name = "kept"
+speed = "instant"
+[network]
+ssid = "Plant"
+password = "virtual-plant-wifi"
+[[slot]]
+number = 1
+[[slot.unit]]
+platform = "photon"
+stock = "0.6.3"
+device_id = "330029000547343233323331"
+memory = "kept.flash"
+[[slot]]
+number = 2
+[[slot.unit]]
+platform = "photon"
+stock = "1.5.2"
+[[probe]]
+number = 1
+model = "v3"
+slot = 1
+[[probe]]
+number = 2
+model = "v3"
+slot = 2
+)"));
+        const QString kept = "sim:" + bench + "#1";
+        const QStringList claim{"--platform", "photon", "--offset", "1762"};
+        QVERIFY(folder.write("claim.bin", QByteArray(63, 'c')));
+        const auto backup = folder.json({"stlink", "read", kept, "--address", "0x08004000",
+                                         "--length", "32768", "-o", "both.bin"});
+        QVERIFY2(backup.exitCode == 0, backup.err);
+        const auto written =
+            folder.json(QStringList{"stlink", "dct-write", kept, "claim.bin"} + claim);
+        QVERIFY2(written.exitCode == 0, written.err);
+        const auto read = [&](const QString& file) {
+            const auto end = folder.json(
+                QStringList{"stlink", "dct-read", kept, "--length", "63", "-o", file} + claim);
+            return end.exitCode == 0 ? folder.read(file) : QByteArray();
+        };
+        QCOMPARE(read("after.bin"), QByteArray(63, 'c'));
+        const auto restored =
+            folder.json({"stlink", "dct-restore", kept, "both.bin", "--platform", "photon"});
+        QVERIFY2(restored.exitCode == 0, restored.err);
+        QCOMPARE(read("restored.bin"), QByteArray(63, '\xFF'));
+        const auto refused = folder.json(
+            QStringList{"stlink", "dct-write", "sim:" + bench + "#2", "claim.bin"} + claim);
+        QCOMPARE(refused.exitCode, 4);
+        QVERIFY2(refused.err.contains("both sectors"), refused.err);
+    }
+
     void aBoard_isNotTakenForAProbe()
     {
         const CommandFolder folder;

@@ -33,6 +33,7 @@ private Q_SLOTS:
     void run_passesUnitsAndSumsUp();
     void run_takesThePlanOfTheBenchsPlatform_data();
     void run_takesThePlanOfTheBenchsPlatform();
+    void run_ofUnitsWithoutUsb();
     void run_failsAMislabelledUnit();
     void run_takesTheLabelFromTheCommandLine();
     void run_saysWhereTheSupplyEnds();
@@ -99,6 +100,15 @@ void TstCommandLineRuns::run_takesThePlanOfTheBenchsPlatform()
     const auto ran = folder.json({"run", "--simulate", platform + "-quick", "--units", "1"});
     QVERIFY2(ran.exitCode == 0, ran.err);
     QCOMPARE(ran.last(), summary(1, 0, 0, 0));
+}
+
+void TstCommandLineRuns::run_ofUnitsWithoutUsb()
+{
+    const CommandFolder folder;
+    const auto ran =
+        folder.json({"run", "--plan", "p1-serial1", "--simulate", "p1-serial1", "--units", "2"});
+    QVERIFY2(ran.exitCode == 0, ran.err);
+    QCOMPARE(ran.last(), summary(2, 0, 0, 0));
 }
 
 void TstCommandLineRuns::run_failsAMislabelledUnit()
@@ -177,6 +187,8 @@ void TstCommandLineRuns::run_refusesToBegin_data()
     QTest::addColumn<QString>("message");
     QTest::newRow("no such bench") << "run --simulate nowhere.toml" << 2 << "nowhere.toml";
     QTest::newRow("no such plan") << "run --plan nothing --simulate photon-quick" << 2 << "nothing";
+    QTest::newRow("no probe for the plan")
+        << "run --plan p1-serial1 --simulate p1-no-usb" << 4 << "no debug probe";
     QTest::newRow("no such station") << "run --station nowhere.toml" << 2 << "nowhere.toml";
     QTest::newRow("database is a folder")
         << "run --simulate photon-quick --db ." << 2 << "database";

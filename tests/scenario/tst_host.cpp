@@ -58,6 +58,8 @@ private Q_SLOTS:
     void takenHandshakePort_keepsTheStationFromStarting_C071();
     void accessPoint_livesWhereItAnswersOrRefuses();
     void bench_isToldToNoCloudElsewhere();
+    void planWithoutARoute_isRefusedBeforeTheFirstUnit_data();
+    void planWithoutARoute_isRefusedBeforeTheFirstUnit();
     void benchOperator_holdsTheButtonWhereTheBenchCannot_data();
     void benchOperator_holdsTheButtonWhereTheBenchCannot();
 
@@ -290,6 +292,47 @@ void TstHost::bench_isToldToNoCloudElsewhere()
     // With the cloud that is named, the registration could only wait.
     const auto finished = run(*host, 1);
     QVERIFY2(finished.verdict == Verdict::Pass, finished.error.c_str());
+}
+
+void TstHost::planWithoutARoute_isRefusedBeforeTheFirstUnit_data()
+{
+    QTest::addColumn<QByteArray>("plan");
+    QTest::addColumn<QByteArray>("unit");
+    QTest::addColumn<bool>("button");
+    QTest::addColumn<bool>("somebody");
+    QTest::addColumn<bool>("starts");
+    const auto core = QByteArray("platform = \"core\"\nstock = \"0.7.0\"\n");
+    const auto p1 = QByteArray("platform = \"p1\"\nstock = \"0.4.9\"\nusb = false\n");
+    const auto photon = QByteArray("stock = \"1.5.2\"\n");
+    const auto add = [](const char* name, const char* plan, const QByteArray& unit, bool button,
+                        bool somebody, bool starts) {
+        QTest::newRow(name) << QByteArray(plan) << unit << button << somebody << starts;
+    };
+    // particle-devices 1.3: no request clears credentials before 0.8.0.
+    add("MODE, and nobody holds it", "core-full", core, false, false, false);
+    add("MODE, the fixture holds it", "core-full", core, true, false, true);
+    add("MODE, an operator holds it", "core-full", core, false, true, true);
+    add("by request", "photon-full", photon, false, false, true);
+    add("by SWD, without a probe", "p1-serial1", p1, true, true, false);
+}
+
+void TstHost::planWithoutARoute_isRefusedBeforeTheFirstUnit()
+{
+    QFETCH(const QByteArray, plan);
+    QFETCH(const QByteArray, unit);
+    QFETCH(const bool, button);
+    QFETCH(const bool, somebody);
+    QFETCH(const bool, starts);
+    writeBench(unit.toStdString(), button);
+    const auto host = Host::create({.plan = plan.toStdString(),
+                                    .bench = path("bench.toml"),
+                                    .database = path("test.db"),
+                                    .operatorAnswers = somebody});
+    QCOMPARE(host.has_value(), starts);
+    if (starts)
+        return;
+    QCOMPARE(host.error().code, Errc::Denied);
+    QCOMPARE(host.error().cause, std::string("C042"));
 }
 
 void TstHost::benchOperator_holdsTheButtonWhereTheBenchCannot_data()

@@ -10,8 +10,15 @@ namespace provost::test {
 namespace {
 
 // The order is that of particle-devices 13.
-std::vector<std::string> stepsOf(const std::string& platform)
+std::vector<std::string> stepsOf(const TestPlan& plan)
 {
+    const std::string& platform = plan.platform.name;
+    if (plan.carrier == Carrier::Swd)
+        return {"identify",       "inspect",          "clear-credentials", "backup-dct",
+                "flash-image",    "flash-image",      "update-bootloader", "flash-image",
+                "device-key",     "server-key",       "prove-keys",        "register",
+                "serial-tester",  "give-credentials", "live-handshake",    "shipping-state",
+                "leave-unit-safe"};
     if (platform == "electron")
         return {"identify",    "inspect",        "backup-dct",     "flash-image",
                 "flash-image", "flash-image",    "restart",        "update-bootloader",
@@ -72,7 +79,7 @@ std::string wrongInRun(Station& station, const RunRecord& record, const std::str
         return "the record does not say that it was simulated";
     if (record.start.planDigest.size() != 64)
         return "the record has no plan digest";
-    if (steps != stepsOf(station.plan().platform.name))
+    if (steps != stepsOf(station.plan()))
         return "other steps were run: " + joined(steps);
     if (record.handshake.empty() || std::ranges::any_of(record.handshake, &HandshakeArrow::failed))
         return "the handshake was not recorded";

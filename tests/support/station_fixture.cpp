@@ -52,11 +52,16 @@ std::string benchToml(const BenchWish& wish)
     for (const auto& supply : wish.supplies) {
         text += concat("[[slot]]\nnumber = ", ++number, "\n");
         for (const auto& unit : supply)
-            text += concat("[[slot.unit]]\nplatform = \"", unit.platform, "\"\nstock = \"",
-                           unit.stock, "\"\nkey = \"", unit.key, "\"\ncredentials = \"",
-                           unit.credentials, "\"\nlabel = \"", unit.label, "\"\ndevice_id = \"",
-                           unit.deviceId, "\"\nmemory = \"", unit.memory,
-                           "\"\ncount = ", unit.count, "\n", unit.more, "\n", unit.faults, "\n");
+            text +=
+                concat("[[slot.unit]]\nplatform = \"", unit.platform, "\"\nstock = \"", unit.stock,
+                       "\"\nkey = \"", unit.key, "\"\ncredentials = \"", unit.credentials,
+                       "\"\nlabel = \"", unit.label, "\"\ndevice_id = \"", unit.deviceId,
+                       "\"\nusb = ", unit.usb ? "true" : "false", "\nmemory = \"", unit.memory,
+                       "\"\ncount = ", unit.count, "\n", unit.more, "\n", unit.faults, "\n");
+        const auto wired = [](const UnitWish& unit) { return !unit.usb; };
+        if (std::ranges::any_of(supply, wired))
+            text +=
+                concat("[[probe]]\nnumber = ", number, "\nmodel = \"v3\"\nslot = ", number, "\n");
     }
     return text;
 }
@@ -127,6 +132,15 @@ struct Station::Impl {
                 plan.platform);
         const auto slots = bench->slots();
         const auto found = std::ranges::find(slots, slot.value, &sim::BenchSlot::number);
+        if (plan.carrier == Carrier::Swd)
+            return std::make_unique<SwdUnit>(SwdConnection{.usb = *bus,
+                                                           .serial = bench->serial(),
+                                                           .probe = found->probe.value(),
+                                                           .serial1 = found->port,
+                                                           .holdMode = {},
+                                                           .timing = kTiming,
+                                                           .simulated = true},
+                                             plan.platform);
         return std::make_unique<ParticleUnit>(
             UnitConnection{.usb = *bus,
                            .serial = bench->serial(),
@@ -188,6 +202,7 @@ std::unique_ptr<Station> Station::open(StationSetup setup)
     impl->settings.network.password = setup.stationPassword.size() > 0
                                           ? setup.stationPassword.clone()
                                           : SecretBytes(network.password.reveal());
+    impl->settings.network.storedPart = SecretBytes(impl->bench->wifiPart().reveal());
     impl->settings.network.security = static_cast<WifiSecurity>(network.security);
     impl->settings.escrowCertificate = setup.escrowCertificate;
     impl->settings.backupFolder = impl->folder.string();

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "config/load_plan.h"
-#include "device/particle_unit.h"
+#include "device/swd_unit.h"
 #include "engine/station_engine.h"
 #include "sim/bench.h"
 #include "sim/virtual_cloud.h"
@@ -28,6 +28,7 @@ struct UnitWish {
     std::string credentials{"none"};
     std::string label{"match"};
     std::string deviceId{"random"};
+    bool usb = true;      ///< false: on a carrier without it, a debug probe on its chip
     std::string memory{}; ///< file that keeps the flash; empty: none
     int count = 1;
     std::string more{};   ///< further keys of the unit, as they stand in the file
