@@ -150,6 +150,8 @@ bool Firmware::startSystem(BootTarget target)
         board.mode = board.listening  ? BoardMode::Listening
                      : board.safeMode ? BoardMode::SafeMode
                                       : BoardMode::Application;
+        // Who sees it listening may speak at once.
+        board.consoleRuns = board.listening && testerAnswers();
         function = std::make_shared<CdcFunction>(m_board);
     }
     m_failures = 0;
@@ -184,6 +186,7 @@ void Firmware::listen()
         const MutexLock lock(m_board->mutex);
         m_board->listening = true;
         m_board->mode = BoardMode::Listening;
+        m_board->consoleRuns = m_board->consoleRuns || testerAnswers();
         m_board->joinedNetwork.clear();
         m_board->show({LedColour::Blue, LedPattern::Blink, 500});
     }
@@ -241,13 +244,19 @@ void Firmware::serveConsole(bool receiverOnly)
     m_board->received.clear();
 }
 
+bool Firmware::testerAnswers() const
+{
+    return !m_board->usb &&
+           (m_board->systemVersion < kTesterByApplication || m_board->serialTester);
+}
+
 /// Serial1 of a board without USB: always up to 0.4.9, later where the application wants it (7.6).
 void Firmware::runTester()
 {
     MutexLock lock(m_board->mutex);
     BoardState& board = *m_board;
     SerialTester tester(board);
-    board.consoleRuns = board.systemVersion < kTesterByApplication || board.serialTester;
+    board.consoleRuns = testerAnswers();
     while (board.listening) {
         showCleared(lock);
         board.changed.wait(lock, m_stop, [&] {

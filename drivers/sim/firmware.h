@@ -37,6 +37,7 @@ private:
     void serveConsole(bool receiverOnly);
     void runConsole(bool receiverOnly);
     void runTester();
+    bool testerAnswers() const; ///< caller holds the mutex
     void goOnline();
     bool joinNetwork();
     bool overUdp() const; ///< takes the mutex
