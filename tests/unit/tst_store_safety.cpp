@@ -246,7 +246,7 @@ private Q_SLOTS:
         QCOMPARE(shell("SELECT group_concat(name) FROM pragma_table_list WHERE type = 'table' "
                        "AND schema = 'main' AND name NOT LIKE 'sqlite_%' AND NOT strict"),
                  QString());
-        QCOMPARE(shell("SELECT count(*) FROM pragma_table_list WHERE strict"), QString("11"));
+        QCOMPARE(shell("SELECT count(*) FROM pragma_table_list WHERE strict"), QString("12"));
         QCOMPARE(shell("SELECT run_id, verdict FROM run ORDER BY run_id"),
                  QString("1|pass\n2|fail"));
         QCOMPARE(shell("SELECT kind FROM journal WHERE run_id = 1"),
@@ -370,6 +370,10 @@ private Q_SLOTS:
         // Recovery closes what its program did not; a trace of it there never was.
         QCOMPARE(journal->run(RunId{1}).value().verdict, Verdict::Aborted);
         QVERIFY(!journal->traceOf(RunId{1}).value());
+        QVERIFY(journal->slotActs(false).value().empty());
+        must(journal->recordSlotAct({.slot = 2, .on = false, .actor = "line", .why = "cable"}));
+        QCOMPARE(journal->slotActs(false).value().size(), std::size_t{1});
+        QVERIFY(journal->slotActs(true).value().empty());
         QCOMPARE(journal->unit("old").value().deviceId, kUnit);
         QVERIFY(QFile::exists(QString::fromStdString(m_file + ".v1.bak")));
         const auto run = beginWith(*journal, kUnit).value();
