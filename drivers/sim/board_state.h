@@ -127,7 +127,8 @@ struct BoardState {
         coreHeld = on;
         coreHolds += on ? 1 : 0;
         dead = false;
-        mode = BoardMode::Off; // its thread leaves the bus and looks what comes next
+        mode = BoardMode::Off; // its thread looks what comes next
+        detach();
         notify();
     }
     bool mayRun() const { return powered && !coreHeld && !dead; }

@@ -256,6 +256,7 @@ void Stm32Chip::systemReset()
     takeOptions();
     if (m_board) {
         m_board->mode = BoardMode::Booting;
+        m_board->detach(); // at once: nobody meets the firmware of before
         m_board->askRestart(BootTarget::Normal);
     }
     leaveReset();

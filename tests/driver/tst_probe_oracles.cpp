@@ -28,6 +28,24 @@ model = "v3"
 chip = "f205"
 )";
 
+constexpr auto kWired = R"(
+[bench]
+name = "wired"
+speed = "instant"
+[network]
+ssid = "Plant"
+password = "virtual-plant-wifi"
+[[slot]]
+number = 1
+[[slot.unit]]
+platform = "photon"
+stock = "empty"
+[[probe]]
+number = 1
+model = "v2-1"
+slot = 1
+)";
+
 QByteArray noise(qsizetype size)
 {
     QByteArray bytes(size, '\0');
@@ -86,6 +104,39 @@ private Q_SLOTS:
         QVERIFY2(end.exitCode == 0, qPrintable(end.output));
         QVERIFY2(end.output.contains("** Verified OK **"), qPrintable(end.output));
         QVERIFY(readBack(busId, address, size) == image);
+    }
+
+    /// One memory behind both: a photon that stays in DFU for want of firmware, a probe on its
+    /// chip.
+    void stFlashAndDfuUtil_seeTheSameFlash()
+    {
+        BenchProcess wired(kWired);
+        const auto at = [&](const QString& busId, const QString& program,
+                            const QStringList& arguments) {
+            const ProgramEnd end =
+                wired.runAt({busId}, {.program = program, .arguments = arguments});
+            if (end.exitCode != 0)
+                qWarning().noquote() << end.output;
+            return end.exitCode;
+        };
+        const QString back = m_files.filePath("wired.bin");
+        const auto content = [&] {
+            QFile file(back);
+            const QByteArray bytes = file.open(QIODevice::ReadOnly) ? file.readAll() : QByteArray();
+            QFile::remove(back);
+            return bytes;
+        };
+        const QByteArray image = noise(20 * 1024);
+        const QString file = fileWith("image.bin", image);
+        QCOMPARE(at("1-2", "st-flash", {"--reset", "write", file, "0x080e0000"}), 0);
+        QCOMPARE(at("1-1", "dfu-util", {"-a", "0", "-s", "0x080e0000:20480", "-U", back}), 0);
+        QVERIFY(content() == image);
+        const QString other = fileWith("other.bin", noise(9000));
+        QCOMPARE(at("1-1", "dfu-util", {"-a", "0", "-s", "0x080e0000", "-D", other}), 0);
+        QCOMPARE(at("1-2", "st-flash", {"read", back, "0x080e0000", "9000"}), 0);
+        QFile written(other);
+        QVERIFY(written.open(QIODevice::ReadOnly));
+        QVERIFY(content().left(9000) == written.readAll());
     }
 
     /// Where flash takes its time, loaders wait for BSY and are looked at while they do.

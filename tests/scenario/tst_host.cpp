@@ -17,6 +17,7 @@
 #include <QTemporaryDir>
 #include <QTest>
 
+#include <fstream>
 #include <netinet/in.h>
 #include <numeric>
 #include <sys/socket.h>
@@ -54,6 +55,7 @@ private Q_SLOTS:
     void everySlotMayBeOff();
     void trace_isKeptWhereARunDoesNotPass();
     void trace_ofTheWifiDialogue_hasNoPassword();
+    void trace_ofAUnitWithoutUsb_hasNeitherKeyNorPassword();
     void trace_ofARunThatPassed_isNotKept();
     void takenHandshakePort_keepsTheStationFromStarting_C071();
     void accessPoint_livesWhereItAnswersOrRefuses();
@@ -223,6 +225,34 @@ void TstHost::trace_ofTheWifiDialogue_hasNoPassword()
     const auto other = must(host->journal().traceOf(second.run));
     QVERIFY(other && other->transfers > 0 && other->dropped == 0);
     QVERIFY(parseTrace(other->text)->began > trace.began);
+}
+
+void TstHost::trace_ofAUnitWithoutUsb_hasNeitherKeyNorPassword()
+{
+    writeBench("platform = \"p1\"\nstock = \"0.4.9\"\nusb = false\n");
+    std::ofstream(path("bench.toml"), std::ios::app)
+        << "[[probe]]\nnumber = 1\nmodel = \"v3\"\nslot = 1\n"
+           "[[probe]]\nnumber = 2\nmodel = \"v3\"\nslot = 2\n";
+    const auto host = must(Host::create(
+        {.plan = "p1-serial1", .bench = path("bench.toml"), .database = path("test.db")}));
+    const auto finished = run(*host, 1, [&](const StationEvent& event) {
+        const auto* step = std::get_if<StepFinished>(&event);
+        if (step != nullptr && step->attempt.step == "give-credentials")
+            host->engine().abort(SlotId{1});
+    });
+    QVERIFY2(finished.verdict == Verdict::Aborted, finished.error.c_str());
+    const auto kept = must(host->journal().traceOf(finished.run));
+    QVERIFY(kept && kept->transfers > 0);
+    const auto& board = *host->bench()->board(1);
+    // particle-devices 3.1, 4.1: behind modulus and exponent everything is private.
+    const Bytes secret = board.readFlash(
+        0x08004000U + 0x4000U * static_cast<unsigned>(board.currentDct()) + 0x1D7C + 34 + 150, 440);
+    QVERIFY(!secret.empty());
+    QVERIFY(!leaks(kept->text, secret));
+    QVERIFY(!leaks(kept->text, viewOf(kPassword)));
+    const Trace trace = must(parseTrace(kept->text));
+    QVERIFY(std::ranges::any_of(trace.entries,
+                                [](const auto& e) { return e.secret && e.sent >= 1024; }));
 }
 
 void TstHost::trace_ofARunThatPassed_isNotKept()
