@@ -35,14 +35,32 @@ void Guest::start()
     QElapsedTimer since;
     since.start();
     m_machine.setProcessChannelMode(QProcess::SeparateChannels);
-    m_machine.start(
-        "qemu-system-x86_64",
-        {"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "768", "-display", "none",
-         "-nodefaults", "-no-user-config", "-no-reboot", "-kernel", m_folder.filePath("vmlinux"),
-         "-initrd", m_folder.filePath("initramfs"), "-append",
-         "console=ttyS0 panic=-1 mitigations=off nokaslr tsc=unstable", "-nic",
-         "user,model=virtio-net-pci", "-serial", "file:" + m_folder.filePath("console"), "-serial",
-         "stdio"});
+    m_machine.start("qemu-system-x86_64",
+                    {"-accel",
+                     "tcg,thread=multi",
+                     "-cpu",
+                     "max",
+                     "-smp",
+                     "2",
+                     "-m",
+                     "768",
+                     "-display",
+                     "none",
+                     "-nodefaults",
+                     "-no-user-config",
+                     "-no-reboot",
+                     "-kernel",
+                     m_folder.filePath("vmlinux"),
+                     "-initrd",
+                     m_folder.filePath("initramfs"),
+                     "-append",
+                     "console=ttyS0 panic=-1 mitigations=off nokaslr tsc=unstable",
+                     "-nic",
+                     "user,model=virtio-net-pci",
+                     "-serial",
+                     "file:" + m_folder.filePath("console"),
+                     "-serial",
+                     "stdio"});
     if (!m_machine.waitForStarted())
         give("start qemu-system-x86_64: " + m_machine.errorString() +
              "; run installer/ensure-packages installer/packages-test.txt");

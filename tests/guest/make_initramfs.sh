@@ -63,6 +63,8 @@ done | sort -u | while read -r library; do
     cp -L "$library" "$root$library"
 done
 
+mkdir -p "$root/share/provost"
+cp -r "$here/../../stations/plans" "$here/../../stations/platforms" "$root/share/provost/"
 ln -s udevadm "$root/bin/systemd-udevd"
 
 (cd "$root" && find . | cpio --create --format=newc --quiet) >"$folder/initramfs"

@@ -2,8 +2,9 @@
 //
 //   vhci-attach ADDRESS PORT FIRST BUSID…
 //
-// Port FIRST of the controller for the first bus id, the next one for the next. A device that leaves ends its connection; it is imported
-// again as soon as the server has it. Runs until it is killed; what is plugged in stays.
+// Port FIRST of the controller for the first bus id, the next one for the next. A device that
+// leaves ends its connection; it is imported again as soon as the server has it. Runs until it is
+// killed; what is plugged in stays.
 #include <algorithm>
 #include <arpa/inet.h>
 #include <array>
@@ -64,8 +65,8 @@ bool connectTo(const Socket& socket, const sockaddr_in& server)
 {
     const int on = 1;
     ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return socket.get() >= 0 && ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&server),
-                                          sizeof server) == 0;
+    return socket.get() >= 0 &&
+           ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&server), sizeof server) == 0;
 }
 
 bool plugIn(const sockaddr_in& server, const std::string& busId, int port)
