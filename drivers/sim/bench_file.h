@@ -26,7 +26,8 @@ struct FaultSpec {
         LyingPoll,
     };
     Kind kind = Kind::Stall;
-    std::uint32_t number = 0; ///< transfer, erase or work, from 1 on; percent; ms
+    std::uint32_t number = 0;    ///< transfer, erase or work, from 1 on; percent; ms
+    Eraser eraser = Eraser::Dfu; ///< brown-out: whose erases are counted
     const ModuleRegion* region = nullptr;
 };
 

@@ -103,6 +103,9 @@ Firmware::Boot Firmware::bootloader(BootTarget target)
         BoardState& board = *m_board;
         m_cutsBeforeBoot = board.powerCuts;
         board.restart.reset();
+        board.flash.regainSupply();
+        if (board.external)
+            board.external->regainSupply();
         board.replug = false;
         board.listening = target == BootTarget::SafeListening;
         board.startReceiver = false;
