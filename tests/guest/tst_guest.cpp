@@ -42,7 +42,7 @@ platform = "core"
 stock = "empty"
 )";
 
-/// Each of these units loses its cable once, half-way through its application.
+/// The first unit loses its cable once, half-way through its application.
 constexpr auto kPulledBench = R"(
 [bench]
 name = "pulled"
@@ -61,7 +61,13 @@ stock = "1.5.2"
 kind = "unplug"
 percent = 50
 of = "user"
+[[slot.unit]]
+stock = "1.5.2"
+[[slot.unit]]
+stock = "1.5.2"
 )";
+
+constexpr int kPulledPort = 4; // of the guest's; those before it are provost-bench's
 
 class TstGuest : public QObject {
     Q_OBJECT
@@ -75,18 +81,21 @@ private Q_SLOTS:
     void ourDriver_writesTheCore();
     void leaving_bringsTheTerminalBack();
     void unplugInMidTransfer_isAnErrorAndTheNextSessionWorks();
+    void unplugOfAnOpenTerminal_isAnErrorAndTheNextUnitIsFound();
     void cleanupTestCase();
 
 private:
     ProgramEnd run(const QString& command) { return m_guest->run(command); }
     QString address(int port) const { return QStringLiteral("usb:%1-%2").arg(m_bus).arg(port + 1); }
     QString present(int port, const char* product) const;
+    QString absent(int port) const;
     bool bringToDfu();
 
     QElapsedTimer m_since{};
     int m_bus = 0;
     std::unique_ptr<BenchProcess> m_bench{};
     std::unique_ptr<Guest> m_guest{};
+    std::unique_ptr<ServedBench> m_pulled{}; ///< whose cables the test pulls
 };
 
 #define GUEST_OK(command)                                                                          \
@@ -107,6 +116,8 @@ void TstGuest::initTestCase()
     m_bus = hubs.output.trimmed().toInt();
     QVERIFY2(m_bus > 0, qPrintable(hubs.output));
     m_guest->plugIn(m_bench->usbIpPort(), 0, {"1-1", "1-2"});
+    m_pulled = std::make_unique<ServedBench>(kPulledBench);
+    m_guest->plugIn(m_pulled->usbIpPort(), kPulledPort, {"1-1"});
 }
 
 /// A command that succeeds once a device with this product id is plugged into the port.
@@ -116,6 +127,11 @@ QString TstGuest::present(int port, const char* product) const
         .arg(product)
         .arg(m_bus)
         .arg(port + 1);
+}
+
+QString TstGuest::absent(int port) const
+{
+    return QStringLiteral("! test -e /sys/bus/usb/devices/%1-%2").arg(m_bus).arg(port + 1);
 }
 
 /// By our own program, wherever the unit is.
@@ -215,10 +231,8 @@ void TstGuest::leaving_bringsTheTerminalBack()
 
 void TstGuest::unplugInMidTransfer_isAnErrorAndTheNextSessionWorks()
 {
-    constexpr int kPort = 4;
-    ServedBench served(kPulledBench);
-    served.insertUnit(1, kPhotonFirmware);
-    m_guest->plugIn(served.usbIpPort(), kPort, {"1-1"});
+    constexpr int kPort = kPulledPort;
+    m_pulled->insertUnit(1, kPhotonFirmware);
     m_guest->until(present(kPort, "c006"));
     GUEST_OK("dd if=/dev/urandom of=/tmp/pulled bs=60000 count=1");
     // Half of the module, not of the file: 64 KiB of 128.
@@ -229,9 +243,8 @@ void TstGuest::unplugInMidTransfer_isAnErrorAndTheNextSessionWorks()
     qInfo().noquote() << pulled.output;
     QCOMPARE(pulled.exitCode, 2);
     QVERIFY2(pulled.output.contains("\"disconnected\""), qPrintable(pulled.output));
-    m_guest->until(
-        QStringLiteral("! test -e /sys/bus/usb/devices/%1-%2").arg(m_bus).arg(kPort + 1));
-    must(served.bench().setPower(1, true));
+    m_guest->until(absent(kPort));
+    must(m_pulled->bench().setPower(1, true));
     m_guest->until(present(kPort, "c006"));
     const auto again = run(write);
     QVERIFY2(again.exitCode == 0, qPrintable(again.output));
@@ -240,8 +253,34 @@ void TstGuest::unplugInMidTransfer_isAnErrorAndTheNextSessionWorks()
     GUEST_OK("cmp /tmp/long /tmp/back");
 }
 
+void TstGuest::unplugOfAnOpenTerminal_isAnErrorAndTheNextUnitIsFound()
+{
+    must(m_pulled->bench().removeUnit(1));
+    m_guest->until(absent(kPulledPort));
+    m_pulled->insertUnit(1, kPhotonFirmware);
+    const QString terminal =
+        QStringLiteral("/sys/bus/usb/devices/%1-%2:1.0/tty/").arg(m_bus).arg(kPulledPort + 1);
+    const QString name = m_guest->until("ls " + terminal).output.trimmed();
+    m_guest->until("test -c /dev/" + name);
+    // Waits a minute for a receiver that asks; the unit's does not.
+    GUEST_OK("provost ymodem send /tmp/pulled --port /dev/" + name +
+             " --json >/tmp/sent 2>&1 & echo $! >/tmp/pid");
+    m_guest->until("ls -l /proc/$(cat /tmp/pid)/fd | grep -q /dev/" + name);
+    must(m_pulled->bench().removeUnit(1));
+    m_guest->until("! kill -0 $(cat /tmp/pid)");
+    const auto sent = run("cat /tmp/sent");
+    QVERIFY2(sent.output.contains("\"disconnected\""), qPrintable(sent.output));
+    const auto id = must(m_pulled->bench().insertNext(1)).value().deviceId;
+    const QString next = m_guest->until("ls " + terminal).output.trimmed();
+    m_guest->until("test -c /dev/" + next);
+    const auto told = run("provost serial identify /dev/" + next + " --json");
+    QVERIFY2(told.exitCode == 0 && told.output.contains(QString::fromStdString(id)),
+             qPrintable(told.output));
+}
+
 void TstGuest::cleanupTestCase()
 {
+    m_pulled.reset();
     if (m_guest && QTest::currentTestFailed())
         qInfo().noquote() << m_guest->console().right(4000);
     qInfo("the whole stage took %.1f s", static_cast<double>(m_since.elapsed()) / 1000);
