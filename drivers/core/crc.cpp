@@ -19,15 +19,20 @@ constexpr auto kTable32 = [] {
     return table;
 }();
 
-constexpr auto kTable16 = [] {
-    std::array<std::uint16_t, 256> table{};
+constexpr std::size_t kSlice = 4;
+
+/// Row k holds what a byte makes that has k bytes behind it, so that four are looked up at once.
+constexpr auto kTables16 = [] {
+    std::array<std::array<std::uint16_t, 256>, kSlice> tables{};
     for (std::uint32_t i = 0; i < 256; ++i) {
         std::uint32_t value = i << 8;
-        for (int bit = 0; bit < 8; ++bit)
-            value = ((value << 1) ^ ((value & 0x8000) != 0 ? 0x1021U : 0U)) & 0xFFFF;
-        table.at(i) = static_cast<std::uint16_t>(value);
+        for (std::size_t row = 0; row < kSlice; ++row) {
+            for (int bit = 0; bit < 8; ++bit)
+                value = ((value << 1) ^ ((value & 0x8000) != 0 ? 0x1021U : 0U)) & 0xFFFF;
+            tables.at(row).at(i) = static_cast<std::uint16_t>(value);
+        }
     }
-    return table;
+    return tables;
 }();
 
 } // namespace
@@ -42,9 +47,13 @@ std::uint32_t crc32(ByteView bytes, std::uint32_t previous)
 
 std::uint16_t crc16Xmodem(ByteView bytes)
 {
+    const auto& [last, third, second, first] = kTables16;
     std::uint32_t value = 0;
+    for (; bytes.size() >= kSlice; bytes = bytes.subspan(kSlice))
+        value = std::uint32_t{first[(value >> 8) ^ u8(bytes[0])]} ^
+                second[(value & 0xFF) ^ u8(bytes[1])] ^ third[u8(bytes[2])] ^ last[u8(bytes[3])];
     for (const std::byte b : bytes)
-        value = ((value << 8) ^ kTable16[((value >> 8) ^ u8(b)) & 0xFF]) & 0xFFFF;
+        value = ((value << 8) ^ last[((value >> 8) ^ u8(b)) & 0xFF]) & 0xFFFF;
     return static_cast<std::uint16_t>(value);
 }
 

@@ -46,16 +46,13 @@ inline Bytes longFarewell()
 /// @param size  kSmallBlock or kLargeBlock, at least data.size()
 inline Bytes frameOf(std::uint8_t number, ByteView data, std::size_t size, std::byte padding)
 {
-    Bytes block(data.begin(), data.end());
-    block.resize(size, padding);
+    constexpr std::size_t kLead = 3;
     Bytes frame;
-    frame.reserve(size + 5);
-    ByteWriter(frame)
-        .u8(u8(size == kLargeBlock ? kStx : kSoh))
-        .u8(number)
-        .u8(0xFFU - number)
-        .raw(block)
-        .be16(crc16Xmodem(block));
+    frame.reserve(kLead + size + 2);
+    ByteWriter out(frame);
+    out.u8(u8(size == kLargeBlock ? kStx : kSoh)).u8(number).u8(0xFFU - number).raw(data);
+    frame.resize(kLead + size, padding);
+    out.be16(crc16Xmodem(ByteView(frame).subspan(kLead)));
     return frame;
 }
 

@@ -20,6 +20,9 @@ constexpr std::pair<std::string_view, FaultSpec::Kind> kFaultWords[] = {
     {"deaf-radio", FaultSpec::Kind::DeafRadio},
 };
 
+constexpr std::pair<std::string_view, Eraser> kEraserWords[] = {
+    {"dfu", Eraser::Dfu}, {"ymodem", Eraser::Receiver}, {"table", Eraser::Table}};
+
 /// Takes a number that has to be there.
 Result<std::uint32_t> need(BenchTable& reader, std::string_view key, std::int64_t most)
 {
@@ -66,9 +69,10 @@ Result<FaultSpec> readFault(const toml::table& table, const BoardProfile& board,
     const bool byPlace = fault.kind == Kind::Unplug && reader.find("percent") != nullptr;
     if (byPlace)
         TRY(readPlace(reader, board, fault));
-    else if (fault.kind == Kind::BrownOut)
+    else if (fault.kind == Kind::BrownOut) {
         fault.number = TRY(need(reader, "erase", kMost));
-    else if (fault.kind == Kind::StuckBusy)
+        TRY(reader.word("of", kEraserWords, fault.eraser));
+    } else if (fault.kind == Kind::StuckBusy)
         fault.number = TRY(need(reader, "work", kMost));
     else if (fault.kind == Kind::LyingPoll)
         fault.number = TRY(need(reader, "poll_ms", 0xFFFFFF));

@@ -33,11 +33,18 @@ void BoardState::pullCable()
     notify();
 }
 
-void BoardState::brownOut()
+bool BoardState::dipsIn(Eraser eraser, FlashMemory& memory, std::uint32_t address)
 {
+    if (faults.brownOutOf != eraser || faults.brownOutErase == 0 || --faults.brownOutErase != 0)
+        return false;
     say("supply: brown-out");
+    memory.eraseHalf(address);
+    flash.loseSupply();
+    if (external)
+        external->loseSupply();
     detach();
     askRestart(BootTarget::Normal);
+    return true;
 }
 
 void BoardState::say(std::string line)

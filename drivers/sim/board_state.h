@@ -60,9 +60,13 @@ struct ApplicationHabits {
     bool operator==(const ApplicationHabits&) const = default;
 };
 
+/// For whom a sector is erased: a host in DFU, the receiver of YModem, a change of the table.
+enum class Eraser : std::uint8_t { Dfu, Receiver, Table };
+
 /// What goes wrong inside a board; counts go down to 0, which is never.
 struct BoardFaults {
-    std::uint32_t brownOutErase = 0;        ///< the n-th sector that DFU erases
+    std::uint32_t brownOutErase = 0;        ///< the n-th sector that is erased
+    Eraser brownOutOf = Eraser::Dfu;        ///< for this one
     std::uint32_t stuckWork = 0;            ///< behind the n-th erase or write by DFU
     std::optional<std::uint32_t> pollMs{};  ///< announced instead of the true time
     const ModuleRegion* unplugIn = nullptr; ///< the cable comes out while DFU writes this module,
@@ -107,6 +111,7 @@ struct BoardState {
           external(std::move(stock.external)), radioMemory(std::move(stock.radioMemory)),
           store(flash, profile.dct), deliveredUser(userPart())
     {
+        store.beforeErase([this](std::uint32_t address) { dipsIn(Eraser::Table, flash, address); });
     }
     BoardState(const BoardState&) = delete;
     BoardState& operator=(const BoardState&) = delete;
@@ -191,8 +196,9 @@ struct BoardState {
     // The rest expects the caller to hold `mutex`.
     /// The cable comes out: no power until it is given back.
     void pullCable();
-    /// The supply dips: what runs is lost, the board starts anew.
-    void brownOut();
+    /// Counts a sector that is about to be erased. True: the supply dips in it. It is left half
+    /// erased, nothing changes any more, what runs is lost and the board starts anew.
+    bool dipsIn(Eraser eraser, FlashMemory& memory, std::uint32_t address);
     void notify() const { changed.notify_all(); }
     void say(std::string line);
     void show(Led next);

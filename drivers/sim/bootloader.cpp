@@ -67,6 +67,9 @@ bool Firmware::startBootloader()
     BoardState& board = *m_board;
     m_cutsBeforeBoot = board.interruptions();
     board.restart.reset();
+    board.flash.regainSupply();
+    if (board.external)
+        board.external->regainSupply();
     board.cleared.reset();
     board.crashCode = 0;
     board.replug = false;

@@ -148,7 +148,7 @@ bool DctStore::write(std::uint32_t applicationOffset, ByteView bytes, std::uint3
     if (applicationOffset > limit || bytes.size() > limit - applicationOffset)
         return false;
     rewrite(application() + applicationOffset, bytes);
-    return true;
+    return m_flash.supplied();
 }
 
 bool DctStore::writeSlot(std::uint32_t applicationOffset, std::uint32_t slotSize, ByteView bytes)
@@ -189,6 +189,8 @@ void DctStore::rewrite(std::uint32_t sectorOffset, ByteView bytes)
     const int from = currentCopy();
     Bytes image = toBytes(sector(from));
     std::copy(bytes.begin(), bytes.end(), image.begin() + sectorOffset);
+    if (m_beforeErase)
+        m_beforeErase(addressOf(1 - from));
     m_flash.erase(addressOf(1 - from));
     if (m_format == DctFormat::Dcd)
         rewriteDcd(1 - from, std::move(image));

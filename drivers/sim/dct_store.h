@@ -3,6 +3,8 @@
 
 #include "sim/flash_memory.h"
 
+#include <functional>
+
 namespace provost::sim {
 
 /// Offsets in the application DCT (3.3).
@@ -42,6 +44,8 @@ class DctStore {
 public:
     /// Every function but this needs a format other than None.
     DctStore(FlashMemory& flash, DctFormat format) : m_flash(flash), m_format(format) {}
+    /// Called with the address of the copy that a change is about to erase.
+    void beforeErase(std::function<void(std::uint32_t)> hook) { m_beforeErase = std::move(hook); }
     /// Fills both sectors as the factory image does: copy 0 current (3.1, 3.2).
     void format(bool withVersionTrailer);
 
@@ -49,7 +53,7 @@ public:
     /// Bytes as they follow each other in the current copy.
     ByteView read(std::uint32_t applicationOffset, std::size_t size) const;
     /// Read-modify-write into the other copy, which then counts; the stale one keeps its bytes.
-    /// False: behind `limit`.
+    /// False: behind `limit`, or the supply was lost meanwhile.
     bool write(std::uint32_t applicationOffset, ByteView bytes, std::uint32_t limit);
     /// Erases the slot to FF and puts `bytes` at its start.
     bool writeSlot(std::uint32_t applicationOffset, std::uint32_t slotSize, ByteView bytes);
@@ -75,6 +79,7 @@ private:
 
     FlashMemory& m_flash;
     const DctFormat m_format;
+    std::function<void(std::uint32_t)> m_beforeErase{};
 };
 
 } // namespace provost::sim

@@ -336,12 +336,7 @@ bool DfuFunction::eraseFlash(std::uint32_t address)
     const auto sector = flash ? flash->sectorAt(address) : std::nullopt;
     if (!sector || refused(address))
         return false;
-    if (due(m_board->faults.brownOutErase)) {
-        flash->eraseHalf(address);
-        m_board->brownOut();
-        return false;
-    }
-    if (!flash->erase(address))
+    if (m_board->dipsIn(Eraser::Dfu, *flash, address) || !flash->erase(address))
         return false;
     workFor(sector->eraseTime);
     return true;

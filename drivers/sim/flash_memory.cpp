@@ -48,7 +48,7 @@ ByteView FlashMemory::view(std::uint32_t address, std::size_t size) const
 
 bool FlashMemory::writable(std::uint32_t address, std::size_t size) const
 {
-    return contains(address, size) &&
+    return m_supplied && contains(address, size) &&
            (!m_protected || address - m_geometry->base >= m_geometry->protectable);
 }
 

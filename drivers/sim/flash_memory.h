@@ -85,6 +85,10 @@ public:
     /// fail between any two of them.
     using Watch = std::function<void(std::uint32_t address, std::size_t size)>;
     void onChange(Watch watch) { m_watch = std::move(watch); }
+    /// From here on nothing can be erased or programmed, until the supply is back.
+    void loseSupply() { m_supplied = false; }
+    void regainSupply() { m_supplied = true; }
+    bool supplied() const { return m_supplied; }
     /// Option bytes: the sectors of the bootloader.
     void protectBootloader(bool on) { m_protected = on; }
     bool bootloaderProtected() const { return m_protected; }
@@ -99,6 +103,7 @@ private:
     std::shared_ptr<std::fstream> m_file{};
     Watch m_watch{};
     bool m_protected = true;
+    bool m_supplied = true;
 };
 
 } // namespace provost::sim

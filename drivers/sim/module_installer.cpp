@@ -103,6 +103,8 @@ bool FlashReceiveArea::prepare(std::uint32_t size)
     const std::uint32_t end = area.address + std::max(size, 1U);
     for (std::uint32_t at = area.address; at < end;) {
         const auto sector = m_board.flash.sectorAt(at);
+        if (m_board.dipsIn(Eraser::Receiver, m_board.flash, at))
+            return false;
         m_board.flash.erase(at);
         m_owed += m_board.pace.work(sector->eraseTime);
         at = sector->address + sector->size;

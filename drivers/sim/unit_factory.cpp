@@ -19,9 +19,10 @@ BoardFaults boardFaults(const UnitSupply& supply)
     using Kind = FaultSpec::Kind;
     BoardFaults faults;
     for (const FaultSpec& fault : supply.faults) {
-        if (fault.kind == Kind::BrownOut)
+        if (fault.kind == Kind::BrownOut) {
             faults.brownOutErase = fault.number;
-        else if (fault.kind == Kind::StuckBusy)
+            faults.brownOutOf = fault.eraser;
+        } else if (fault.kind == Kind::StuckBusy)
             faults.stuckWork = fault.number;
         else if (fault.kind == Kind::LyingPoll)
             faults.pollMs = fault.number;

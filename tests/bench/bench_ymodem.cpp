@@ -10,6 +10,7 @@
 #include <QTemporaryDir>
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <array>
 #include <fcntl.h>
 #include <poll.h>
@@ -32,6 +33,7 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr std::size_t kFrame = 1029;
 constexpr std::size_t kHeaderFrame = 133;
 constexpr std::size_t kBlocks = 1024;
+constexpr std::size_t kEnd = kHeaderFrame + kBlocks * kFrame;
 constexpr std::size_t kSlowBlocks = 48;
 
 Bytes content(std::size_t blocks)
@@ -77,8 +79,22 @@ pid_t start(std::vector<std::string> words, int line, const std::string& folder)
     return pid;
 }
 
-/// Carries bytes between terminal and receiver, and sees when the first data frame begins and when
-/// the last one has passed. Header, EOT and the waits of lrzsz around them do not count.
+double middleOf(std::vector<double>& values)
+{
+    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+    std::ranges::nth_element(values, middle);
+    return *middle;
+}
+
+/// What a transfer took. The middle one of 1024 blocks tells more on a busy computer than the sum.
+struct Transfer {
+    double seconds = 0;    ///< first data frame to the end of the last one
+    double block = 0;      ///< the middle one's, from frame to frame, s
+    double turnaround = 0; ///< the sender's part of it: from the ACK to the next frame, s
+};
+
+/// Carries bytes between terminal and receiver, and sees when each data frame begins and when the
+/// last one has passed. Header, EOT and the waits of lrzsz around them do not count.
 class Meter {
 public:
     Meter(int terminal, int receiver)
@@ -87,13 +103,15 @@ public:
     {
     }
     /// Behind the end of both programs.
-    double seconds()
+    Transfer transfer()
     {
         m_thread.request_stop();
         m_thread.join();
-        if (m_passed < kHeaderFrame + kBlocks * kFrame)
+        if (m_passed < kEnd)
             throw std::runtime_error("the file did not pass");
-        return std::chrono::duration<double>(m_last - m_first).count();
+        return {.seconds = std::chrono::duration<double>(m_last - m_first).count(),
+                .block = middleOf(m_blocks),
+                .turnaround = middleOf(m_turnarounds)};
     }
 
 private:
@@ -113,25 +131,43 @@ private:
     void run(const std::stop_token& stop)
     {
         std::array<pollfd, 2> ends{{{m_terminal, POLLIN, 0}, {m_receiver, POLLIN, 0}}};
-        constexpr std::size_t kEnd = kHeaderFrame + kBlocks * kFrame;
         while (!stop.stop_requested()) {
             poll(ends.data(), ends.size(), 20);
             if ((ends[0].revents & POLLIN) != 0) {
+                const auto now = SteadyClock::now();
                 const auto before =
                     std::exchange(m_passed, m_passed + move(m_terminal, m_receiver));
-                if (before <= kHeaderFrame && m_passed > kHeaderFrame)
-                    m_first = SteadyClock::now();
+                if (before == m_frameAt && before < kEnd)
+                    frameBegins(now);
                 if (before < kEnd && m_passed >= kEnd)
                     m_last = SteadyClock::now();
             }
-            if ((ends[1].revents & POLLIN) != 0)
+            if ((ends[1].revents & POLLIN) != 0) {
+                m_answered = SteadyClock::now();
                 move(m_receiver, m_terminal);
+            }
         }
+    }
+    void frameBegins(SteadyClock::time_point now)
+    {
+        if (m_frameAt == kHeaderFrame) {
+            m_first = now;
+        } else {
+            m_blocks.push_back(std::chrono::duration<double>(now - m_began).count());
+            m_turnarounds.push_back(std::chrono::duration<double>(now - m_answered).count());
+        }
+        m_began = now;
+        m_frameAt += kFrame;
     }
 
     int m_terminal;
     int m_receiver;
     std::size_t m_passed = 0;
+    std::size_t m_frameAt = kHeaderFrame; ///< where the next one begins
+    std::vector<double> m_blocks{};
+    std::vector<double> m_turnarounds{};
+    SteadyClock::time_point m_began{};
+    SteadyClock::time_point m_answered{};
     SteadyClock::time_point m_first{};
     SteadyClock::time_point m_last{};
     std::jthread m_thread;
@@ -165,7 +201,7 @@ void sendBy(std::vector<std::string> words, const std::string& path, const std::
         throw std::runtime_error(name + " failed");
 }
 
-double timeOf(bool ours)
+Transfer transferBy(bool ours)
 {
     const QTemporaryDir from;
     const QTemporaryDir into;
@@ -199,27 +235,37 @@ double timeOf(bool ours)
     int status = 0;
     waitpid(receiver, &status, 0);
     close(keptOpen);
-    const double seconds = meter.seconds();
+    const Transfer transfer = meter.transfer();
     close(ends[0]);
     QFile arrived(into.filePath("file.bin"));
     if (!arrived.open(QIODevice::ReadOnly) || arrived.readAll().toStdString() != text)
         throw std::runtime_error("another file arrived");
-    return seconds;
+    return transfer;
 }
 
-/// By turns, so that whatever else the computer does meets both.
+/// By turns, and who begins by turns too, so that whatever else the computer does meets both.
 void sbAndOurs(benchmark::State& state)
 {
-    double theirs = 0;
+    bool ownFirst = false;
+    double theirTurnaround = 0;
+    double ownTurnaround = 0;
     for (auto _ : state) {
-        const double seconds = timeOf(false);
-        note("sb", seconds);
-        theirs += seconds;
-        const double own = timeOf(true);
-        note("our YModem", own);
-        state.SetIterationTime(own);
+        std::array<Transfer, 2> transfers{}; // theirs, ours
+        for (const bool ours : {ownFirst, !ownFirst})
+            transfers[ours ? 1 : 0] = transferBy(ours);
+        ownFirst = !ownFirst;
+        const auto& [theirs, own] = transfers;
+        note("sb", theirs.seconds);
+        note("our YModem", own.seconds);
+        note("sb's block", theirs.block);
+        note("our YModem block", own.block);
+        theirTurnaround += theirs.turnaround * 1e6;
+        ownTurnaround += own.turnaround * 1e6;
+        state.SetIterationTime(own.seconds);
     }
-    state.counters["sb ms"] = 1000 * theirs / static_cast<double>(state.iterations());
+    const auto turns = static_cast<double>(state.iterations());
+    state.counters["sb's turnaround us"] = theirTurnaround / turns;
+    state.counters["our turnaround us"] = ownTurnaround / turns;
 }
 
 /// A receiver behind a UART: a frame lasts as long as its bits, an answer comes 2 ms later.
@@ -308,10 +354,16 @@ void registerYModem()
     };
     few(benchmark::RegisterBenchmark("our sender to rb, 1 MiB, by turns with sb", sbAndOurs), 15);
     few(benchmark::RegisterBenchmark("our sender at 115200 bit/s, 2 ms turnaround", slowLine), 1);
+    compare({.text = "YModem over a pseudo-terminal: sb's middle block over ours",
+             .over = "sb's block",
+             .under = "our YModem block",
+             .aim = 1.0,
+             .byTurns = true});
     compare({.text = "YModem over a pseudo-terminal: sb's time over ours",
              .over = "sb",
              .under = "our YModem",
-             .aim = 1.0});
+             .aim = 1.0,
+             .byTurns = true});
     compare({.text = "YModem at 115200 bit/s: share of the line rate",
              .over = "payload at line rate",
              .under = "115200 bit/s",

@@ -2,6 +2,7 @@
 #include "support/test_program.h"
 #include "virtual_rig.h"
 
+#include "protocol/ymodem_sender.h"
 #include "sim/stock.h"
 #include "support/photon_facts.h"
 
@@ -36,6 +37,22 @@ Result<> writeUser(RawDfu& dfu, ByteView module)
         TRY(dfu.write(static_cast<std::uint32_t>(photon::kUserPart + at),
                       module.subspan(at, std::min(kBlock, module.size() - at))));
     return {};
+}
+
+bool allAre(ByteView bytes, int value)
+{
+    return std::ranges::all_of(bytes, [value](std::byte each) { return each == std::byte(value); });
+}
+
+/// Into the console of a unit that listens, as the sheet spells it for a unit.
+Result<> sendByYModem(Rig& rig, ByteView module)
+{
+    rig.waitFor(kCdc);
+    const auto port = TRY(rig.bench().serial().open("sim:rig#1"));
+    TRY(port->writeAll(viewOf("f"), rig.op()));
+    YModemSender sender(*port, {.flavour = YModemFlavour::Unit});
+    TRY(sender.send("user.bin", module, rig.op()));
+    return sender.finish(rig.op());
 }
 
 class TstBenchFaults : public QObject {
@@ -113,6 +130,58 @@ private Q_SLOTS:
         for (std::byte& byte : half)
             byte |= std::byte{0xA5};
         QVERIFY(equalBytes(ByteView(found).subspan(kSector / 2), half));
+    }
+
+    void brownOut_whileYModemErases()
+    {
+        Rig rig(with("kind = \"brown-out\"\nerase = 2\nof = \"ymodem\""));
+        const std::uint32_t area = rig.board().profile().received.address;
+        const Bytes module = sim::buildModule({.start = 0x08020000,
+                                               .length = 0x30000, // two sectors of that area
+                                               .version = 2302,
+                                               .function = sim::ModuleFunction::SystemPart,
+                                               .index = 1});
+        rig.board().pokeFlash(area, Bytes(2 * kSector, std::byte{0}));
+        const auto before = rig.waitFor(kCdc).incarnation;
+        const auto cut = sendByYModem(rig, module);
+        QVERIFY(!cut);
+        QCOMPARE(cut.error().code, Errc::Disconnected);
+        QVERIFY(rig.until([&] { return rig.waitFor(kCdc).incarnation != before; }));
+        const Bytes found = rig.board().readFlash(area, 2 * kSector);
+        QVERIFY(allAre(ByteView(found).first(kSector + kSector / 2), 0xFF));
+        QVERIFY(allAre(ByteView(found).subspan(kSector + kSector / 2), 0xA5));
+        const auto again = sendByYModem(rig, module);
+        QVERIFY2(again.has_value(), again ? "" : describe(again.error()).c_str());
+        QVERIFY(
+            rig.until([&] { return rig.board().readFlash(0x08020000, module.size()) == module; }));
+    }
+
+    void brownOut_whileTheTableChanges()
+    {
+        Rig rig(with("kind = \"brown-out\"\nerase = 1\nof = \"table\""));
+        const auto device = rig.openDfu();
+        RawDfu dfu(rig, *device);
+        const int current = rig.board().currentDct();
+        const Bytes good = rig.board().physicalDct(current);
+        rig.board().pokeFlash(0x08004000 + (current == 0 ? 0x4000 : 0), Bytes(0x4000));
+        const Bytes address(16, std::byte{0x5C});
+        dfu.alternate(1);
+        const auto cut = dfu.write(1634, address);
+        QVERIFY(!cut);
+        QCOMPARE(cut.error().code, Errc::Disconnected);
+        rig.waitFor(kCdc);
+        // The copy that counts is whole; of the other one half is erased and nothing programmed.
+        QCOMPARE(rig.board().currentDct(), current);
+        QVERIFY(rig.board().physicalDct(current) == good);
+        const Bytes half = rig.board().physicalDct(1 - current);
+        QVERIFY(allAre(ByteView(half).first(0x2000), 0xFF));
+        QVERIFY(allAre(ByteView(half).subspan(0x2000), 0xA5));
+        const auto anew = rig.openDfu();
+        RawDfu second(rig, *anew);
+        second.alternate(1);
+        QVERIFY(second.write(1634, address).has_value());
+        QCOMPARE(rig.board().currentDct(), 1 - current);
+        QVERIFY(second.read(1634, address.size()) == address);
     }
 
     void stuckBusy_saysSoForEver()
@@ -193,6 +262,8 @@ private Q_SLOTS:
             << "kind = \"unplug\"\npercent = 101\nof = \"user\"" << "percent: 0 to 100";
         QTest::newRow("no such module")
             << "kind = \"unplug\"\npercent = 10\nof = \"system-3\"" << "is no module of a Photon";
+        QTest::newRow("nobody erases so")
+            << "kind = \"brown-out\"\nerase = 1\nof = \"swd\"" << "of: one of";
         QTest::newRow("other key") << "kind = \"brown-out\"\nerase = 1\nsector = 5"
                                    << "unknown key";
     }

@@ -294,6 +294,18 @@ void TstProtocolParsers::crc_matchesThePublishedVectors()
     QCOMPARE(crc32DfuSuffix(check), 0x340BC6D9U);
     QCOMPARE(crc32({}), 0U);
     QCOMPARE(crc16Xmodem({}), std::uint16_t{0});
+    // Four bytes are looked up at once; bit by bit and at every length it has to come out the same.
+    Bytes bytes;
+    for (unsigned length = 1; length < 300; ++length) {
+        bytes.push_back(static_cast<std::byte>((length * 167 + length / 3) & 0xFF));
+        unsigned slow = 0;
+        for (const std::byte byte : bytes) {
+            slow ^= static_cast<unsigned>(byte) << 8;
+            for (int bit = 0; bit < 8; ++bit)
+                slow = ((slow << 1) ^ ((slow & 0x8000) != 0 ? 0x1021U : 0U)) & 0xFFFF;
+        }
+        QCOMPARE(crc16Xmodem(bytes), static_cast<std::uint16_t>(slow));
+    }
     // The file that dfu-suffix wrote (protocol sheet 1.6): the CRC covers all but its own bytes.
     const auto file = fromHex("313233343536373839ffff7f60501d000155464410");
     QVERIFY(file.has_value());
