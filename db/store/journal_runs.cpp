@@ -13,11 +13,11 @@ using sqlite::Value;
 namespace {
 
 /// Kinds that recovery and verification read: a note must not pass for one of them.
-constexpr std::array<std::string_view, 19> kOwnKinds{
+constexpr std::array<std::string_view, 21> kOwnKinds{
     "hold",  "key-birth",   "key-burn",  "key-proof", "key-escrow", "key-destruction",
     "begin", "identify",    "attempt",   "image",     "intend",     "settle",
     "key",   "key-refused", "key-state", "inspected", "finish",     "sent",
-    "trace"};
+    "trace", "release",     "superseded"};
 
 bool isDeviceId(std::string_view text)
 {

@@ -127,7 +127,8 @@ struct OpenIntent {
 struct UnitRow {
     std::string deviceId{};
     std::string label{};
-    std::string state{};          ///< pass, hold, fail, inspect, …: of the last run that judged it
+    /// pass, hold, fail, inspect, …: of the last run that judged it; released: it left HOLD
+    std::string state{};
     std::string keyFingerprint{}; ///< latest proved key, empty: none
     std::string firstSeenUtc{};
     std::string lastSeenUtc{};
@@ -154,6 +155,14 @@ struct CustodyRow {
     std::string detail{};
     RunId run{};
     std::string atUtc{};
+};
+
+/// A unit that left HOLD: what it waited for is on record, and it may be labelled and shipped.
+struct ReleaseRecord {
+    RunId run{}; ///< that ended in HOLD
+    std::string atUtc{};
+    std::string fingerprint{}; ///< of the key that the cloud confirmed
+    std::string evidence{};    ///< who confirmed what
 };
 
 struct OutboxEntry {

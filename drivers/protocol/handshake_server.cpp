@@ -12,8 +12,9 @@ using namespace handshake;
 
 namespace {
 
-/// Every refusal before message 3 leaves this long behind the last byte of message 2: what takes
-/// the server longer, a bad padding or an unknown id, stays its own secret.
+/// Every refusal before message 3 leaves this long, or a multiple of it where the machine is busy,
+/// behind the last byte of message 2: what takes the server longer, a bad padding or an unknown id,
+/// stays its own secret.
 constexpr std::chrono::milliseconds kRefusalDelay{100};
 
 constexpr std::string_view kReplyWords =
@@ -110,12 +111,13 @@ bool ServerSession::admit()
     if (!readReply(reply))
         return false;
     const OpContext& op = m_line.whole();
-    const auto leaveAt = op.clock.now() + kRefusalDelay;
+    const auto readAt = op.clock.now();
     m_reply.bytes = reply.size();
     if (openReply(reply))
         return true;
     // Cut short by a stop only, and then the caller closes at once whatever the cause was.
-    static_cast<void>(op.clock.sleepUntil(leaveAt, op.stop));
+    const auto beats = (op.clock.now() - readAt) / kRefusalDelay + 1;
+    static_cast<void>(op.clock.sleepUntil(readAt + beats * kRefusalDelay, op.stop));
     return false;
 }
 

@@ -2,6 +2,7 @@
 
 #include "core/text.h"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <array>
 #include <cerrno>
@@ -10,6 +11,7 @@
 #include <ifaddrs.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <system_error>
 #include <unistd.h>
@@ -20,7 +22,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int kBacklog = 128;
+constexpr int kBacklog =
+    4096; // cut to net.core.somaxconn; a unit that finds no room waits a second
+/// Beside the connections: files of the registry, pipes, database, what the program has.
+constexpr rlim_t kOtherFiles = 256;
 /// How soon the accept thread sees a stop.
 constexpr int kAcceptSliceMs = 50;
 
@@ -76,6 +81,17 @@ std::optional<std::string> addressOfInterface(const std::string& name)
     return std::nullopt;
 }
 
+/// Each connection is a descriptor; what a login gives at first ends at 1024.
+void makeRoomForFiles(std::size_t connections)
+{
+    rlimit limit{};
+    const rlim_t wanted = static_cast<rlim_t>(connections) + kOtherFiles;
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = std::min(limit.rlim_max, wanted);
+    ::setrlimit(RLIMIT_NOFILE, &limit); // refused: those who find no descriptor wait in the backlog
+}
+
 Unexpected broken(std::string_view attempt, const TcpListener::Config& config, int error)
 {
     Errc code = Errc::Io;
@@ -109,6 +125,7 @@ Result<std::unique_ptr<TcpListener>> TcpListener::start(const Config& config, Ha
 {
     auto address = parseLiteral(config.address.literal, config.port);
     ENSURE(address.has_value());
+    makeRoomForFiles(config.maxConnections);
     const int fd =
         ::socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
