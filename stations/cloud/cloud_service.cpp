@@ -1,6 +1,6 @@
 #include "cloud/cloud_service.h"
 
-#include "cloud/handshake_connections_p.h"
+#include "cloud/handshake_loop_p.h"
 #include "cloud/http_connection_p.h"
 #include "cloud/rest_api_p.h"
 #include "cloud/server_key_p.h"
@@ -23,9 +23,9 @@ struct CloudService::Impl {
     Impl(CloudServiceConfig&& settings, const Clock& clockIn, std::unique_ptr<Registry> keys,
          RsaPrivateKey key)
         : clock(clockIn), registry(std::move(keys)), serverKey(std::move(key)),
-          hooks(std::move(settings.hooks)),
+          hooks(std::move(settings.hooks)), handshakeTimeouts(settings.handshakeTimeouts),
           handshakes(clock, serverKey, *registry, observers, settings.handshakeTimeouts,
-                     hooks.aroundConnection),
+                     hooks.connectionFault),
           api(*registry, std::move(settings.token), settings.whenLocked,
               [this](const std::string& id) { return handshakes.presenceOf(id); }),
           requests(clock, HttpLimits{.whole = settings.requestTimeout},
@@ -57,6 +57,7 @@ struct CloudService::Impl {
     std::unique_ptr<Registry> registry;
     RsaPrivateKey serverKey;
     CloudHooks hooks;
+    ServerTimeouts handshakeTimeouts;
     ObserverList observers{};
     HandshakeConnections handshakes;
     RestApi api;
@@ -64,7 +65,7 @@ struct CloudService::Impl {
     std::string restHost{};
     std::string handshakeHost{};
     // Last: their connections use everything above.
-    std::unique_ptr<TcpListener> handshakeListener{};
+    std::unique_ptr<HandshakeLoop> handshakeListener{};
     std::unique_ptr<TcpListener> restListener{};
 };
 
@@ -97,9 +98,7 @@ Result<std::unique_ptr<CloudService>> CloudService::start(CloudServiceConfig con
         self.observers.add(std::move(observer));
     if (wantsHandshake)
         self.handshakeListener =
-            TRY(TcpListener::start(deviceAt, [&self](int fd, std::stop_token stop) {
-                self.handshakes.serve(fd, std::move(stop));
-            }));
+            TRY(HandshakeLoop::start(deviceAt, self.handshakes, clock, self.handshakeTimeouts));
     if (wantsRest)
         self.restListener = TRY(TcpListener::start(restAt, [&self](int fd, std::stop_token stop) {
             self.requests.serve(fd, std::move(stop));

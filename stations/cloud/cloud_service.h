@@ -20,7 +20,9 @@ namespace provost {
 struct CloudHooks {
     using Serve = std::function<HttpAnswer()>;
     std::function<HttpAnswer(const HttpRequest&, const Serve&, std::stop_token)> aroundRequest{};
-    std::function<std::unique_ptr<ByteStream>(std::unique_ptr<ByteStream>)> aroundConnection{};
+    using Wrap = std::function<std::unique_ptr<ByteStream>(std::unique_ptr<ByteStream>)>;
+    /// Asked once a connection: what to put around its stream; nothing where that is empty.
+    std::function<Wrap()> connectionFault{};
 };
 
 struct CloudServiceConfig {

@@ -5,7 +5,9 @@
 #include "core/result.h"
 #include "crypto/rsa_key.h"
 
+#include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,7 +41,8 @@ public:
     Result<Outcome> put(std::string_view deviceId, const RsaPublicKey& key,
                         WhenLocked whenLocked = WhenLocked::Replace);
     Result<std::optional<RsaPublicKey>> find(std::string_view deviceId) const;
-    /// Binds the key on file. @returns NotFound  there is none
+    /// Binds the key on file. Not waited for until it is on disk: what a power cut takes is bound
+    /// again by the next connection of the same key. @returns NotFound  there is none
     Result<> lock(std::string_view deviceId);
     Result<bool> isLocked(std::string_view deviceId) const;
     /// Keeps the key that an unknown unit offered as `DIR/<id>_handshake.pub.pem`: renaming it to
@@ -57,8 +60,27 @@ private:
     Result<std::optional<RsaPublicKey>> read(const std::string& id) const;
     Result<bool> lockedTo(const std::string& id, const RsaPublicKey& key) const;
 
+    /// What tells one content of a file from the next.
+    struct FileStamp {
+        std::uint64_t inode = 0;
+        std::int64_t size = -1; ///< negative: no such file
+        std::int64_t modifiedNs = 0;
+        bool operator==(const FileStamp&) const = default;
+    };
+    /// What was read last, good as long as the file has the same stamp.
+    struct Known {
+        FileStamp keyStamp{};
+        std::optional<RsaPublicKey> key{};
+        FileStamp lockStamp{};
+        std::string lockedFingerprint{};
+    };
+    static FileStamp stampOf(const std::filesystem::path& file);
+
     std::filesystem::path m_folder;
     mutable Mutex m_mutex; ///< one writer at a time; readers see whole files by rename
+    mutable Mutex m_knownMutex;
+    mutable std::map<std::string, Known, std::less<>>
+        m_known PROVOST_GUARDED_BY(m_knownMutex){}; ///< by id
 };
 
 } // namespace provost

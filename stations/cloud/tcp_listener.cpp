@@ -10,6 +10,7 @@
 #include <cstring>
 #include <ifaddrs.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -121,7 +122,21 @@ Result<BindAddress> resolveBindAddress(const std::string& host)
                        ": neither an IP address nor a network interface with an IPv4 address"));
 }
 
-Result<std::unique_ptr<TcpListener>> TcpListener::start(const Config& config, Handler handler)
+std::string PeerAddress::text() const
+{
+    std::array<char, INET6_ADDRSTRLEN> host{};
+    const void* const bytes = &storage;
+    if (storage.ss_family == AF_INET6) {
+        const auto& v6 = *static_cast<const sockaddr_in6*>(bytes);
+        ::inet_ntop(AF_INET6, &v6.sin6_addr, host.data(), host.size());
+        return concat("[", host.data(), "]:", ntohs(v6.sin6_port));
+    }
+    const auto& v4 = *static_cast<const sockaddr_in*>(bytes);
+    ::inet_ntop(AF_INET, &v4.sin_addr, host.data(), host.size());
+    return concat(host.data(), ":", ntohs(v4.sin_port));
+}
+
+Result<std::pair<int, std::uint16_t>> TcpListener::open(const Config& config)
 {
     auto address = parseLiteral(config.address.literal, config.port);
     ENSURE(address.has_value());
@@ -132,6 +147,7 @@ Result<std::unique_ptr<TcpListener>> TcpListener::start(const Config& config, Ha
         return broken("open a socket for", config, errno);
     const int on = 1;
     ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); // connections inherit it
     Address bound;
     bound.size = sizeof bound.storage;
     if (::bind(fd, address->generic(), address->size) != 0 || ::listen(fd, kBacklog) != 0 ||
@@ -142,6 +158,12 @@ Result<std::unique_ptr<TcpListener>> TcpListener::start(const Config& config, Ha
     }
     const std::uint16_t port =
         ntohs(bound.storage.ss_family == AF_INET ? bound.v4().sin_port : bound.v6().sin6_port);
+    return std::pair(fd, port);
+}
+
+Result<std::unique_ptr<TcpListener>> TcpListener::start(const Config& config, Handler handler)
+{
+    const auto [fd, port] = TRY(open(config));
     return std::unique_ptr<TcpListener>(
         new TcpListener(fd, port, config.maxConnections, std::move(handler)));
 }

@@ -80,7 +80,7 @@ struct VirtualCloud::Impl {
     explicit Impl(std::chrono::milliseconds holdForIn) : holdFor(holdForIn) {}
 
     HttpAnswer aroundRequest(const CloudHooks::Serve& serve, const std::stop_token& stop);
-    std::unique_ptr<ByteStream> aroundConnection(std::unique_ptr<ByteStream> line);
+    CloudHooks::Wrap faultOfNext();
     HttpAnswer hold(const std::stop_token& stop);
 
     const std::chrono::milliseconds holdFor;
@@ -114,10 +114,7 @@ Result<std::unique_ptr<VirtualCloud>> VirtualCloud::start(VirtualCloudConfig con
                                                     const std::stop_token& stop) {
                                     return self->aroundRequest(serve, stop);
                                 },
-                            .aroundConnection =
-                                [self = impl.get()](std::unique_ptr<ByteStream> line) {
-                                    return self->aroundConnection(std::move(line));
-                                }};
+                            .connectionFault = [self = impl.get()] { return self->faultOfNext(); }};
     impl->service = TRY(CloudService::start(std::move(config.service), clock, std::move(observer)));
     return std::unique_ptr<VirtualCloud>(new VirtualCloud(std::move(impl)));
 }
@@ -231,24 +228,25 @@ HttpAnswer VirtualCloud::Impl::hold(const std::stop_token& stop)
     return {.status = 504, .delivery = HttpAnswer::Delivery::Drop};
 }
 
-std::unique_ptr<ByteStream> VirtualCloud::Impl::aroundConnection(std::unique_ptr<ByteStream> line)
+CloudHooks::Wrap VirtualCloud::Impl::faultOfNext()
 {
     const MutexLock lock(mutex);
     ++connectionCount;
     const auto fault = connectionOrder.take();
     if (!fault)
-        return line;
-    switch (*fault) {
-    case ConnectionFault::Silent:
-        return makeSilent(std::move(line));
-    case ConnectionFault::Drop:
-        return makeDropping(std::move(line), connectionOrder.at);
-    case ConnectionFault::OtherSigner:
-        break;
-    }
+        return {};
+    const HandshakeStage at = connectionOrder.at;
+    if (*fault == ConnectionFault::Silent)
+        return [](std::unique_ptr<ByteStream> line) { return makeSilent(std::move(line)); };
+    if (*fault == ConnectionFault::Drop)
+        return [at](std::unique_ptr<ByteStream> line) { return makeDropping(std::move(line), at); };
     if (!otherSigner || !serverKey) // no key, no signature: the unit sees a hang-up instead
-        return makeDropping(std::move(line), HandshakeStage::DeviceReply);
-    return makeOtherSigner(std::move(line), *serverKey, *otherSigner);
+        return [](std::unique_ptr<ByteStream> line) {
+            return makeDropping(std::move(line), HandshakeStage::DeviceReply);
+        };
+    return [&signer = *otherSigner, &key = *serverKey](std::unique_ptr<ByteStream> line) {
+        return makeOtherSigner(std::move(line), key, signer);
+    };
 }
 
 } // namespace provost
