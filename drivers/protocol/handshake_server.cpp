@@ -168,15 +168,15 @@ bool ServerSession::identify(ByteView plain)
     const ByteView rest = plain.subspan(kNonceBytes + kDeviceIdBytes);
     m_recorder.report.deviceId = toHex(plain.subspan(kNonceBytes, kDeviceIdBytes));
     m_reply.what = std::string(rest.empty() ? kLegacyReplyWords : kReplyWords);
-    const auto offered = offeredKey(rest);
-    if (offered)
-        m_recorder.report.offeredKeyFingerprint = offered->fingerprint();
-    else
-        m_reply.note =
-            rest.empty() ? "no key offered: firmware before 0.4.0" : "the offered key is damaged";
-    m_keyKnownToDiffer = !offered && !rest.empty();
-    if (!choosePublicKey(offered))
+    m_publicKey = m_keys.find(m_recorder.report.deviceId);
+    // Most units offer the very key on file: no need to build it once more.
+    if (m_publicKey && m_publicKey->bits() == kUnitKeyBits &&
+        equalBytes(m_publicKey->toDer(), rest)) {
+        m_recorder.report.offeredKeyFingerprint = m_publicKey->fingerprint();
+        m_keyKnownToFit = true;
+    } else if (!choosePublicKey(rest)) {
         return false;
+    }
     m_recorder.message(m_reply);
     return true;
 }
@@ -189,10 +189,16 @@ std::optional<RsaPublicKey> ServerSession::offeredKey(ByteView der)
     return key ? std::optional(std::move(*key)) : std::nullopt;
 }
 
-bool ServerSession::choosePublicKey(const std::optional<RsaPublicKey>& offered)
+bool ServerSession::choosePublicKey(ByteView offeredDer)
 {
     const std::string& id = m_recorder.report.deviceId;
-    m_publicKey = m_keys.find(id);
+    const auto offered = offeredKey(offeredDer);
+    if (offered)
+        m_recorder.report.offeredKeyFingerprint = offered->fingerprint();
+    else
+        m_reply.note = offeredDer.empty() ? "no key offered: firmware before 0.4.0"
+                                          : "the offered key is damaged";
+    m_keyKnownToDiffer = !offered && !offeredDer.empty();
     if (!m_publicKey) {
         m_reply.note = "no key is on file for this device ID";
         const bool knownId = offered && m_keys.refuses(id, *offered);

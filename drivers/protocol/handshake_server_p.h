@@ -50,7 +50,7 @@ private:
     bool openReply(ByteView reply);
     bool identify(ByteView plain);
     std::optional<RsaPublicKey> offeredKey(ByteView der);
-    bool choosePublicKey(const std::optional<RsaPublicKey>& offered);
+    bool choosePublicKey(ByteView offeredDer);
     bool prepareCredentials();
     bool takeFramePiece(ByteView bytes);
     bool takeFrame(const Incoming& frame);

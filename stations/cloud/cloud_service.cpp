@@ -26,8 +26,13 @@ struct CloudService::Impl {
           hooks(std::move(settings.hooks)), handshakeTimeouts(settings.handshakeTimeouts),
           handshakes(clock, serverKey, *registry, observers, settings.handshakeTimeouts,
                      hooks.connectionFault),
-          api(*registry, std::move(settings.token), settings.whenLocked,
-              [this](const std::string& id) { return handshakes.presenceOf(id); }),
+          api(
+              *registry, std::move(settings.token), settings.whenLocked,
+              [this](const std::string& id) { return handshakes.presenceOf(id); },
+              [this](const std::string& id, const std::string& fingerprint) {
+                  for (const auto& observer : observers.all())
+                      observer->onKeyChanged(id, fingerprint);
+              }),
           requests(clock, HttpLimits{.whole = settings.requestTimeout},
                    [this](const HttpRequest& request, std::stop_token stop) {
                        return answer(request, std::move(stop));
@@ -38,7 +43,7 @@ struct CloudService::Impl {
     HttpAnswer answer(const HttpRequest& request, std::stop_token stop)
     {
         const auto from = clock.now();
-        const auto serve = [&] { return api.handle(request); };
+        const auto serve = [this, request] { return api.handle(request); }; // may be called late
         HttpAnswer given =
             hooks.aroundRequest ? hooks.aroundRequest(request, serve, std::move(stop)) : serve();
         const bool sent = given.delivery == HttpAnswer::Delivery::Send;

@@ -63,7 +63,7 @@ struct HandshakeLoop::Connection {
     Bytes out{}; ///< not sent yet
     Clock::Steady arrivedAt{};
     Clock::Steady whole{};
-    Clock::Steady deadline{}; ///< of the step
+    Clock::Steady deadline{}; ///< of the step, or when a refused unit is hung up on
     int step = 0;
     bool drained = true; ///< nothing is in the kernel that no event will tell
     bool peerClosed = false;
@@ -278,9 +278,7 @@ void HandshakeLoop::lookAtTheTime()
     m_nextLook = now + kLookEvery;
     std::vector<Connection*> due;
     for (const auto& [connection, owner] : m_connections) {
-        const auto leaveAt = connection->responder.leaveAt();
-        if (!connection->withWorker &&
-            (connection->leaving ? now >= leaveAt.value_or(now) : now >= connection->deadline))
+        if (!connection->withWorker && now >= connection->deadline)
             due.push_back(connection);
     }
     for (Connection* const connection : due) {
@@ -303,10 +301,11 @@ void HandshakeLoop::giveUp(Connection& connection, LineEnd end)
 /// The session is over; a refused unit leaves when it is time.
 void HandshakeLoop::finish(Connection& connection)
 {
-    if (connection.responder.leaveAt())
-        connection.leaving = true;
-    else
-        giveToWorkers(connection, true);
+    const auto leaveAt = connection.responder.leaveAt();
+    if (!leaveAt)
+        return giveToWorkers(connection, true);
+    connection.leaving = true;
+    connection.deadline = *leaveAt;
 }
 
 void HandshakeLoop::giveToWorkers(Connection& connection, bool ends)

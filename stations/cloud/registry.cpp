@@ -5,6 +5,7 @@
 #include "core/text.h"
 
 #include <algorithm>
+#include <charconv>
 #include <sys/stat.h>
 #include <system_error>
 
@@ -53,7 +54,7 @@ std::filesystem::path Registry::lockFile(const std::string& id) const
 }
 
 Result<Registry::Outcome> Registry::put(std::string_view deviceId, const RsaPublicKey& key,
-                                        WhenLocked whenLocked)
+                                        WhenLocked whenLocked, std::optional<std::int64_t> order)
 {
     const std::string id = TRY(checkedDeviceId(deviceId));
     const MutexLock lock(m_mutex);
@@ -64,12 +65,36 @@ Result<Registry::Outcome> Registry::put(std::string_view deviceId, const RsaPubl
     const bool known = before && before->has_value();
     if (known && (*before)->fingerprint() == key.fingerprint())
         return Outcome::Unchanged;
+    if (known && order)
+        TRY(checkOrder(id, *order));
     if (known && whenLocked == WhenLocked::Refuse && TRY(lockedTo(id, **before)))
         return fail(Errc::Denied, Blame::Cloud,
                     concat("put a key for ", id, ": another key is locked"));
+    // First: power lost in between leaves the old key, and the client asks again with a later one.
+    if (order)
+        TRY(writeDurably(orderFile(id), viewOf(concat(*order, "\n")), kRegistryMode));
     TRY(writeDurably(keyFile(id), viewOf(key.toPem()), kRegistryMode));
     TRY(removeDurably(lockFile(id)));
     return known ? Outcome::Replaced : Outcome::Stored;
+}
+
+std::filesystem::path Registry::orderFile(const std::string& id) const
+{
+    return m_folder / concat(id, ".order");
+}
+
+Result<> Registry::checkOrder(const std::string& id, std::int64_t order) const
+{
+    const auto content = TRY(readSmallFile(orderFile(id), kLargestRegistryFile));
+    const std::string text(content ? trimmed(toText(*content)) : std::string_view{});
+    std::int64_t latest = 0;
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), latest);
+    if (read.ec != std::errc{} || order >= latest)
+        return {};
+    return fail(Errc::Mismatch, Blame::Cloud,
+                concat("put a key for ", id, ": this registration was sent ", latest - order,
+                       " ms before the one on file; where it is the newer one, the clock of its "
+                       "station is wrong"));
 }
 
 Result<std::optional<RsaPublicKey>> Registry::find(std::string_view deviceId) const

@@ -22,8 +22,8 @@ Result<std::string> checkedDeviceId(std::string_view text);
 
 /// `DIR/<id>.pub.pem` holds a key (PEM SubjectPublicKeyInfo, particle-devices 5.9),
 /// `DIR/<id>.locked` the fingerprint of the key that the first successful connection bound (9,
-/// key-lock rule). The files are the truth: what somebody copies into the folder counts from the
-/// next look-up on.
+/// key-lock rule), `DIR/<id>.order` when the latest registration was sent. The files are the truth:
+/// what somebody copies into the folder counts from the next look-up on.
 ///
 /// Thread-safe. Errors: InvalidArgument (no id), Io, InvalidData (file is no RSA public key).
 class Registry {
@@ -38,8 +38,13 @@ public:
     /// Puts a key on file; on disk when it returns. Another key than the one on file replaces it
     /// and is not locked; the same key again changes nothing.
     /// @returns Denied  another key is locked, and `whenLocked` says Refuse
+    ///          Mismatch  a registration with a later `order` is on file
+    /// @param order  when it was sent, milliseconds since 1970: requests that are overtaken on the
+    ///               way, or repeated by something on it, do not bring an older key back; none:
+    ///               counts as the latest
     Result<Outcome> put(std::string_view deviceId, const RsaPublicKey& key,
-                        WhenLocked whenLocked = WhenLocked::Replace);
+                        WhenLocked whenLocked = WhenLocked::Replace,
+                        std::optional<std::int64_t> order = {});
     Result<std::optional<RsaPublicKey>> find(std::string_view deviceId) const;
     /// Binds the key on file. Not waited for until it is on disk: what a power cut takes is bound
     /// again by the next connection of the same key. @returns NotFound  there is none
@@ -56,6 +61,8 @@ private:
     explicit Registry(std::filesystem::path folder) : m_folder(std::move(folder)) {}
     std::filesystem::path keyFile(const std::string& id) const;
     std::filesystem::path lockFile(const std::string& id) const;
+    std::filesystem::path orderFile(const std::string& id) const;
+    Result<> checkOrder(const std::string& id, std::int64_t order) const;
     Result<std::vector<std::string>> idsOf(std::string_view suffix) const;
     Result<std::optional<RsaPublicKey>> read(const std::string& id) const;
     Result<bool> lockedTo(const std::string& id, const RsaPublicKey& key) const;

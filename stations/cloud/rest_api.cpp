@@ -9,6 +9,7 @@
 #include <QJsonDocument>
 #include <QJsonObject>
 #include <QUrlQuery>
+#include <charconv>
 
 namespace provost {
 
@@ -104,6 +105,19 @@ Result<RsaPublicKey> unitKeyOf(const std::string& pem)
     return key;
 }
 
+/// `manual_1732206123456`, as the tools send it: when the registration was sent.
+std::optional<std::int64_t> orderOf(std::string_view text)
+{
+    constexpr std::string_view kManual = "manual_";
+    std::int64_t order = 0;
+    if (!text.starts_with(kManual))
+        return std::nullopt;
+    text.remove_prefix(kManual.size());
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), order);
+    return read.ec == std::errc{} && read.ptr == text.data() + text.size() ? std::optional(order)
+                                                                           : std::nullopt;
+}
+
 /// The id behind `prefix`; nullopt where the path is another one.
 std::optional<std::string> idBehind(std::string_view path, std::string_view prefix)
 {
@@ -120,9 +134,9 @@ std::optional<std::string> idBehind(std::string_view path, std::string_view pref
 } // namespace
 
 RestApi::RestApi(Registry& registry, SecretBytes token, Registry::WhenLocked whenLocked,
-                 PresenceOf presenceOf)
+                 PresenceOf presenceOf, KeyChanged keyChanged)
     : m_registry(registry), m_token(std::move(token)), m_whenLocked(whenLocked),
-      m_presenceOf(std::move(presenceOf))
+      m_presenceOf(std::move(presenceOf)), m_keyChanged(std::move(keyChanged))
 {
 }
 
@@ -177,7 +191,11 @@ HttpAnswer RestApi::provision(const std::string& pathId, const Fields& fields)
     const auto key = unitKeyOf(pem);
     if (!key)
         return error(400, concat("Key error Error: ", key.error().message));
-    const auto stored = m_registry.put(*id, *key, m_whenLocked);
+    const auto stored = m_registry.put(*id, *key, m_whenLocked, orderOf(fieldOf(fields, "order")));
+    if (!stored && stored.error().code == Errc::Mismatch)
+        return error(409, "stale_registration", stored.error().message);
+    if (stored && *stored != Registry::Outcome::Unchanged && m_keyChanged)
+        m_keyChanged(*id, key->fingerprint());
     return stored ? jsonText(200, "Success!") : failed(stored.error());
 }
 

@@ -26,9 +26,11 @@ struct UnitPresence {
 class RestApi {
 public:
     using PresenceOf = std::function<UnitPresence(const std::string& deviceId)>;
+    using KeyChanged =
+        std::function<void(const std::string& deviceId, const std::string& fingerprint)>;
     /// @param token  empty: none is asked for
     RestApi(Registry& registry, SecretBytes token, Registry::WhenLocked whenLocked,
-            PresenceOf presenceOf);
+            PresenceOf presenceOf, KeyChanged keyChanged);
     HttpAnswer handle(const HttpRequest& request);
 
 private:
@@ -45,6 +47,7 @@ private:
     SecretBytes m_token;
     Registry::WhenLocked m_whenLocked;
     PresenceOf m_presenceOf;
+    KeyChanged m_keyChanged;
 };
 
 } // namespace provost

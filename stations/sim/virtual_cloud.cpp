@@ -77,17 +77,29 @@ struct Order {
 } // namespace
 
 struct VirtualCloud::Impl {
-    explicit Impl(std::chrono::milliseconds holdForIn) : holdFor(holdForIn) {}
+    Impl(std::chrono::milliseconds holdForIn, const Clock& clockIn)
+        : holdFor(holdForIn), clock(clockIn)
+    {
+    }
 
     HttpAnswer aroundRequest(const CloudHooks::Serve& serve, const std::stop_token& stop);
     CloudHooks::Wrap faultOfNext();
+    HttpAnswer answer(RequestFault fault, const CloudHooks::Serve& serve,
+                      const std::stop_token& stop);
     HttpAnswer hold(const std::stop_token& stop);
+    void serveLate();
+    void countDown();
 
     const std::chrono::milliseconds holdFor;
+    const Clock& clock;
     mutable Mutex mutex;
     std::condition_variable_any cleared{};
     Order<RequestFault> requestOrder PROVOST_GUARDED_BY(mutex){};
     Order<ConnectionFault> connectionOrder PROVOST_GUARDED_BY(mutex){};
+    std::vector<CloudHooks::Serve> late PROVOST_GUARDED_BY(mutex){};
+    Clock::Steady awayUntil PROVOST_GUARDED_BY(mutex){};
+    int untilThen PROVOST_GUARDED_BY(mutex) = 0;
+    std::function<void()> then PROVOST_GUARDED_BY(mutex){};
     int clearings PROVOST_GUARDED_BY(mutex) = 0;
     int requestCount PROVOST_GUARDED_BY(mutex) = 0;
     int connectionCount PROVOST_GUARDED_BY(mutex) = 0;
@@ -102,7 +114,7 @@ Result<std::unique_ptr<VirtualCloud>> VirtualCloud::start(VirtualCloudConfig con
                                                           const Clock& clock,
                                                           std::shared_ptr<CloudObserver> observer)
 {
-    auto impl = std::make_unique<Impl>(config.holdFor);
+    auto impl = std::make_unique<Impl>(config.holdFor, clock);
     if (config.service.folder.empty()) {
         impl->temporary = TRY(TemporaryFolder::make());
         config.service.folder = impl->temporary.path();
@@ -156,8 +168,10 @@ void VirtualCloud::failConnections(ConnectionFault fault, int count, HandshakeSt
 
 void VirtualCloud::clearFaults()
 {
+    m_impl->serveLate();
     const MutexLock lock(m_impl->mutex);
     m_impl->requestOrder = {};
+    m_impl->awayUntil = {};
     m_impl->connectionOrder = {};
     ++m_impl->clearings;
     m_impl->cleared.notify_all();
@@ -175,6 +189,19 @@ int VirtualCloud::connections() const
     return m_impl->connectionCount;
 }
 
+void VirtualCloud::beAway(std::chrono::milliseconds span)
+{
+    const MutexLock lock(m_impl->mutex);
+    m_impl->awayUntil = m_impl->clock.now() + span;
+}
+
+void VirtualCloud::afterRequest(int count, std::function<void()> then)
+{
+    const MutexLock lock(m_impl->mutex);
+    m_impl->untilThen = count;
+    m_impl->then = std::move(then);
+}
+
 HttpAnswer VirtualCloud::Impl::aroundRequest(const CloudHooks::Serve& serve,
                                              const std::stop_token& stop)
 {
@@ -182,11 +209,45 @@ HttpAnswer VirtualCloud::Impl::aroundRequest(const CloudHooks::Serve& serve,
     {
         const MutexLock lock(mutex);
         ++requestCount;
+        if (clock.now() < awayUntil)
+            return {.status = 503, .delivery = HttpAnswer::Delivery::Drop};
         fault = requestOrder.take();
     }
-    if (!fault)
-        return serve();
-    switch (*fault) {
+    HttpAnswer given = fault ? answer(*fault, serve, stop) : serve();
+    if (fault != RequestFault::Reorder)
+        serveLate();
+    countDown();
+    return given;
+}
+
+/// What was overtaken by the request that has just been served.
+void VirtualCloud::Impl::serveLate()
+{
+    std::vector<CloudHooks::Serve> overtaken;
+    {
+        const MutexLock lock(mutex);
+        overtaken.swap(late);
+    }
+    for (const auto& serve : overtaken)
+        serve();
+}
+
+void VirtualCloud::Impl::countDown()
+{
+    std::function<void()> due;
+    {
+        const MutexLock lock(mutex);
+        if (untilThen > 0 && --untilThen == 0)
+            due.swap(then);
+    }
+    if (due)
+        due();
+}
+
+HttpAnswer VirtualCloud::Impl::answer(RequestFault fault, const CloudHooks::Serve& serve,
+                                      const std::stop_token& stop)
+{
+    switch (fault) {
     case RequestFault::Answer429:
         return plain(429, R"({"error":"too_many_requests"})");
     case RequestFault::Answer500:
@@ -205,6 +266,11 @@ HttpAnswer VirtualCloud::Impl::aroundRequest(const CloudHooks::Serve& serve,
     case RequestFault::Duplicate:
         serve();
         return serve();
+    case RequestFault::Reorder: {
+        const MutexLock lock(mutex);
+        late.push_back(serve);
+        return {.status = 504, .delivery = HttpAnswer::Delivery::Drop};
+    }
     case RequestFault::NoKeyBack: {
         HttpAnswer answer = serve();
         if (answer.body.find("\"publicKey\"") != std::string::npos)

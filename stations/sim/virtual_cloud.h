@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 namespace provost {
@@ -21,6 +22,7 @@ enum class RequestFault : std::uint8_t {
     TimeOutAfter,  ///< it is done, nothing is answered
     Duplicate,     ///< it is done twice, as when something on the way repeats it
     NoKeyBack,     ///< keys cannot be read back: 405 for GET /v1/provisioning/:id, else served
+    Reorder,       ///< nothing is answered; it is done behind the next request that is served
     Page,          ///< 200 with a web page, as a captive portal gives; nothing is done
 };
 
@@ -60,8 +62,13 @@ public:
     ///            (Hello), or behind the server's (Session)
     void failConnections(ConnectionFault fault, int count = kUntilCleared,
                          HandshakeStage at = HandshakeStage::DeviceReply);
-    /// Back to normal; requests that are held are hung up on at once.
+    /// From now on nobody is answered until `span` has passed on the cloud's clock.
+    void beAway(std::chrono::milliseconds span);
+    /// Back to normal; requests that wait to be done out of order are done, those that are held are
+    /// hung up on at once.
     void clearFaults();
+    /// Calls `then` once, behind the effect of the `count`th request from now on.
+    void afterRequest(int count, std::function<void()> then);
     /// Requests and connections since the start, faulty ones included.
     int requests() const;
     int connections() const;

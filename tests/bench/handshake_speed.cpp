@@ -1,7 +1,8 @@
 // handshake_speed UNITS [ROUNDS]: completed handshakes per second of the server's processor time
 // beside what the RSA operations of a handshake allow with the same OpenSSL in the same run, and
 // the memory that a connection takes. The units are another process: all of them are connected
-// before the first one answers its nonce. Ends with 1 where a unit is refused or, with 1000 units
+// before the first one answers its nonce. The first round, in which each key is bound, is printed
+// and not counted where there are several. Ends with 1 where a unit is refused or, with 1000 units
 // or more, where the server reaches less than 85 %. The full run is `handshake_speed 1000 3`.
 #include "cloud/cloud_service.h"
 #include "core/byte_io.h"
@@ -18,6 +19,7 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
@@ -120,6 +122,18 @@ double rsaSeconds(const Key& server, const Key& unit, std::size_t times)
     if (!good)
         std::abort();
     return (seconds(CLOCK_THREAD_CPUTIME_ID) - from) / static_cast<double>(times);
+}
+
+/// The same on every processor at once, as the server works.
+double rsaSecondsEverywhere(const Key& server, const Key& unit, std::size_t times)
+{
+    std::vector<double> each(std::max(1U, std::thread::hardware_concurrency()));
+    {
+        std::vector<std::jthread> threads;
+        for (double& one : each)
+            threads.emplace_back([&] { one = rsaSeconds(server, unit, times); });
+    }
+    return std::accumulate(each.begin(), each.end(), 0.0) / static_cast<double>(each.size());
 }
 
 // --- the units
@@ -279,25 +293,30 @@ int measure(const std::filesystem::path& folder, std::size_t units, std::size_t 
     const Key server = opensslKey(2048);
     const Key unit = opensslKey(1024);
     const std::size_t times = std::min<std::size_t>(units, 400);
-    double rsa = rsaSeconds(server, unit, times);
+    double rsa = rsaSecondsEverywhere(server, unit, times);
     double processor = 0;
     std::size_t passed = 0;
+    std::size_t refused = 0;
     for (std::size_t i = 0; i < rounds; ++i) {
         const Round round = runRound(**service, *counter, units, orders, answers);
         std::printf("round %zu: %zu of %zu units passed in %.2f s, %.3f ms of processor time "
-                    "each %zu KiB per waiting connection\n",
+                    "each, %zu KiB per waiting connection\n",
                     i + 1, round.passed, units, round.wall,
                     round.processor * 1e3 / static_cast<double>(units), round.perConnection / 1024);
-        processor += round.processor;
-        passed += round.passed;
-        rsa = std::min(rsa, rsaSeconds(server, unit, times));
+        refused += units - round.passed;
+        if (i > 0 || rounds == 1) { // the first one writes a lock for each unit
+            processor += round.processor;
+            passed += round.passed;
+        }
+        rsa += rsaSecondsEverywhere(server, unit, times);
     }
+    rsa /= static_cast<double>(rounds + 1);
     const double rate = static_cast<double>(passed) / processor;
     std::printf("%zu handshakes refused; %.1f per processor second; RSA alone allows %.1f "
                 "(%.3f ms)\n%-62s %6.3f  (at least %.2f)\n",
-                units * rounds - passed, rate, 1 / rsa, rsa * 1e3,
+                refused, rate, 1 / rsa, rsa * 1e3,
                 "handshakes per processor second beside RSA alone", rate * rsa, kAim);
-    if (passed != units * rounds || (units >= kJudgedFrom && rate * rsa < kAim))
+    if (refused > 0 || (units >= kJudgedFrom && rate * rsa < kAim))
         return 1;
     return 0;
 }
