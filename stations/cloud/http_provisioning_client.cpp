@@ -1,6 +1,7 @@
 #include "cloud/http_provisioning_client.h"
 
 #include "cloud/registry.h"
+#include "cloud/request_gate_p.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "crypto/ec_key.h"
@@ -11,8 +12,11 @@
 #include <QNetworkAccessManager>
 #include <QNetworkReply>
 #include <QNetworkRequest>
+#include <QSslCertificate>
+#include <QSslConfiguration>
 #include <QTimer>
 #include <QUrl>
+#include <algorithm>
 #include <memory>
 
 namespace provost {
@@ -175,6 +179,23 @@ private:
     QByteArray m_value{};
 };
 
+/// Also where one is named that cannot be read: to go on without it would ask strangers.
+Result<> trustOwnAuthority(QNetworkRequest& message, const std::filesystem::path& file,
+                           const std::string& attempt)
+{
+    if (file.empty())
+        return {};
+    const auto certificates =
+        QSslCertificate::fromPath(QString::fromStdString(file.string()), QSsl::Pem);
+    if (certificates.isEmpty())
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat(attempt, ": ", file.string(), " holds no PEM certificate"));
+    QSslConfiguration tls = QSslConfiguration::defaultConfiguration();
+    tls.addCaCertificates(certificates);
+    message.setSslConfiguration(tls);
+    return {};
+}
+
 Unexpected unavailable(const std::string& attempt, std::string_view why, int status)
 {
     return fail(Errc::Unavailable, Blame::Cloud, concat(attempt, ": ", why), status);
@@ -186,6 +207,8 @@ Unexpected refusal(const std::string& attempt, int status, const QByteArray& bod
     const std::string text = concat(attempt, ": HTTP ", status, " ", quoted(body));
     if (status == 401 || status == 403 || saysDenied(body))
         return fail(Errc::Denied, Blame::Cloud, text, status);
+    if (status == 409) // our own cloud: the registration is older than the one on file
+        return fail(Errc::Denied, Blame::Station, text, status);
     if (status == 429 || status == 408 || status >= 500 || status < 400)
         return fail(Errc::Unavailable, Blame::Cloud, text, status);
     return fail(Errc::InvalidData, Blame::Cloud, text, status);
@@ -194,11 +217,15 @@ Unexpected refusal(const std::string& attempt, int status, const QByteArray& bod
 } // namespace
 
 HttpProvisioningClient::HttpProvisioningClient(HttpClientConfig config)
-    : m_config(std::move(config))
+    : m_config(std::move(config)), m_gate(std::make_unique<RequestGate>(RequestGate::Limits{
+                                       .perSecond = m_config.requestsPerSecond,
+                                       .burst = std::max(1.0, 2 * m_config.requestsPerSecond)}))
 {
     while (m_config.baseUrl.ends_with('/'))
         m_config.baseUrl.pop_back();
 }
+
+HttpProvisioningClient::~HttpProvisioningClient() = default;
 
 Result<> HttpProvisioningClient::checkTransport(const std::string& attempt) const
 {
@@ -236,6 +263,8 @@ Result<HttpProvisioningClient::Answer> HttpProvisioningClient::exchange(const Re
     if (!m_config.token.empty())
         message.setRawHeader("Authorization", authorization.value());
 
+    TRY(trustOwnAuthority(message, m_config.caFile, request.attempt));
+    TRY(m_gate->pass(request.attempt, op));
     const OpContext inner = op.within(m_config.answerWithin);
     const auto from = op.clock.now();
     Exchange exchange(inner);
@@ -246,6 +275,12 @@ Result<HttpProvisioningClient::Answer> HttpProvisioningClient::exchange(const Re
     if (!reply)
         return Unexpected(inFrame(reply.error(), request.attempt));
     const QVariant status = (*reply)->attribute(QNetworkRequest::HttpStatusCodeAttribute);
+    const QByteArray retryAfter = (*reply)->rawHeader("Retry-After");
+    m_gate->answered(
+        status.toInt(),
+        parseRetryAfter({retryAfter.constData(), static_cast<std::size_t>(retryAfter.size())},
+                        op.clock.utcNow()),
+        op.clock);
     if (!status.isValid())
         return unavailable(request.attempt, (*reply)->errorString().toStdString(), 0);
     const QByteArray body = (*reply)->read(kLargestAnswer);

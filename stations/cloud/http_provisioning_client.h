@@ -5,9 +5,13 @@
 #include "engine/ports.h"
 
 #include <chrono>
+#include <filesystem>
+#include <memory>
 #include <string>
 
 namespace provost {
+
+class RequestGate;
 
 struct HttpClientConfig {
     std::string baseUrl{"https://api.particle.io"};
@@ -16,13 +20,19 @@ struct HttpClientConfig {
                                                    ///< counts where it is earlier
     /// Send the token over plain http to another host. Loopback is always allowed.
     bool allowPlainHttp = false;
+    /// PEM certificates that are trusted besides the system's; for a site's own authority.
+    std::filesystem::path caFile{};
+    double requestsPerSecond = 10; ///< in the long run; the public cloud does not tell its limit
 };
 
 /// Thread-safe: every call has its own connection and its own event loop in the calling thread.
 /// A QCoreApplication must exist. A stop is obeyed within 50 ms. Nothing is repeated.
+/// Behind a 429 nothing is sent until Retry-After has passed; behind the third 401 or 403 in a row
+/// nothing at all. Certificates and host names are verified; there is no way around it.
 class HttpProvisioningClient final : public ProvisioningClient {
 public:
     explicit HttpProvisioningClient(HttpClientConfig config);
+    ~HttpProvisioningClient() override;
     /// Besides the errors of the interface:
     /// @returns Cancelled        what the cloud did with the request is not known
     ///          InvalidArgument  no device id, no usable base URL, or a token over plain http
@@ -43,6 +53,7 @@ private:
     Result<> checkTransport(const std::string& attempt) const;
 
     HttpClientConfig m_config;
+    std::unique_ptr<RequestGate> m_gate;
 };
 
 } // namespace provost

@@ -20,6 +20,7 @@ using Milliseconds = std::chrono::milliseconds;
 /// How soon a pause ends on a clock that is not the system's; stop and wake() end it at once.
 constexpr auto kPauseSlice = 250ms;
 constexpr int kHttpForbidden = 403;
+constexpr int kHttpConflict = 409;
 /// Rows that are read at once: after a long outage there are very many.
 constexpr int kPageRows = 200;
 
@@ -27,7 +28,8 @@ constexpr int kPageRows = 200;
 bool isAboutTheRow(const Error& why)
 {
     return why.code == Errc::InvalidData ||
-           (why.code == Errc::Denied && why.native == kHttpForbidden);
+           (why.code == Errc::Denied &&
+            (why.native == kHttpForbidden || why.native == kHttpConflict));
 }
 
 } // namespace

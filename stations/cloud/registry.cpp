@@ -63,16 +63,17 @@ Result<Registry::Outcome> Registry::put(std::string_view deviceId, const RsaPubl
     if (!before && before.error().code != Errc::InvalidData)
         return Unexpected(std::move(before).error());
     const bool known = before && before->has_value();
-    if (known && (*before)->fingerprint() == key.fingerprint())
-        return Outcome::Unchanged;
     if (known && order)
         TRY(checkOrder(id, *order));
-    if (known && whenLocked == WhenLocked::Refuse && TRY(lockedTo(id, **before)))
+    if (known && whenLocked == WhenLocked::Refuse &&
+        (*before)->fingerprint() != key.fingerprint() && TRY(lockedTo(id, **before)))
         return fail(Errc::Denied, Blame::Cloud,
                     concat("put a key for ", id, ": another key is locked"));
     // First: power lost in between leaves the old key, and the client asks again with a later one.
     if (order)
         TRY(writeDurably(orderFile(id), viewOf(concat(*order, "\n")), kRegistryMode));
+    if (known && (*before)->fingerprint() == key.fingerprint())
+        return Outcome::Unchanged;
     TRY(writeDurably(keyFile(id), viewOf(key.toPem()), kRegistryMode));
     TRY(removeDurably(lockFile(id)));
     return known ? Outcome::Replaced : Outcome::Stored;

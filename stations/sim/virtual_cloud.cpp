@@ -87,13 +87,16 @@ struct VirtualCloud::Impl {
     HttpAnswer answer(RequestFault fault, const CloudHooks::Serve& serve,
                       const std::stop_token& stop);
     HttpAnswer hold(const std::stop_token& stop);
+    HttpAnswer tooMany() const;
     void serveLate();
     void countDown();
 
     const std::chrono::milliseconds holdFor;
     const Clock& clock;
+    std::string retryAfter{};
     mutable Mutex mutex;
     std::condition_variable_any cleared{};
+    std::function<std::optional<RequestFault>()> choose PROVOST_GUARDED_BY(mutex){};
     Order<RequestFault> requestOrder PROVOST_GUARDED_BY(mutex){};
     Order<ConnectionFault> connectionOrder PROVOST_GUARDED_BY(mutex){};
     std::vector<CloudHooks::Serve> late PROVOST_GUARDED_BY(mutex){};
@@ -115,6 +118,7 @@ Result<std::unique_ptr<VirtualCloud>> VirtualCloud::start(VirtualCloudConfig con
                                                           std::shared_ptr<CloudObserver> observer)
 {
     auto impl = std::make_unique<Impl>(config.holdFor, clock);
+    impl->retryAfter = config.retryAfter;
     if (config.service.folder.empty()) {
         impl->temporary = TRY(TemporaryFolder::make());
         config.service.folder = impl->temporary.path();
@@ -148,7 +152,20 @@ std::filesystem::path VirtualCloud::folder() const
 void VirtualCloud::failRequests(RequestFault fault, int count)
 {
     const MutexLock lock(m_impl->mutex);
+    m_impl->choose = {};
     m_impl->requestOrder = {.fault = fault, .left = count};
+}
+
+void VirtualCloud::failRequestsBy(std::function<std::optional<RequestFault>()> choose)
+{
+    const MutexLock lock(m_impl->mutex);
+    m_impl->choose = std::move(choose);
+}
+
+bool VirtualCloud::isAway() const
+{
+    const MutexLock lock(m_impl->mutex);
+    return m_impl->clock.now() < m_impl->awayUntil;
 }
 
 void VirtualCloud::failConnections(ConnectionFault fault, int count, HandshakeStage at)
@@ -170,6 +187,7 @@ void VirtualCloud::clearFaults()
 {
     m_impl->serveLate();
     const MutexLock lock(m_impl->mutex);
+    m_impl->choose = {};
     m_impl->requestOrder = {};
     m_impl->awayUntil = {};
     m_impl->connectionOrder = {};
@@ -211,13 +229,21 @@ HttpAnswer VirtualCloud::Impl::aroundRequest(const CloudHooks::Serve& serve,
         ++requestCount;
         if (clock.now() < awayUntil)
             return {.status = 503, .delivery = HttpAnswer::Delivery::Drop};
-        fault = requestOrder.take();
+        fault = choose ? choose() : requestOrder.take();
     }
     HttpAnswer given = fault ? answer(*fault, serve, stop) : serve();
     if (fault != RequestFault::Reorder)
         serveLate();
     countDown();
     return given;
+}
+
+HttpAnswer VirtualCloud::Impl::tooMany() const
+{
+    HttpAnswer answer = plain(429, R"({"error":"too_many_requests"})");
+    if (!retryAfter.empty())
+        answer.headers.emplace_back("Retry-After", retryAfter);
+    return answer;
 }
 
 /// What was overtaken by the request that has just been served.
@@ -249,7 +275,7 @@ HttpAnswer VirtualCloud::Impl::answer(RequestFault fault, const CloudHooks::Serv
 {
     switch (fault) {
     case RequestFault::Answer429:
-        return plain(429, R"({"error":"too_many_requests"})");
+        return tooMany();
     case RequestFault::Answer500:
         return plain(500, R"({"error":"server_error"})");
     case RequestFault::Answer503:

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 
 namespace provost {
 
@@ -38,6 +39,7 @@ struct VirtualCloudConfig {
     CloudServiceConfig service{};
     /// How long a request that times out is held before it is hung up on.
     std::chrono::milliseconds holdFor{20000};
+    std::string retryAfter{}; ///< of a 429: seconds or a date; empty: not said
 };
 
 /// CloudService plus faults, nothing else: what works here works there. Thread-safe.
@@ -55,6 +57,8 @@ public:
     static constexpr int kUntilCleared = -1;
     /// The next `count` requests, in place of an earlier order.
     void failRequests(RequestFault fault, int count = kUntilCleared);
+    /// Asked before each request, in place of an earlier order.
+    void failRequestsBy(std::function<std::optional<RequestFault>()> choose);
     /// The next `count` connections, in place of an earlier order.
     /// @param at  for Drop: hung up on instead of the first byte of (Nonce), behind the reply of
     /// the
@@ -64,6 +68,7 @@ public:
                          HandshakeStage at = HandshakeStage::DeviceReply);
     /// From now on nobody is answered until `span` has passed on the cloud's clock.
     void beAway(std::chrono::milliseconds span);
+    bool isAway() const;
     /// Back to normal; requests that wait to be done out of order are done, those that are held are
     /// hung up on at once.
     void clearFaults();
