@@ -19,5 +19,6 @@ std::vector<Command> ymodemCommands();
 std::vector<Command> planCommands();
 std::vector<Command> cloudCommands();
 std::vector<Command> recordCommands(); ///< db, unit
+std::vector<Command> releaseCommands(); ///< unit release, cloud reconcile
 
 } // namespace provost::cli

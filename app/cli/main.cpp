@@ -17,7 +17,7 @@ int main(int argc, char** argv)
     QCoreApplication::setApplicationName("provost");
     std::vector<Command> commands;
     for (const auto& group :
-         {runCommands(), planCommands(), recordCommands(), keysCommands(), keysAuditCommands(),
+         {runCommands(), planCommands(), recordCommands(), releaseCommands(), keysCommands(), keysAuditCommands(),
           imageCommands(), cloudCommands(), handshakeCommands(), explainCommands(), benchCommands(),
           dfuCommands(), stlinkCommands(), serialCommands(), ymodemCommands()})
         commands.insert(commands.end(), group.begin(), group.end());

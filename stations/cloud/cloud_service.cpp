@@ -5,6 +5,7 @@
 #include "cloud/rest_api_p.h"
 #include "cloud/server_key_p.h"
 #include "cloud/tcp_listener_p.h"
+#include "cloud/tls_stream_p.h"
 #include "core/text.h"
 
 namespace provost {
@@ -17,11 +18,29 @@ std::string urlHost(const std::string& literal)
     return literal.find(':') == std::string::npos ? literal : concat("[", literal, "]");
 }
 
+/// Beyond loopback everybody can ask, and everybody can listen.
+Result<> checkExposure(const CloudServiceConfig& config, const BindAddress& rest)
+{
+    if (!config.rest || rest.loopback)
+        return {};
+    if (config.token.empty())
+        return fail(Errc::Denied, Blame::Operator,
+                    concat("serve REST on ", rest.literal,
+                           ": beyond loopback a token is required, so that not everybody can "
+                           "register keys; name a token file"));
+    if (config.tlsCertificate.empty())
+        return fail(Errc::Denied, Blame::Operator,
+                    concat("serve REST on ", rest.literal,
+                           ": beyond loopback TLS is required, so that nobody reads the token on "
+                           "the way; name a certificate and its key"));
+    return {};
+}
+
 } // namespace
 
 struct CloudService::Impl {
     Impl(CloudServiceConfig&& settings, const Clock& clockIn, std::unique_ptr<Registry> keys,
-         RsaPrivateKey key)
+         RsaPrivateKey key, std::optional<QSslConfiguration> tlsIn)
         : clock(clockIn), registry(std::move(keys)), serverKey(std::move(key)),
           hooks(std::move(settings.hooks)), handshakeTimeouts(settings.handshakeTimeouts),
           handshakes(clock, serverKey, *registry, observers, settings.handshakeTimeouts,
@@ -33,7 +52,7 @@ struct CloudService::Impl {
                   for (const auto& observer : observers.all())
                       observer->onKeyChanged(id, fingerprint);
               }),
-          requests(clock, HttpLimits{.whole = settings.requestTimeout},
+          requests(clock, HttpLimits{.whole = settings.requestTimeout}, std::move(tlsIn),
                    [this](const HttpRequest& request, std::stop_token stop) {
                        return answer(request, std::move(stop));
                    })
@@ -67,6 +86,7 @@ struct CloudService::Impl {
     HandshakeConnections handshakes;
     RestApi api;
     HttpConnections requests;
+    bool encrypted = false;
     std::string restHost{};
     std::string handshakeHost{};
     // Last: their connections use everything above.
@@ -80,11 +100,11 @@ Result<std::unique_ptr<CloudService>> CloudService::start(CloudServiceConfig con
 {
     const BindAddress rest = TRY(resolveBindAddress(config.restHost));
     const BindAddress device = TRY(resolveBindAddress(config.handshakeHost));
-    if (config.rest && !rest.loopback && config.token.empty())
-        return fail(Errc::Denied, Blame::Operator,
-                    concat("serve REST on ", rest.literal,
-                           ": beyond loopback a token is required, so that not everybody can "
-                           "register keys"));
+    TRY(checkExposure(config, rest));
+    std::optional<QSslConfiguration> tls;
+    if (config.rest && !config.tlsCertificate.empty())
+        tls = TRY(serverTls(config.tlsCertificate, config.tlsKey));
+    const bool encrypted = tls.has_value();
     auto registry = TRY(Registry::open(config.folder));
     auto key = TRY(config.serverKeyFile.empty() ? readOrMakeServerKey(config.folder)
                                                 : readServerKey(config.serverKeyFile));
@@ -94,9 +114,10 @@ Result<std::unique_ptr<CloudService>> CloudService::start(CloudServiceConfig con
         .address = device, .port = config.handshakePort, .maxConnections = config.maxHandshakes};
     const bool wantsRest = config.rest;
     const bool wantsHandshake = config.handshake;
-    auto impl =
-        std::make_unique<Impl>(std::move(config), clock, std::move(registry), std::move(key));
+    auto impl = std::make_unique<Impl>(std::move(config), clock, std::move(registry),
+                                       std::move(key), std::move(tls));
     Impl& self = *impl;
+    self.encrypted = encrypted;
     self.restHost = rest.literal;
     self.handshakeHost = device.literal;
     if (observer)
@@ -127,7 +148,8 @@ std::uint16_t CloudService::restPort() const
 
 std::string CloudService::baseUrl() const
 {
-    return concat("http://", urlHost(m_impl->restHost), ":", restPort());
+    return concat(m_impl->encrypted ? "https://" : "http://", urlHost(m_impl->restHost), ":",
+                  restPort());
 }
 
 std::string CloudService::handshakeHost() const

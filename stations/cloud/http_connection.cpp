@@ -2,6 +2,7 @@
 // are ours, so that time limits, stop and shutdown are the same as everywhere else.
 #include "cloud/http_connection_p.h"
 
+#include "cloud/tls_stream_p.h"
 #include "core/op_context.h"
 #include "transport/tcp_stream.h"
 
@@ -26,10 +27,13 @@ std::string peerAddress(const std::string& peer)
     return colon == std::string::npos ? peer : peer.substr(0, colon);
 }
 
-/// A TcpStream in the shape that the parser reads from.
+/// A connection in the shape that the parser reads from.
 class ParserStream final : public httplib::Stream {
 public:
-    ParserStream(TcpStream& line, int fd, const OpContext& op) : m_line(line), m_fd(fd), m_op(op) {}
+    ParserStream(ByteStream& line, std::string peer, int fd, const OpContext& op)
+        : m_line(line), m_peer(std::move(peer)), m_fd(fd), m_op(op)
+    {
+    }
 
     bool is_readable() const override { return m_at < m_end || m_op.checkpoint().has_value(); }
     bool is_writable() const override { return !m_dropped && m_op.checkpoint().has_value(); }
@@ -56,7 +60,7 @@ public:
     }
     void get_remote_ip_and_port(std::string& ip, int& port) const override
     {
-        ip = peerAddress(m_line.peer());
+        ip = peerAddress(m_peer);
         port = 0;
     }
     void get_local_ip_and_port(std::string& ip, int& port) const override
@@ -68,7 +72,8 @@ public:
     void drop() { m_dropped = true; }
 
 private:
-    TcpStream& m_line;
+    ByteStream& m_line;
+    std::string m_peer;
     int m_fd;
     const OpContext& m_op;
     std::array<std::byte, 4096> m_buffer{};
@@ -209,8 +214,9 @@ private:
     HttpConnections::Handler m_handler;
 };
 
-HttpConnections::HttpConnections(const Clock& clock, HttpLimits limits, Handler handler)
-    : m_clock(clock), m_limits(limits),
+HttpConnections::HttpConnections(const Clock& clock, HttpLimits limits,
+                                 std::optional<QSslConfiguration> tls, Handler handler)
+    : m_clock(clock), m_limits(limits), m_tls(std::move(tls)),
       m_parser(std::make_unique<Parser>(limits, std::move(handler)))
 {
 }
@@ -219,14 +225,24 @@ HttpConnections::~HttpConnections() = default;
 
 void HttpConnections::serve(int fd, std::stop_token stop)
 {
-    TcpStream line(fd);
     const OpContext op{.clock = m_clock,
-                       .stop = stop,
+                       .stop = std::move(stop),
                        .deadline = {m_clock.now() + m_limits.whole},
                        .sensitive = true};
-    ParserStream stream(line, fd, op);
+    if (!m_tls) {
+        TcpStream line(fd);
+        return exchange(line, fd, op);
+    }
+    if (const auto line = TlsStream::accept(fd, *m_tls, op))
+        exchange(**line, fd, op);
+}
+
+template <class Line>
+void HttpConnections::exchange(Line& line, int fd, const OpContext& op)
+{
+    ParserStream stream(line, line.peer(), fd, op);
     try {
-        m_parser->run(stream, std::move(stop));
+        m_parser->run(stream, op.stop);
     } catch (const std::exception&) {
         return; // out of memory or threads: this client is hung up on, the others go on
     }

@@ -1,12 +1,14 @@
 #include "sim/virtual_cloud.h"
 
 #include "core/mutex.h"
+#include "sim/fault_switch.h"
 #include "sim/faulty_stream_p.h"
 
 #include <cerrno>
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <optional>
 #include <system_error>
 
@@ -15,6 +17,7 @@ namespace provost {
 namespace {
 
 constexpr int kSignerBits = 2048;
+constexpr std::string_view kSwitchPath = "/v1/training/faults";
 
 /// Removed with all its files when it goes.
 class TemporaryFolder {
@@ -87,6 +90,13 @@ struct VirtualCloud::Impl {
     HttpAnswer answer(RequestFault fault, const CloudHooks::Serve& serve,
                       const std::stop_token& stop);
     HttpAnswer hold(const std::stop_token& stop);
+    void goAway(std::chrono::milliseconds span) PROVOST_REQUIRES(mutex)
+    {
+        const auto real = std::chrono::duration<double, std::milli>(span) / clockSpeed;
+        awayUntil = clock.now() + std::chrono::duration_cast<Clock::Steady::duration>(real);
+    }
+    std::optional<RequestFault> nextFault() PROVOST_REQUIRES(mutex);
+    HttpAnswer takeOrders(const HttpRequest& request, const CloudHooks::Serve& serve);
     HttpAnswer tooMany() const;
     void serveLate();
     void countDown();
@@ -94,9 +104,12 @@ struct VirtualCloud::Impl {
     const std::chrono::milliseconds holdFor;
     const Clock& clock;
     std::string retryAfter{};
+    double clockSpeed = 1;
+    bool trainingSwitch = false;
     mutable Mutex mutex;
     std::condition_variable_any cleared{};
     std::function<std::optional<RequestFault>()> choose PROVOST_GUARDED_BY(mutex){};
+    std::deque<FaultOrder> orders PROVOST_GUARDED_BY(mutex){};
     Order<RequestFault> requestOrder PROVOST_GUARDED_BY(mutex){};
     Order<ConnectionFault> connectionOrder PROVOST_GUARDED_BY(mutex){};
     std::vector<CloudHooks::Serve> late PROVOST_GUARDED_BY(mutex){};
@@ -119,15 +132,19 @@ Result<std::unique_ptr<VirtualCloud>> VirtualCloud::start(VirtualCloudConfig con
 {
     auto impl = std::make_unique<Impl>(config.holdFor, clock);
     impl->retryAfter = config.retryAfter;
+    impl->clockSpeed = config.clockSpeed;
+    impl->trainingSwitch = config.trainingSwitch;
     if (config.service.folder.empty()) {
         impl->temporary = TRY(TemporaryFolder::make());
         config.service.folder = impl->temporary.path();
     }
     impl->folder = config.service.folder;
     config.service.hooks = {.aroundRequest =
-                                [self = impl.get()](const HttpRequest&,
+                                [self = impl.get()](const HttpRequest& request,
                                                     const CloudHooks::Serve& serve,
                                                     const std::stop_token& stop) {
+                                    if (self->trainingSwitch && request.path == kSwitchPath)
+                                        return self->takeOrders(request, serve);
                                     return self->aroundRequest(serve, stop);
                                 },
                             .connectionFault = [self = impl.get()] { return self->faultOfNext(); }};
@@ -154,6 +171,13 @@ void VirtualCloud::failRequests(RequestFault fault, int count)
     const MutexLock lock(m_impl->mutex);
     m_impl->choose = {};
     m_impl->requestOrder = {.fault = fault, .left = count};
+}
+
+void VirtualCloud::order(const std::vector<FaultOrder>& orders)
+{
+    clearFaults();
+    const MutexLock lock(m_impl->mutex);
+    m_impl->orders.assign(orders.begin(), orders.end());
 }
 
 void VirtualCloud::failRequestsBy(std::function<std::optional<RequestFault>()> choose)
@@ -188,6 +212,7 @@ void VirtualCloud::clearFaults()
     m_impl->serveLate();
     const MutexLock lock(m_impl->mutex);
     m_impl->choose = {};
+    m_impl->orders.clear();
     m_impl->requestOrder = {};
     m_impl->awayUntil = {};
     m_impl->connectionOrder = {};
@@ -210,7 +235,7 @@ int VirtualCloud::connections() const
 void VirtualCloud::beAway(std::chrono::milliseconds span)
 {
     const MutexLock lock(m_impl->mutex);
-    m_impl->awayUntil = m_impl->clock.now() + span;
+    m_impl->goAway(span);
 }
 
 void VirtualCloud::afterRequest(int count, std::function<void()> then)
@@ -227,9 +252,9 @@ HttpAnswer VirtualCloud::Impl::aroundRequest(const CloudHooks::Serve& serve,
     {
         const MutexLock lock(mutex);
         ++requestCount;
-        if (clock.now() < awayUntil)
+        fault = clock.now() < awayUntil ? std::nullopt : nextFault();
+        if (clock.now() < awayUntil) // perhaps from this request on
             return {.status = 503, .delivery = HttpAnswer::Delivery::Drop};
-        fault = choose ? choose() : requestOrder.take();
     }
     HttpAnswer given = fault ? answer(*fault, serve, stop) : serve();
     if (fault != RequestFault::Reorder)
@@ -244,6 +269,45 @@ HttpAnswer VirtualCloud::Impl::tooMany() const
     if (!retryAfter.empty())
         answer.headers.emplace_back("Retry-After", retryAfter);
     return answer;
+}
+
+std::optional<RequestFault> VirtualCloud::Impl::nextFault()
+{
+    if (choose)
+        return choose();
+    if (orders.empty())
+        return requestOrder.take();
+    FaultOrder& first = orders.front();
+    const auto fault = first.fault;
+    if (first.outage.count() > 0)
+        goAway(first.outage);
+    if (--first.count <= 0)
+        orders.pop_front();
+    return fault;
+}
+
+/// The switch. It needs the token that everything else needs.
+HttpAnswer VirtualCloud::Impl::takeOrders(const HttpRequest& request,
+                                          const CloudHooks::Serve& serve)
+{
+    constexpr std::string_view kField = "faults=";
+    HttpAnswer refused = serve(); // 401, or 404 of the service, which does not know this address
+    if (refused.status == 401)
+        return refused;
+    std::string text = request.body.starts_with(kField) ? request.body.substr(kField.size()) : "";
+    for (const auto& [encoded, plainText] : {std::pair{"%3A", ":"}, {"%2C", ","}})
+        for (auto at = text.find(encoded); at != std::string::npos; at = text.find(encoded))
+            text.replace(at, 3, plainText);
+    const auto parsed = parseFaultOrders(text);
+    if (request.method != "POST" || !parsed)
+        return plain(400, R"({"error":"invalid_request"})");
+    serveLate();
+    const MutexLock lock(mutex);
+    choose = {};
+    requestOrder = {};
+    awayUntil = {};
+    orders.assign(parsed->begin(), parsed->end());
+    return plain(200, R"({"ok":true})");
 }
 
 /// What was overtaken by the request that has just been served.

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 namespace provost {
 
@@ -27,6 +28,13 @@ enum class RequestFault : std::uint8_t {
     Page,          ///< 200 with a web page, as a captive portal gives; nothing is done
 };
 
+/// What happens to the next requests.
+struct FaultOrder {
+    std::optional<RequestFault> fault{}; ///< none: they are served
+    int count = 1;
+    std::chrono::seconds outage{}; ///< more than 0: nobody is answered for so long, instead
+};
+
 /// What happens to a connection of the device port.
 enum class ConnectionFault : std::uint8_t {
     Silent,      ///< accepted, then not a byte
@@ -39,6 +47,10 @@ struct VirtualCloudConfig {
     CloudServiceConfig service{};
     /// How long a request that times out is held before it is hung up on.
     std::chrono::milliseconds holdFor{20000};
+    double clockSpeed = 1; ///< how much faster than the clock outages pass
+    /// POST `/v1/training/faults` with `faults=429:3,reorder` orders faults; with the service's
+    /// token.
+    bool trainingSwitch = false;
     std::string retryAfter{}; ///< of a 429: seconds or a date; empty: not said
 };
 
@@ -57,6 +69,8 @@ public:
     static constexpr int kUntilCleared = -1;
     /// The next `count` requests, in place of an earlier order.
     void failRequests(RequestFault fault, int count = kUntilCleared);
+    /// One after the other, in place of an earlier order.
+    void order(const std::vector<FaultOrder>& orders);
     /// Asked before each request, in place of an earlier order.
     void failRequestsBy(std::function<std::optional<RequestFault>()> choose);
     /// The next `count` connections, in place of an earlier order.
@@ -66,7 +80,8 @@ public:
     ///            (Hello), or behind the server's (Session)
     void failConnections(ConnectionFault fault, int count = kUntilCleared,
                          HandshakeStage at = HandshakeStage::DeviceReply);
-    /// From now on nobody is answered until `span` has passed on the cloud's clock.
+    /// From now on nobody is answered until `span` has passed on the cloud's clock, or on one
+    /// that runs `clockSpeed` times as fast.
     void beAway(std::chrono::milliseconds span);
     bool isAway() const;
     /// Back to normal; requests that wait to be done out of order are done, those that are held are
