@@ -43,15 +43,20 @@ struct CloudService::Impl {
          RsaPrivateKey key, std::optional<QSslConfiguration> tlsIn)
         : clock(clockIn), registry(std::move(keys)), serverKey(std::move(key)),
           hooks(std::move(settings.hooks)), handshakeTimeouts(settings.handshakeTimeouts),
+          claims(registry->folder()), feed(clock),
           handshakes(clock, serverKey, *registry, observers, settings.handshakeTimeouts,
-                     hooks.connectionFault),
+                     hooks.connectionFault,
+                     [this](const std::string& id, bool online) {
+                         feed.publish("spark/status", online ? "online" : "offline", id);
+                     }),
           api(
               *registry, std::move(settings.token), settings.whenLocked,
               [this](const std::string& id) { return handshakes.presenceOf(id); },
               [this](const std::string& id, const std::string& fingerprint) {
                   for (const auto& observer : observers.all())
                       observer->onKeyChanged(id, fingerprint);
-              }),
+              },
+              claims, feed),
           requests(clock, HttpLimits{.whole = settings.requestTimeout}, std::move(tlsIn),
                    [this](const HttpRequest& request, std::stop_token stop) {
                        return answer(request, std::move(stop));
@@ -83,6 +88,8 @@ struct CloudService::Impl {
     CloudHooks hooks;
     ServerTimeouts handshakeTimeouts;
     ObserverList observers{};
+    Claims claims;
+    EventFeed feed;
     HandshakeConnections handshakes;
     RestApi api;
     HttpConnections requests;

@@ -45,7 +45,7 @@ struct CloudServiceConfig {
     Registry::WhenLocked whenLocked = Registry::WhenLocked::Replace;
     ServerTimeouts handshakeTimeouts{};
     std::chrono::milliseconds requestTimeout{15000};
-    std::size_t maxRequests = 16; ///< connections at once; further ones wait in the backlog
+    std::size_t maxRequests = 32; ///< connections at once; further ones wait in the backlog
     std::size_t maxHandshakes = 2000;
     CloudHooks hooks{};
 };

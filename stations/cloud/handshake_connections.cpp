@@ -57,9 +57,11 @@ void HandshakeConnections::Session::end(const HandshakeReport& report)
 HandshakeConnections::HandshakeConnections(const Clock& clock, const RsaPrivateKey& serverKey,
                                            Registry& registry, ObserverList& observers,
                                            ServerTimeouts timeouts,
-                                           std::function<Wrap()> connectionFault)
+                                           std::function<Wrap()> connectionFault,
+                                           StatusChanged statusChanged)
     : m_clock(clock), m_serverKey(serverKey), m_registry(registry), m_observers(observers),
-      m_timeouts(timeouts), m_connectionFault(std::move(connectionFault))
+      m_timeouts(timeouts), m_connectionFault(std::move(connectionFault)),
+      m_statusChanged(std::move(statusChanged))
 {
 }
 
@@ -104,23 +106,34 @@ UnitPresence HandshakeConnections::presenceOf(const std::string& deviceId) const
 
 void HandshakeConnections::sessionOpened(const std::string& deviceId)
 {
-    const MutexLock lock(m_mutex);
-    Seen& seen = m_seen[deviceId];
-    ++seen.sessions;
-    seen.presence.connected = true;
-    seen.presence.lastHandshake = m_clock.utcNow();
+    bool first = false;
+    {
+        const MutexLock lock(m_mutex);
+        Seen& seen = m_seen[deviceId];
+        first = ++seen.sessions == 1;
+        seen.presence.connected = true;
+        seen.presence.lastHandshake = m_clock.utcNow();
+    }
+    if (first)
+        m_statusChanged(deviceId, true);
 }
 
 void HandshakeConnections::sessionEnded(const std::string& deviceId, const HandshakeReport& report)
 {
-    const MutexLock lock(m_mutex);
-    Seen& seen = m_seen[deviceId];
-    seen.presence.connected = --seen.sessions > 0;
-    if (!report.hello)
-        return;
-    seen.presence.productId = report.hello->productId;
-    if (report.hello->platformId)
-        seen.presence.platformId = *report.hello->platformId;
+    bool last = false;
+    {
+        const MutexLock lock(m_mutex);
+        Seen& seen = m_seen[deviceId];
+        last = --seen.sessions == 0;
+        seen.presence.connected = !last;
+        if (report.hello) {
+            seen.presence.productId = report.hello->productId;
+            if (report.hello->platformId)
+                seen.presence.platformId = *report.hello->platformId;
+        }
+    }
+    if (last)
+        m_statusChanged(deviceId, false);
 }
 
 // The first successful connection binds the key (particle-devices 9).

@@ -20,6 +20,7 @@ namespace provost {
 class HandshakeConnections {
 public:
     using Wrap = CloudHooks::Wrap;
+    using StatusChanged = std::function<void(const std::string& deviceId, bool online)>;
 
     /// One connection: answers who may connect, and tells the observers what happens.
     class Session final : public KeyDirectory {
@@ -43,7 +44,7 @@ public:
 
     HandshakeConnections(const Clock& clock, const RsaPrivateKey& serverKey, Registry& registry,
                          ObserverList& observers, ServerTimeouts timeouts,
-                         std::function<Wrap()> connectionFault);
+                         std::function<Wrap()> connectionFault, StatusChanged statusChanged);
     /// Something has just connected.
     std::unique_ptr<Session> begin(std::string peer);
     /// The session must outlive it.
@@ -69,6 +70,7 @@ private:
     ObserverList& m_observers;
     ServerTimeouts m_timeouts;
     std::function<Wrap()> m_connectionFault;
+    StatusChanged m_statusChanged;
     std::atomic<std::uint64_t> m_connections{0};
     mutable Mutex m_mutex;
     std::map<std::string, Seen> m_seen PROVOST_GUARDED_BY(m_mutex){};

@@ -71,6 +71,11 @@ struct HandshakeLoop::Connection {
     bool withWorker = false;
 };
 
+void HandshakeLoop::HangUp::operator()(Connection* connection) const
+{
+    delete connection;
+}
+
 Result<std::unique_ptr<HandshakeLoop>> HandshakeLoop::start(const TcpListener::Config& config,
                                                             HandshakeConnections& connections,
                                                             const Clock& clock,
@@ -161,7 +166,7 @@ void HandshakeLoop::admit(int fd, std::string peer)
         return serveFaulty(fd, std::move(wrap));
     auto session = m_owner.begin(std::move(peer));
     HandshakeResponder responder = m_owner.responderFor(*session);
-    auto made = std::make_unique<Connection>(fd, std::move(session), std::move(responder));
+    Owner made(new Connection(fd, std::move(session), std::move(responder)));
     Connection& connection = *made;
     m_connections.emplace(&connection, std::move(made));
     connection.whole = m_clock.now() + m_timeouts.whole;

@@ -27,7 +27,10 @@ public:
 
 private:
     struct Connection;
-    using Owner = std::unique_ptr<Connection>;
+    struct HangUp {
+        void operator()(Connection* connection) const;
+    };
+    using Owner = std::unique_ptr<Connection, HangUp>;
     /// Work on a connection that nobody else touches meanwhile.
     struct Task {
         Connection* connection = nullptr;

@@ -20,6 +20,8 @@ using namespace std::chrono_literals;
 constexpr std::string_view kJson = "application/json; charset=utf-8";
 /// How long a client may take to read the answer and hang up before it is hung up on.
 constexpr auto kLinger = 250ms;
+/// A listener that takes longer for one piece of an event stream is gone.
+constexpr auto kPieceWithin = 10s;
 
 std::string peerAddress(const std::string& peer)
 {
@@ -70,6 +72,15 @@ public:
     }
     socket_t socket() const override { return m_fd; }
     void drop() { m_dropped = true; }
+    /// Behind the deadline of the request too: each piece has its own.
+    bool writeLong(std::string_view text)
+    {
+        const OpContext op{.clock = m_op.clock,
+                           .stop = m_op.stop,
+                           .deadline = {m_op.clock.now() + kPieceWithin},
+                           .sensitive = true};
+        return m_line.writeAll(std::as_bytes(std::span(text.data(), text.size())), op).has_value();
+    }
 
 private:
     ByteStream& m_line;
@@ -203,12 +214,25 @@ private:
     void handle(const httplib::Request& request, httplib::Response& response)
     {
         const HttpAnswer answer = m_handler(translated(request), t_current->stop);
-        if (answer.delivery == HttpAnswer::Delivery::Drop)
+        if (answer.stream)
+            pour(answer);
+        if (answer.stream || answer.delivery == HttpAnswer::Delivery::Drop)
             t_current->stream->drop();
         response.status = answer.status;
         for (const auto& [name, value] : answer.headers)
             response.set_header(name, value);
         response.set_content(answer.body, answer.contentType);
+    }
+
+    /// By hand: the library streams only while its own server runs.
+    static void pour(const HttpAnswer& answer)
+    {
+        ParserStream& line = *t_current->stream;
+        const std::string head = "HTTP/1.1 200 OK\r\nContent-Type: " + answer.contentType +
+                                 "\r\nCache-Control: no-cache\r\nConnection: close\r\n\r\n";
+        if (line.writeLong(head))
+            answer.stream([&](std::string_view text) { return line.writeLong(text); },
+                          t_current->stop);
     }
 
     HttpConnections::Handler m_handler;

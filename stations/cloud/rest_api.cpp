@@ -134,9 +134,10 @@ std::optional<std::string> idBehind(std::string_view path, std::string_view pref
 } // namespace
 
 RestApi::RestApi(Registry& registry, SecretBytes token, Registry::WhenLocked whenLocked,
-                 PresenceOf presenceOf, KeyChanged keyChanged)
+                 PresenceOf presenceOf, KeyChanged keyChanged, Claims& claims, EventFeed& feed)
     : m_registry(registry), m_token(std::move(token)), m_whenLocked(whenLocked),
-      m_presenceOf(std::move(presenceOf)), m_keyChanged(std::move(keyChanged))
+      m_presenceOf(std::move(presenceOf)), m_keyChanged(std::move(keyChanged)), m_claims(claims),
+      m_feed(feed)
 {
 }
 
@@ -158,13 +159,18 @@ HttpAnswer RestApi::handle(const HttpRequest& request)
 HttpAnswer RestApi::route(const HttpRequest& request, const Fields& fields)
 {
     const bool reads = request.method == "GET" || request.method == "HEAD";
+    if (auto answer = account(request, fields))
+        return *std::move(answer);
     if (const auto id = idBehind(request.path, "/v1/provisioning/")) {
         if (request.method == "POST")
             return provision(*id, fields);
         return reads ? keyOnFile(*id) : notAllowed("GET, POST");
     }
-    if (const auto id = idBehind(request.path, "/v1/devices/"))
-        return reads ? device(*id) : notAllowed("GET");
+    if (const auto id = idBehind(request.path, "/v1/devices/")) {
+        if (request.method == "DELETE")
+            return unclaimDevice(*id);
+        return reads ? device(*id) : notAllowed("GET, DELETE");
+    }
     if (request.path == "/oauth/token")
         return request.method == "POST" ? issueToken(fields) : notAllowed("POST");
     return error(404, "not_found", "no such address");
@@ -236,6 +242,7 @@ HttpAnswer RestApi::device(const std::string& pathId)
         presence.lastHandshake ? QJsonValue(toQt(isoUtc(*presence.lastHandshake))) : QJsonValue();
     return json(200, {{"id", toQt(*id)},
                       {"name", QJsonValue()},
+                      {"claimed", m_claims.isClaimed(*id).value_or(false)},
                       {"last_app", QJsonValue()},
                       {"last_heard", handshakeAt},
                       {"last_handshake_at", handshakeAt},

@@ -41,6 +41,10 @@ private Q_SLOTS:
     void faultOrders_areReadAndRefused();
     void faultSwitch_worksByCurlWithTheToken();
     void reconciliation_namesLostAndOlderKeys();
+    void eventStream_tellsUnitsComingAndGoing();
+    void eventStream_endsWithTheCloud();
+    void account_claimsAndUnclaims();
+    void account_importsAndPings();
 
 private:
     QString file(const char* name) const { return m_files.filePath(name); }
@@ -347,6 +351,82 @@ void TstCloudGuard::reconciliation_namesLostAndOlderKeys()
     for (const Difference& difference : found.differences)
         QVERIFY(difference.reason.find(difference.deviceId == lost.id ? "no key" : "proved is") !=
                 std::string::npos);
+}
+
+void TstCloudGuard::eventStream_tellsUnitsComingAndGoing()
+{
+    startCloud({});
+    QVERIFY(m_cloud->service().registry().put(kUnitId, m_unit.key.publicKey).has_value());
+    const auto listenAt = [&](QProcess& listener, const char* const path) {
+        listener.start("curl", {"-sN", QString::fromStdString(concat(url(), path))});
+        QByteArray heard;
+        while (!heard.contains(":ok\n\n") && listener.waitForReadyRead(60'000))
+            heard += listener.readAllStandardOutput();
+        return heard == ":ok\n\n";
+    };
+    QProcess all;
+    QVERIFY(listenAt(all, "/v1/devices/events"));
+    QProcess other;
+    QVERIFY(listenAt(other, "/v1/devices/000000000000000000000001/events"));
+    QVERIFY(dial(m_cloud->service(), m_unit).passed);
+    QByteArray heard;
+    while (heard.count("\n\n") < 2 && all.waitForReadyRead(60'000))
+        heard += all.readAllStandardOutput();
+    const auto events = heard.split('\n');
+    QCOMPARE(events[0], QByteArray("event: spark/status"));
+    QVERIFY(events[1].startsWith("data: {\"coreid\":\"" + QByteArray(kUnitId) + "\""));
+    QVERIFY(events[1].contains("\"data\":\"online\"") && events[1].contains("\"ttl\":60"));
+    QVERIFY(events[4].contains("\"data\":\"offline\""));
+    QVERIFY(other.readAllStandardOutput().isEmpty());
+    for (QProcess* const each : {&all, &other}) {
+        each->kill();
+        each->waitForFinished();
+    }
+}
+
+void TstCloudGuard::eventStream_endsWithTheCloud()
+{
+    startCloud({});
+    QProcess listener;
+    listener.start("curl", {"-sN", QString::fromStdString(concat(url(), "/v1/events/spark"))});
+    QVERIFY(listener.waitForReadyRead(60'000));
+    m_cloud.reset();
+    QVERIFY(listener.waitForFinished(60'000));
+}
+
+void TstCloudGuard::account_claimsAndUnclaims()
+{
+    startCloud({});
+    const QString address = QString::fromStdString(url());
+    const QString mine = address + "/v1/devices/" + kUnitId;
+    QCOMPARE(curl({"-d", QString("id=") + kUnitId, address + "/v1/devices"}).status, 404);
+    QVERIFY(m_cloud->service().registry().put(kUnitId, m_unit.key.publicKey).has_value());
+    QCOMPARE(curl({"-X", "DELETE", "-d", "", mine}).status, 403); // nobody's
+    const auto claimed = curl({"-H", "Content-Type: application/json", "-d",
+                               QString("{\"id\":\"%1\"}").arg(kUnitId), address + "/v1/devices"});
+    QCOMPARE(claimed.status, 200);
+    QVERIFY(claimed.body.contains("\"claimed\":true"));
+    QVERIFY(curl({mine}).body.contains("\"claimed\":true"));
+    QVERIFY(curl({address + "/v1/devices"}).body.startsWith("[{"));
+    QCOMPARE(curl({"-X", "DELETE", "-d", "", mine}).body, QByteArray("{\"ok\":true}"));
+    QVERIFY(curl({mine}).body.contains("\"claimed\":false"));
+}
+
+void TstCloudGuard::account_importsAndPings()
+{
+    startCloud({});
+    QVERIFY(m_cloud->service().registry().put(kUnitId, m_unit.key.publicKey).has_value());
+    const QString address = QString::fromStdString(url());
+    const QString product = address + "/v1/products/thermostat/devices";
+    QVERIFY(curl({"-d", QString("id=") + kUnitId, product}).body.contains("\"updated\":1"));
+    const auto unknown = curl({"-d", "id=000000000000000000000009", product});
+    QVERIFY(unknown.body.contains("\"invalidDeviceIds\":[\"000000000000000000000009\"]"));
+    const auto ping = curl({"-X", "PUT", "-d", "", address + "/v1/devices/" + kUnitId + "/ping"});
+    QCOMPARE(ping.body, QByteArray("{\"ok\":true,\"online\":false}"));
+    const auto code = curl({"-d", "", address + "/v1/device_claims"});
+    QCOMPARE(code.status, 200);
+    QVERIFY(code.body.contains("\"claim_code\":\""));
+    QCOMPARE(curl({address + "/v1/device_claims"}).status, 405);
 }
 
 } // namespace

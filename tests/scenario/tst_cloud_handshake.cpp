@@ -430,7 +430,7 @@ void TstCloudHandshake::floodingPeer_isHungUpOnAndNothingIsKept()
     loud.flush();
     QTRY_COMPARE(m_watcher->reports().size(), std::size_t{1});
     const auto report = m_watcher->reports().front();
-    QCOMPARE(report.cause, std::string("wrong-server-key"));
+    QCOMPARE(report.cause, std::string("not-a-unit"));
     QCOMPARE(report.messages.back().bytes, std::size_t{256}); // the rest was never read
     registerUnit(m_unit);
     QVERIFY(dial(service(), m_unit).passed);

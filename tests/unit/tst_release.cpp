@@ -73,7 +73,8 @@ RunId TstRelease::holdWith(const std::string& fingerprint, bool posts)
 void TstRelease::confirm(RunId run, const std::string& fingerprint)
 {
     QVERIFY(m_journal->setKeyState(run, fingerprint, "registered").has_value());
-    for (const auto& row : m_journal->outbox("waiting").value())
+    const auto waiting = m_journal->outbox("waiting").value();
+    for (const auto& row : waiting)
         QVERIFY(m_journal->markSent(row.id).has_value());
 }
 
@@ -105,7 +106,8 @@ void TstRelease::release_isOnDiskAndHappensOnce()
     m_journal = Journal::open(file, m_clock).value();
     QCOMPARE(m_journal->releaseOf(kHeldUnit).value()->evidence, std::string("first"));
     int rows = 0;
-    for (const auto& row : m_journal->journalOf(run).value())
+    const auto journal = m_journal->journalOf(run).value();
+    for (const auto& row : journal)
         rows += row.kind == "release" ? 1 : 0;
     QCOMPARE(rows, 1);
 }
@@ -150,7 +152,8 @@ void TstRelease::newerKey_isNotReleased()
     QVERIFY(holdWith(m_key).value != 0);
     const RunId second = holdWith(std::string(64, 'b'));
     // The answer for the first key comes when the second one is proved.
-    for (const auto& row : m_journal->outbox("waiting").value())
+    const auto waiting = m_journal->outbox("waiting").value();
+    for (const auto& row : waiting)
         QVERIFY(m_journal->markSent(row.id).has_value());
     QCOMPARE(refusal(), Errc::InvalidArgument); // the second one is not registered
     confirm(second, std::string(64, 'b'));
