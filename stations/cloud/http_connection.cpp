@@ -145,6 +145,13 @@ bool carriesBody(const std::string& method)
     return method == "POST" || method == "PUT" || method == "PATCH" || method == "DELETE";
 }
 
+/// Most clients send a DELETE without a body and say no length; the parser would wait for one.
+bool isBareDelete(const httplib::Request& request)
+{
+    return request.method == "DELETE" && !request.has_header("Content-Length") &&
+           !request.has_header("Transfer-Encoding");
+}
+
 /// The parser would read a body without a length until memory or the client ends, and would
 /// inflate compressed ones without a limit: such requests are answered before their body is read.
 int refusalOf(const httplib::Request& request, std::size_t bodyLimit)
@@ -188,7 +195,12 @@ public:
         Get(".*", answer).Post(".*", answer).Put(".*", answer).Patch(".*", answer);
         Delete(".*", answer).Options(".*", answer);
         set_payload_max_length(limits.bodyBytes);
-        set_pre_routing_handler([limit = limits.bodyBytes](const auto& request, auto& response) {
+        set_pre_routing_handler([this, limit = limits.bodyBytes](const httplib::Request& request,
+                                                                 httplib::Response& response) {
+            if (isBareDelete(request)) {
+                handle(request, response);
+                return HandlerResponse::Handled;
+            }
             const int status = refusalOf(request, limit);
             if (status == 0)
                 return HandlerResponse::Unhandled;

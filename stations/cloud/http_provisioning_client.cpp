@@ -7,6 +7,7 @@
 #include "crypto/ec_key.h"
 
 #include <QEventLoop>
+#include <QJsonArray>
 #include <QJsonDocument>
 #include <QJsonObject>
 #include <QNetworkAccessManager>
@@ -30,6 +31,7 @@ constexpr auto kCheckEvery = 20ms;
 /// An answer of the cloud is a few hundred bytes; a page of some portal may be anything.
 constexpr qint64 kLargestAnswer = 64LL * 1024;
 constexpr std::size_t kQuotedBytes = 120;
+constexpr std::size_t kClaimCodeBytes = 63; // particle-devices 9
 
 QByteArray toQt(std::string_view text)
 {
@@ -100,6 +102,7 @@ struct HttpProvisioningClient::Request {
     std::string path{};
     std::optional<std::string> form{};
     std::string idempotencyKey{};
+    bool deletes = false; ///< DELETE, without a form
 };
 
 struct HttpProvisioningClient::Answer {
@@ -122,10 +125,12 @@ public:
 
     /// The reply, finished; the error is that of the operation.
     Result<QNetworkReply*> run(const QNetworkRequest& request,
-                               const std::optional<QByteArray>& form)
+                               const std::optional<QByteArray>& form, bool deletes)
     {
         TRY(m_op.checkpoint());
-        m_reply.reset(form ? m_manager.post(request, *form) : m_manager.get(request));
+        m_reply.reset(deletes ? m_manager.deleteResource(request)
+                      : form  ? m_manager.post(request, *form)
+                              : m_manager.get(request));
         QObject::connect(m_reply.get(), &QNetworkReply::finished, &m_loop, &QEventLoop::quit);
         m_check.start(kCheckEvery);
         if (!m_reply->isFinished())
@@ -268,7 +273,7 @@ Result<HttpProvisioningClient::Answer> HttpProvisioningClient::exchange(const Re
     const OpContext inner = op.within(m_config.answerWithin);
     const auto from = op.clock.now();
     Exchange exchange(inner);
-    const auto reply = exchange.run(message, form);
+    const auto reply = exchange.run(message, form, request.deletes);
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(op.clock.now() - from);
     if (!reply && reply.error().code == Errc::Timeout)
         return unavailable(request.attempt, concat("no answer within ", took.count(), " ms"), 0);
@@ -360,6 +365,102 @@ Result<std::chrono::milliseconds> HttpProvisioningClient::probe(const OpContext&
         answer.status >= 500)
         return refusal(attempt, answer.status, answer.body);
     return answer.took;
+}
+
+// --- the account
+
+Result<std::string> HttpProvisioningClient::claimCode(const OpContext& op)
+{
+    const std::string attempt = concat("get a claim code at ", m_config.baseUrl);
+    const Answer answer =
+        TRY(exchange({.attempt = attempt, .path = "/v1/device_claims", .form = ""}, op));
+    if (answer.status < 200 || answer.status > 299)
+        return refusal(attempt, answer.status, answer.body);
+    std::string code = QJsonDocument::fromJson(answer.body)
+                           .object()
+                           .value(QLatin1String("claim_code"))
+                           .toString()
+                           .toStdString();
+    if (code.size() == kClaimCodeBytes)
+        return code;
+    return fail(Errc::InvalidData, Blame::Cloud,
+                concat(attempt, ": the answer holds a code of ", code.size(),
+                       " characters, units show ", kClaimCodeBytes),
+                answer.status);
+}
+
+Result<ImportOutcome> HttpProvisioningClient::importIntoProduct(const std::string& product,
+                                                                const UnitIdentity& unit,
+                                                                const OpContext& op)
+{
+    const std::string id = TRY(checkedDeviceId(unit.deviceId));
+    const std::string attempt =
+        concat("import ", id, " into product ", product, " at ", m_config.baseUrl);
+    const std::string path =
+        concat("/v1/products/",
+               QUrl::toPercentEncoding(QString::fromStdString(product)).toStdString(), "/devices");
+    const Answer answer =
+        TRY(exchange({.attempt = attempt, .path = path, .form = concat("id=", id)}, op));
+    if (answer.status < 200 || answer.status > 299)
+        return refusal(attempt, answer.status, answer.body);
+    const auto object = QJsonDocument::fromJson(answer.body).object();
+    const auto lists = [&](const char* member) {
+        const auto ids = object.value(QLatin1String(member)).toArray();
+        return std::any_of(ids.begin(), ids.end(), [&](const QJsonValue& each) {
+            return each.toString().toLower().toStdString() == id;
+        });
+    };
+    if (lists("invalidDeviceIds"))
+        return ImportOutcome::Refused;
+    if (lists("nonmemberDeviceIds"))
+        return ImportOutcome::Foreign;
+    const bool added =
+        lists("updatedDeviceIds") || object.value(QLatin1String("updated")).toInt() > 0;
+    return added ? ImportOutcome::Added : ImportOutcome::Already;
+}
+
+Result<DeviceState> HttpProvisioningClient::deviceState(const UnitIdentity& unit,
+                                                        const OpContext& op)
+{
+    const std::string id = TRY(checkedDeviceId(unit.deviceId));
+    const std::string attempt = concat("look for ", id, " at ", m_config.baseUrl);
+    const Answer answer =
+        TRY(exchange({.attempt = attempt, .path = concat("/v1/devices/", id)}, op));
+    if (answer.status == 404)
+        return fail(Errc::NotFound, Blame::Cloud,
+                    concat(attempt, ": the cloud does not know this unit"), answer.status);
+    if (answer.status != 200)
+        return refusal(attempt, answer.status, answer.body);
+    const auto object = QJsonDocument::fromJson(answer.body).object();
+    const auto numberOf = [&](const char* member) {
+        const auto value = object.value(QLatin1String(member));
+        return value.isDouble() ? std::optional(value.toInt()) : std::nullopt;
+    };
+    const auto claimed = object.value(QLatin1String("claimed"));
+    return DeviceState{.online = object.value(QLatin1String("online")).toBool() ||
+                                 object.value(QLatin1String("connected")).toBool(),
+                       .claimed = claimed.isBool() ? std::optional(claimed.toBool()) : std::nullopt,
+                       .platformId = numberOf("platform_id"),
+                       .productId = numberOf("product_id")};
+}
+
+Result<> HttpProvisioningClient::unclaim(const UnitIdentity& unit, const OpContext& op)
+{
+    const auto before = TRY(deviceState(unit, op));
+    if (before.claimed == false)
+        return {};
+    const std::string attempt = concat("unclaim ", unit.deviceId, " at ", m_config.baseUrl);
+    const Answer answer = TRY(exchange(
+        {.attempt = attempt, .path = concat("/v1/devices/", unit.deviceId), .deletes = true}, op));
+    if (answer.status < 200 || answer.status > 299)
+        return refusal(attempt, answer.status, answer.body);
+    const auto after = TRY(deviceState(unit, op));
+    if (after.claimed.value_or(false))
+        return fail(
+            Errc::Mismatch, Blame::Cloud,
+            concat(attempt, ": the cloud answered ", answer.status, " and still calls it claimed"),
+            answer.status);
+    return {};
 }
 
 } // namespace provost

@@ -45,6 +45,7 @@ private Q_SLOTS:
     void eventStream_endsWithTheCloud();
     void account_claimsAndUnclaims();
     void account_importsAndPings();
+    void client_usesTheAccount();
 
 private:
     QString file(const char* name) const { return m_files.filePath(name); }
@@ -408,7 +409,7 @@ void TstCloudGuard::account_claimsAndUnclaims()
     QVERIFY(claimed.body.contains("\"claimed\":true"));
     QVERIFY(curl({mine}).body.contains("\"claimed\":true"));
     QVERIFY(curl({address + "/v1/devices"}).body.startsWith("[{"));
-    QCOMPARE(curl({"-X", "DELETE", "-d", "", mine}).body, QByteArray("{\"ok\":true}"));
+    QCOMPARE(curl({"-X", "DELETE", mine}).body, QByteArray("{\"ok\":true}"));
     QVERIFY(curl({mine}).body.contains("\"claimed\":false"));
 }
 
@@ -427,6 +428,36 @@ void TstCloudGuard::account_importsAndPings()
     QCOMPARE(code.status, 200);
     QVERIFY(code.body.contains("\"claim_code\":\""));
     QCOMPARE(curl({address + "/v1/device_claims"}).status, 405);
+}
+
+void TstCloudGuard::client_usesTheAccount()
+{
+    startCloud({});
+    HttpProvisioningClient client({.baseUrl = url(), .answerWithin = kHangGuard});
+    const auto op = within(kHangGuard);
+    const UnitIdentity unit = m_unit.identity();
+    QCOMPARE(client.deviceState(unit, op).error().code, Errc::NotFound);
+    QVERIFY(client.importIntoProduct("thermostat", unit, op).value() == ImportOutcome::Refused);
+    QVERIFY(registerAt(client, op).has_value());
+    QVERIFY(client.importIntoProduct("thermostat", unit, op).value() == ImportOutcome::Added);
+    const auto code = client.claimCode(op).value();
+    QCOMPARE(code.size(), std::size_t{63});
+    QVERIFY(code != client.claimCode(op).value());
+    QCOMPARE(client.deviceState(unit, op).value().claimed, std::optional(false));
+    QCOMPARE(
+        curl({"-d", QString("id=") + kUnitId, QString::fromStdString(concat(url(), "/v1/devices"))})
+            .status,
+        200);
+    QCOMPARE(client.deviceState(unit, op).value().claimed, std::optional(true));
+    QVERIFY(client.unclaim(unit, op).has_value());
+    QCOMPARE(client.deviceState(unit, op).value().claimed, std::optional(false));
+    QVERIFY(client.unclaim(unit, op).has_value());
+    QVERIFY(dial(m_cloud->service(), m_unit).passed);
+    QTRY_COMPARE(client.deviceState(unit, op).value().platformId, std::optional(6));
+    m_cloud->failRequests(RequestFault::Answer500, 1);
+    QCOMPARE(client.claimCode(op).error().code, Errc::Unavailable);
+    m_cloud->failRequests(RequestFault::Page, 1);
+    QCOMPARE(client.deviceState(unit, op).error().code, Errc::Unavailable);
 }
 
 } // namespace
