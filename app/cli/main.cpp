@@ -16,10 +16,10 @@ int main(int argc, char** argv)
     const QCoreApplication application(argc, argv);
     QCoreApplication::setApplicationName("provost");
     std::vector<Command> commands;
-    for (const auto& group :
-         {runCommands(), planCommands(), recordCommands(), releaseCommands(), keysCommands(), keysAuditCommands(),
-          imageCommands(), cloudCommands(), handshakeCommands(), explainCommands(), benchCommands(),
-          dfuCommands(), stlinkCommands(), serialCommands(), ymodemCommands()})
+    for (const auto& group : {runCommands(), planCommands(), recordCommands(), releaseCommands(),
+                              keysCommands(), keysAuditCommands(), imageCommands(), cloudCommands(),
+                              handshakeCommands(), explainCommands(), benchCommands(),
+                              dfuCommands(), stlinkCommands(), serialCommands(), ymodemCommands()})
         commands.insert(commands.end(), group.begin(), group.end());
     return static_cast<int>(dispatch(commands, std::vector<std::string>(argv + 1, argv + argc)));
 }
