@@ -360,6 +360,7 @@ port = 5683
 [cloud]
 url = "https://api.example"
 token_file = "token.secret"
+ca_file = "site-ca.pem"
 )";
 
 } // namespace
@@ -374,6 +375,7 @@ void TstConfig::station_isReadWithItsSecretsFromFiles()
     QCOMPARE(loaded->slots[1].usb, std::string("1-2.4"));
     QCOMPARE(toText(loaded->settings.network.password.reveal()), std::string("pass word 4711"));
     QCOMPARE(toText(loaded->cloudToken.reveal()), std::string("t0ken"));
+    QCOMPARE(loaded->cloudCaFile.filename().string(), std::string("site-ca.pem"));
     QCOMPARE(loaded->settings.network.joinLimit, std::chrono::milliseconds(20s));
     QVERIFY(!loaded->cloudIsLocal);
     QCOMPARE(loaded->handshakePort, std::uint16_t{5683});
