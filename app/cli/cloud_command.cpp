@@ -10,6 +10,7 @@
 #include "core/text.h"
 #include "crypto/secret_file.h"
 #include "image/module_info.h"
+#include "sim/fault_switch.h"
 #include "transport/tcp_stream.h"
 
 #include <algorithm>
@@ -91,30 +92,46 @@ Result<> serveHandshakes(const Arguments& arguments)
     return {};
 }
 
-Result<> serveCloud(const Arguments& arguments)
+Result<VirtualCloudConfig> cloudConfigOf(const Arguments& arguments)
 {
     const auto listen = TRY(parseHostPort(arguments.text("listen")));
-    CloudServiceConfig config;
-    config.folder = arguments.text("data");
-    config.restHost = listen.host;
-    config.restPort = listen.port;
-    config.handshakeHost = listen.host;
-    config.handshakePort = static_cast<std::uint16_t>(TRY(arguments.number("handshake-port", 0)));
+    VirtualCloudConfig config;
+    config.service.folder = arguments.text("data");
+    config.service.restHost = listen.host;
+    config.service.restPort = listen.port;
+    config.service.handshakeHost = listen.host;
+    config.service.handshakePort =
+        static_cast<std::uint16_t>(TRY(arguments.number("handshake-port", 0)));
     if (arguments.has("token-file"))
-        config.token = TRY(readSecretLine(arguments.text("token-file")));
+        config.service.token = TRY(readSecretLine(arguments.text("token-file")));
+    config.service.tlsCertificate = arguments.text("tls-cert");
+    config.service.tlsKey = arguments.text("tls-key");
+    config.trainingSwitch = arguments.has("training");
+    config.retryAfter = "1";
+    config.clockSpeed = static_cast<double>(TRY(arguments.number("clock-speed", 1)));
+    return config;
+}
+
+Result<> serveCloud(const Arguments& arguments)
+{
+    auto config = TRY(cloudConfigOf(arguments));
+    const auto faults = arguments.has("faults") ? TRY(parseFaultOrders(arguments.text("faults")))
+                                                : std::vector<FaultOrder>{};
     const SystemClock clock;
     const StopSignal stop;
     const auto printer = std::make_shared<Printer>(arguments.has("json"));
-    const auto service = TRY(CloudService::start(std::move(config), clock, printer));
+    const auto cloud = TRY(VirtualCloud::start(std::move(config), clock, printer));
+    if (!faults.empty())
+        cloud->order(faults);
+    const CloudService& service = cloud->service();
     if (arguments.has("json"))
         printJson({{"event", "listening"},
-                   {"port", service->restPort()},
-                   {"url", service->baseUrl()},
-                   {"handshake_port", service->handshakePort()}});
+                   {"port", service.restPort()},
+                   {"url", service.baseUrl()},
+                   {"handshake_port", service.handshakePort()}});
     else
-        printText(concat("REST at ", service->baseUrl(), ", handshakes at ",
-                         service->handshakeHost(), ":", service->handshakePort(), ", registry in ",
-                         arguments.text("data")));
+        printText(concat("REST at ", service.baseUrl(), ", handshakes at ", service.handshakeHost(),
+                         ":", service.handshakePort(), ", registry in ", arguments.text("data")));
     waitForStop(stop, clock);
     if (arguments.has("json"))
         printJson({{"event", "stopped"}});
@@ -255,9 +272,21 @@ std::vector<Command> cloudCommands()
               {.name = "handshake-port", .value = "PORT", .help = "any free one by default"},
               {.name = "token-file",
                .value = "FILE",
-               .help = "bearer token to ask for: its first line"}},
+               .help = "bearer token to ask for: its first line"},
+              {.name = "tls-cert", .value = "FILE", .help = "PEM certificate, its chain behind it"},
+              {.name = "tls-key", .value = "FILE", .help = "PEM private key of the certificate"},
+              {.name = "faults",
+               .value = "LIST",
+               .help = "of the next requests, for training and tests: 429:3,timeout-after,…"},
+              {.name = "clock-speed",
+               .value = "N",
+               .help = "outages pass N times as fast: 3600 makes 12 h of them 12 s"},
+              {.name = "training", .help = "POST /v1/training/faults orders faults"}},
          .example = "provost cloud serve --listen 127.0.0.1:8080 --data cloud",
-         .run = [](const Arguments& a) { return reportIfFailed(serveCloud(a), a); }}};
+         .run = [](const Arguments& a) { return reportIfFailed(serveCloud(a), a); },
+         .notes = "Beyond loopback a token and TLS are demanded. Faults: 429, 500, 503, refuse, "
+                  "deny, timeout-before, timeout-after, duplicate, reorder, no-key-back, page, ok, "
+                  "each with :NUMBER for several requests; outage:12h; none."}};
 }
 
 } // namespace provost::cli

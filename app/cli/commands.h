@@ -20,6 +20,7 @@ std::vector<Command> serialCommands();
 std::vector<Command> ymodemCommands();
 std::vector<Command> planCommands();
 std::vector<Command> cloudCommands();
-std::vector<Command> recordCommands(); ///< db, unit
+std::vector<Command> recordCommands();  ///< db, unit
+std::vector<Command> releaseCommands(); ///< unit release, cloud reconcile
 
 } // namespace provost::cli

@@ -17,10 +17,10 @@ int main(int argc, char** argv)
     QCoreApplication::setApplicationName("provost");
     std::vector<Command> commands;
     for (const auto& group :
-         {runCommands(), slotCommands(), planCommands(), recordCommands(), keysCommands(),
-          keysAuditCommands(), imageCommands(), cloudCommands(), handshakeCommands(),
-          explainCommands(), benchCommands(), dfuCommands(), stlinkCommands(), stlinkDctCommands(),
-          serialCommands(), ymodemCommands()})
+         {runCommands(), slotCommands(), planCommands(), recordCommands(), releaseCommands(),
+          keysCommands(), keysAuditCommands(), imageCommands(), cloudCommands(),
+          handshakeCommands(), explainCommands(), benchCommands(), dfuCommands(), stlinkCommands(),
+          stlinkDctCommands(), serialCommands(), ymodemCommands()})
         commands.insert(commands.end(), group.begin(), group.end());
     return static_cast<int>(dispatch(commands, std::vector<std::string>(argv + 1, argv + argc)));
 }

@@ -359,7 +359,8 @@ Result<> Host::Impl::openCloud()
     handshakes = std::make_unique<LocalHandshakeServer>(*cloud);
     client = std::make_unique<HttpProvisioningClient>(
         HttpClientConfig{.baseUrl = station.cloudIsLocal ? cloud->baseUrl() : station.cloudUrl,
-                         .token = std::move(station.cloudToken)});
+                         .token = std::move(station.cloudToken),
+                         .caFile = station.cloudCaFile});
     return {};
 }
 

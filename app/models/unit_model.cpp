@@ -11,6 +11,7 @@ namespace {
 int verdictOf(const std::string& state)
 {
     for (const auto& [word, verdict] : {std::pair{"pass", Verdict::Pass},
+                                        {"released", Verdict::Pass},
                                         {"hold", Verdict::Hold},
                                         {"fail", Verdict::Fail},
                                         {"aborted", Verdict::Aborted},

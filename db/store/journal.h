@@ -126,8 +126,25 @@ public:
     Result<std::vector<SlotAct>> slotActs(bool simulated);
 
     Result<std::vector<OutboxEntry>> outbox(std::string_view state = {}); ///< oldest first
+    /// At most `limit` rows of a state behind row `after`, oldest first.
+    Result<std::vector<OutboxEntry>> outboxPage(std::string_view state, std::int64_t after,
+                                                int limit);
+    Result<std::int64_t> outboxCount(std::string_view state);
     Result<> markSent(std::int64_t id);
     Result<> markFailed(std::int64_t id, std::string_view error);
+    /// A waiting row that must never be sent. @returns NotFound  no such row waits
+    Result<> markSuperseded(std::int64_t id, std::string_view why);
+
+    /// Lets a unit go that is on HOLD because its registration waited, and only then: its last run
+    /// ended in HOLD, that registration was sent, no other waits, its latest key is registered, and
+    /// nobody put it on HOLD for another reason. Its state becomes `pass`, the verdict of the run
+    /// stays; the journal's row is the permission to ship. A unit that was released stays so.
+    ///
+    /// @returns Unavailable      the registration still waits for the cloud
+    ///          InvalidArgument  any other reason
+    Result<> releaseUnit(const std::string& deviceId, std::string_view evidence);
+    /// None where the unit did not leave HOLD in this way, or was judged or held again since.
+    Result<std::optional<ReleaseRecord>> releaseOf(const std::string& deviceId);
 
     /// Of runs finished since then. `simulated`: only such runs, or only real ones.
     Result<ShiftCounts> counts(Clock::Utc since, std::optional<bool> simulated = std::nullopt);

@@ -56,6 +56,27 @@ Result<> postEntry(Connection& db, RunId run, const std::string& device, std::in
                       {run.value, entry.kind, entry.idempotencyKey, deviceId, entry.payload, now});
 }
 
+constexpr std::string_view kEntryColumns =
+    "SELECT outbox_id, kind, idempotency_key, device_id, payload, state, tries, created_utc, "
+    "last_error, run_id FROM outbox ";
+
+Result<std::vector<OutboxEntry>> entriesIn(sqlite::Statement rows)
+{
+    std::vector<OutboxEntry> entries;
+    while (TRY(rows.step()))
+        entries.push_back({.id = rows.integer(0),
+                           .kind = rows.text(1),
+                           .idempotencyKey = rows.text(2),
+                           .deviceId = rows.text(3),
+                           .payload = rows.text(4),
+                           .state = rows.text(5),
+                           .tries = rows.number(6),
+                           .createdUtc = detail::utcText(rows.integer(7)),
+                           .lastError = rows.text(8),
+                           .run = RunId{rows.integer(9)}});
+    return entries;
+}
+
 struct OutboxRow {
     RunId run{};
     std::string key{};
@@ -101,23 +122,23 @@ Result<> checkOutbox(Connection& db, const OpenRun& of, const std::vector<Outbox
 Result<std::vector<OutboxEntry>> Journal::outbox(std::string_view state)
 {
     auto db = TRY(m_impl->reader());
-    auto rows = TRY(db.query("SELECT outbox_id, kind, idempotency_key, device_id, payload, state, "
-                             "tries, created_utc, last_error, run_id FROM outbox "
-                             "WHERE ?1 = '' OR state = ?1 ORDER BY outbox_id",
-                             {state}));
-    std::vector<OutboxEntry> entries;
-    while (TRY(rows.step()))
-        entries.push_back({.id = rows.integer(0),
-                           .kind = rows.text(1),
-                           .idempotencyKey = rows.text(2),
-                           .deviceId = rows.text(3),
-                           .payload = rows.text(4),
-                           .state = rows.text(5),
-                           .tries = rows.number(6),
-                           .createdUtc = detail::utcText(rows.integer(7)),
-                           .lastError = rows.text(8),
-                           .run = RunId{rows.integer(9)}});
-    return entries;
+    return entriesIn(TRY(db.query(
+        concat(kEntryColumns, "WHERE ?1 = '' OR state = ?1 ORDER BY outbox_id"), {state})));
+}
+
+Result<std::vector<OutboxEntry>> Journal::outboxPage(std::string_view state, std::int64_t after,
+                                                     int limit)
+{
+    auto db = TRY(m_impl->reader());
+    return entriesIn(TRY(db.query(
+        concat(kEntryColumns, "WHERE state = ? AND outbox_id > ? ORDER BY outbox_id LIMIT ?"),
+        {state, after, std::int64_t{limit}})));
+}
+
+Result<std::int64_t> Journal::outboxCount(std::string_view state)
+{
+    auto db = TRY(m_impl->reader());
+    return db.integer("SELECT count(*) FROM outbox WHERE state = ?", {state});
 }
 
 // A row that was superseded while it was under way stays so; the journal says that it was sent.

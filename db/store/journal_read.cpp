@@ -16,7 +16,10 @@ constexpr std::string_view kRunColumns =
     "USING (unit_id) ";
 
 constexpr std::string_view kUnitColumns =
-    "SELECT u.device_id, u.label, u.state, u.first_seen_utc, u.last_seen_utc, u.simulated, "
+    "SELECT u.device_id, u.label, iif(u.state = 'pass' AND (SELECT r.verdict FROM run AS r "
+    " WHERE r.unit_id = u.unit_id AND r.verdict IN ('pass', 'hold', 'fail') "
+    " ORDER BY r.run_id DESC LIMIT 1) = 'hold', 'released', u.state), u.first_seen_utc, "
+    "u.last_seen_utc, u.simulated, "
     "(SELECT k.fingerprint FROM unit_key AS k WHERE k.unit_id = u.unit_id "
     " AND k.state IN ('proved', 'registered') ORDER BY k.journal_seq DESC LIMIT 1), "
     "(SELECT count(*) FROM run AS r WHERE r.unit_id = u.unit_id), "

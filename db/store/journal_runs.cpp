@@ -13,7 +13,7 @@ using sqlite::Value;
 namespace {
 
 /// Kinds that recovery and verification read: a note must not pass for one of them.
-constexpr std::array<std::string_view, 20> kOwnKinds{"withdraw",
+constexpr std::array<std::string_view, 22> kOwnKinds{"withdraw",
                                                      "hold",
                                                      "key-birth",
                                                      "key-burn",
@@ -32,7 +32,9 @@ constexpr std::array<std::string_view, 20> kOwnKinds{"withdraw",
                                                      "inspected",
                                                      "finish",
                                                      "sent",
-                                                     "trace"};
+                                                     "trace",
+                                                     "release",
+                                                     "superseded"};
 
 bool isDeviceId(std::string_view text)
 {

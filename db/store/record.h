@@ -134,8 +134,9 @@ enum class IntentOutcome : std::uint8_t {
 struct UnitRow {
     std::string deviceId{};
     std::string label{};
-    std::string platform{};       ///< "photon"; empty: only older programs met it
-    std::string state{};          ///< pass, hold, fail, inspect, …: of the last run that judged it
+    std::string platform{}; ///< "photon"; empty: only older programs met it
+    /// pass, hold, fail, inspect, …: of the last run that judged it; released: it left HOLD
+    std::string state{};
     std::string keyFingerprint{}; ///< latest proved key, empty: none
     std::string firstSeenUtc{};
     std::string lastSeenUtc{};
@@ -172,6 +173,14 @@ struct SlotAct {
     std::string actor{};    ///< who was signed in; never empty
     std::string why{};
     std::string atUtc{}; ///< when read
+};
+
+/// A unit that left HOLD: what it waited for is on record, and it may be labelled and shipped.
+struct ReleaseRecord {
+    RunId run{}; ///< that ended in HOLD
+    std::string atUtc{};
+    std::string fingerprint{}; ///< of the key that the cloud confirmed
+    std::string evidence{};    ///< who confirmed what
 };
 
 struct OutboxEntry {

@@ -279,6 +279,11 @@ Result<RsaPrivateKey> RsaPrivateKey::fromPrimes(ByteView modulus, ByteView p, By
         std::make_unique<Impl>(Impl{.key = std::move(key), .numbers = std::move(numbers)}));
 }
 
+int RsaPrivateKey::bits() const
+{
+    return BN_num_bits(m_impl->numbers.n.get());
+}
+
 RsaPublicKey RsaPrivateKey::publicKey() const
 {
     const RsaNumbers& numbers = m_impl->numbers;

@@ -58,6 +58,7 @@ public:
     /// @returns InvalidData  their product is not `modulus`
     static Result<RsaPrivateKey> fromPrimes(ByteView modulus, ByteView p, ByteView q);
 
+    int bits() const;
     RsaPublicKey publicKey() const;
     /// PKCS#1 RSAPrivateKey, shortest DER.
     SecretBytes toPkcs1Der() const;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "crypto/secret_bytes.h"
-#include "protocol/handshake_session.h"
+#include "protocol/handshake_responder.h"
 
 #include <string_view>
 
@@ -19,15 +19,8 @@ inline constexpr std::size_t kSignatureBytes = 256;
 inline constexpr std::size_t kLargestFrame = 800;
 inline constexpr int kUnitKeyBits = 1024;
 
-/// How a wait for bytes ended.
-enum class LineEnd : std::uint8_t {
-    None,   ///< all there
-    Closed, ///< the peer hung up
-    TimedOut,
-    Cancelled,
-    Broken,    ///< the transport failed
-    Malformed, ///< a frame of impossible length, or one that does not decrypt
-};
+inline constexpr std::size_t kFrameHeadBytes = 2;
+bool isFrameSize(std::size_t size); ///< of cipher text: whole blocks, no more than a unit takes
 
 inline constexpr std::size_t kMostMessages = 200; ///< acknowledgements without end are no session
 
@@ -47,14 +40,15 @@ class Line {
 public:
     Line(ByteStream& stream, std::chrono::milliseconds step, const OpContext& whole);
     Incoming read(std::size_t size);
+    Incoming read(std::size_t size, Deadline until);
     /// @param patience  for this frame instead of the step's
     Incoming readFrame(SessionCipher& cipher,
                        std::optional<std::chrono::milliseconds> patience = {});
     LineEnd write(ByteView bytes);
     const OpContext& whole() const { return m_whole; }
+    OpContext step() const { return m_whole.within(m_step); } ///< one step from now on
 
 private:
-    Incoming readUntil(std::size_t size, const OpContext& op);
     ByteStream& m_stream;
     std::chrono::milliseconds m_step;
     OpContext m_whole;

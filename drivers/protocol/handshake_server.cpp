@@ -1,3 +1,4 @@
+#include "protocol/handshake_server_p.h"
 #include "protocol/handshake_words_p.h"
 
 #include "core/byte_io.h"
@@ -5,6 +6,7 @@
 #include "crypto/unit_key.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace provost {
 
@@ -12,8 +14,9 @@ using namespace handshake;
 
 namespace {
 
-/// Every refusal before message 3 leaves this long behind the last byte of message 2: what takes
-/// the server longer, a bad padding or an unknown id, stays its own secret.
+/// Every refusal before message 3 leaves this long, or a multiple of it where the machine is busy,
+/// behind the last byte of message 2: what takes the server longer, a bad padding or an unknown id,
+/// stays its own secret.
 constexpr std::chrono::milliseconds kRefusalDelay{100};
 
 constexpr std::string_view kReplyWords =
@@ -21,69 +24,37 @@ constexpr std::string_view kReplyWords =
 constexpr std::string_view kLegacyReplyWords = "nonce and device ID, sealed to the server key";
 constexpr std::string_view kOrangeFlash = "unit flashes orange: decryption error (6)";
 
-class ServerSession {
-public:
-    ServerSession(const ServerMaterial& material, ByteStream& stream,
-                  const RsaPrivateKey& serverKey, KeyDirectory& keys, ServerTimeouts timeouts,
-                  const OpContext& op,
-                  const std::function<void(const HandshakeMessage&)>& onProgress)
-        : m_material(material), m_line(stream, timeouts.step, op.within(timeouts.whole)),
-          m_serverKey(serverKey), m_keys(keys), m_recorder(op.clock, onProgress),
-          m_cipher(material.credentials.reveal())
-    {
-    }
-
-    HandshakeReport run()
-    {
-        if (hasFittingKey() && sendNonce() && admit() && sendCredentials() && receiveHello() &&
-            answerHello())
-            converse();
-        return m_recorder.finish();
-    }
-
-private:
-    bool refuse(std::string_view cause, HandshakeMessage message);
-    bool hasFittingKey();
-    bool sendNonce();
-    bool admit();
-    bool readReply(Bytes& reply);
-    bool openReply(ByteView reply);
-    bool identify(ByteView plain);
-    std::optional<RsaPublicKey> offeredKey(ByteView der);
-    bool choosePublicKey(const std::optional<RsaPublicKey>& offered);
-    bool sendCredentials();
-    bool receiveHello();
-    bool noHello(const Incoming& frame);
-    bool checkHello(const HelloInfo& hello, HandshakeMessage& message);
-    bool answerHello();
-    void converse();
-    bool take(const CoapMessage& message, std::size_t wireBytes);
-    bool answer(const CoapMessage& message);
-    bool send(ByteView message, HandshakeStage stage, std::string_view what);
-
-    const ServerMaterial& m_material;
-    Line m_line;
-    const RsaPrivateKey& m_serverKey;
-    KeyDirectory& m_keys;
-    Recorder m_recorder;
-    SessionCipher m_cipher;
-    HandshakeMessage m_reply{.stage = HandshakeStage::DeviceReply, .fromDevice = true};
-    std::optional<RsaPublicKey> m_publicKey{};
-    bool m_keyKnownToFit = false; ///< the unit offered the very key that message 3 is sealed to
-    bool m_keyKnownToDiffer = false;
-    std::uint16_t m_lastDeviceId = 0;
-};
+} // namespace
 
 bool ServerSession::refuse(std::string_view cause, HandshakeMessage message)
 {
     m_recorder.failed(cause, std::move(message));
+    m_over = true;
     return false;
+}
+
+Bytes ServerSession::start()
+{
+    if (!hasFittingKey())
+        return {};
+    m_outgoing =
+        Outgoing{.record = {.stage = HandshakeStage::Nonce, .what = "nonce", .bytes = kNonceBytes},
+                 .causeIfStalled = "silent-unit",
+                 .causeIfNot = "silent-unit"};
+    return m_material.nonce;
+}
+
+Bytes ServerSession::startWithout(const Error& why)
+{
+    refuse("server-failed",
+           {.stage = HandshakeStage::Nonce, .what = "no nonce", .note = describe(why)});
+    return {};
 }
 
 /// Units seal their reply to 2048 bits, whatever this server holds (5.1).
 bool ServerSession::hasFittingKey()
 {
-    const int bits = m_serverKey.publicKey().bits();
+    const int bits = m_serverKey.bits();
     if (bits == static_cast<int>(kReplyBytes) * 8)
         return true;
     return refuse("server-failed",
@@ -92,51 +63,76 @@ bool ServerSession::hasFittingKey()
                    .note = concat("the server key has ", bits, " bits, units expect 2048")});
 }
 
-bool ServerSession::sendNonce()
+void ServerSession::sent()
 {
-    const LineEnd end = m_line.write(m_material.nonce);
-    HandshakeMessage message{.stage = HandshakeStage::Nonce, .what = "nonce", .bytes = kNonceBytes};
-    if (end != LineEnd::None) {
-        message.note = handshake::wordsFor(end, "device");
-        return refuse(causeOf(end, "silent-unit"), std::move(message));
-    }
-    m_recorder.message(std::move(message));
-    return true;
+    if (!m_outgoing)
+        return;
+    const Outgoing done = *std::exchange(m_outgoing, std::nullopt);
+    m_recorder.message(done.record);
+    ++m_step;
+    m_over = done.last;
 }
 
-bool ServerSession::admit()
+void ServerSession::notSent(LineEnd end)
 {
-    Bytes reply;
-    if (!readReply(reply))
-        return false;
-    const OpContext& op = m_line.whole();
-    const auto leaveAt = op.clock.now() + kRefusalDelay;
+    if (!m_outgoing)
+        return;
+    Outgoing failed = *std::exchange(m_outgoing, std::nullopt);
+    failed.record.note = handshake::wordsFor(end, "device");
+    refuse(causeOf(end, end == LineEnd::TimedOut ? failed.causeIfStalled : failed.causeIfNot),
+           std::move(failed.record));
+}
+
+std::size_t ServerSession::wanted() const
+{
+    if (m_awaited == Awaited::Reply)
+        return kReplyBytes;
+    return m_frameBytes == 0 ? kFrameHeadBytes : m_frameBytes;
+}
+
+Bytes ServerSession::take(ByteView bytes, Clock::Steady arrivedAt)
+{
+    m_wire.clear();
+    if (m_awaited == Awaited::Reply)
+        takeReply(bytes, arrivedAt);
+    else
+        takeFramePiece(bytes);
+    return std::exchange(m_wire, {});
+}
+
+void ServerSession::ended(LineEnd end, ByteView partial)
+{
+    if (m_awaited == Awaited::Reply)
+        return noReply(end, partial);
+    const std::size_t head = m_frameBytes == 0 ? 0 : kFrameHeadBytes;
+    takeFrame({.wireBytes = head + partial.size(), .end = end});
+}
+
+void ServerSession::takeReply(ByteView reply, Clock::Steady arrivedAt)
+{
     m_reply.bytes = reply.size();
-    if (openReply(reply))
-        return true;
-    // Cut short by a stop only, and then the caller closes at once whatever the cause was.
-    static_cast<void>(op.clock.sleepUntil(leaveAt, op.stop));
-    return false;
+    if (openReply(reply)) {
+        prepareCredentials();
+        return;
+    }
+    const auto beats = (m_clock.now() - arrivedAt) / kRefusalDelay + 1;
+    m_leaveAt = arrivedAt + beats * kRefusalDelay;
 }
 
-bool ServerSession::readReply(Bytes& reply)
+void ServerSession::noReply(LineEnd end, ByteView partial)
 {
-    Incoming incoming = m_line.read(kReplyBytes);
-    if (incoming.end == LineEnd::None) {
-        reply = std::move(incoming.bytes);
-        return true;
+    m_reply.bytes = partial.size();
+    m_reply.what = concat("no reply: ", handshake::wordsFor(end, "device"));
+    if (partial.empty()) {
+        refuse(causeOf(end, "silent-unit"), m_reply);
+        return;
     }
-    m_reply.bytes = incoming.wireBytes;
-    m_reply.what = concat("no reply: ", handshake::wordsFor(incoming.end, "device"));
-    if (incoming.bytes.empty())
-        return refuse(causeOf(incoming.end, "silent-unit"), m_reply);
-    m_reply.what = concat("reply cut off after ", incoming.wireBytes, " of ", kReplyBytes,
-                          " bytes: ", handshake::wordsFor(incoming.end, "device"));
-    if (looksForeign(incoming.bytes))
-        return refuse(causeOf(incoming.end, "not-a-unit"), m_reply);
-    return refuse(
-        causeOf(incoming.end, incoming.end == LineEnd::TimedOut ? "timeout" : "short-reply"),
-        m_reply);
+    m_reply.what = concat("reply cut off after ", partial.size(), " of ", kReplyBytes,
+                          " bytes: ", handshake::wordsFor(end, "device"));
+    if (looksForeign(partial))
+        refuse(causeOf(end, "not-a-unit"), m_reply);
+    else
+        refuse(causeOf(end, end == LineEnd::TimedOut ? "timeout" : "short-reply"), m_reply);
 }
 
 bool ServerSession::openReply(ByteView reply)
@@ -172,15 +168,15 @@ bool ServerSession::identify(ByteView plain)
     const ByteView rest = plain.subspan(kNonceBytes + kDeviceIdBytes);
     m_recorder.report.deviceId = toHex(plain.subspan(kNonceBytes, kDeviceIdBytes));
     m_reply.what = std::string(rest.empty() ? kLegacyReplyWords : kReplyWords);
-    const auto offered = offeredKey(rest);
-    if (offered)
-        m_recorder.report.offeredKeyFingerprint = offered->fingerprint();
-    else
-        m_reply.note =
-            rest.empty() ? "no key offered: firmware before 0.4.0" : "the offered key is damaged";
-    m_keyKnownToDiffer = !offered && !rest.empty();
-    if (!choosePublicKey(offered))
+    m_publicKey = m_keys.find(m_recorder.report.deviceId);
+    // Most units offer the very key on file: no need to build it once more.
+    if (m_publicKey && m_publicKey->bits() == kUnitKeyBits &&
+        equalBytes(m_publicKey->toDer(), rest)) {
+        m_recorder.report.offeredKeyFingerprint = m_publicKey->fingerprint();
+        m_keyKnownToFit = true;
+    } else if (!choosePublicKey(rest)) {
         return false;
+    }
     m_recorder.message(m_reply);
     return true;
 }
@@ -193,10 +189,16 @@ std::optional<RsaPublicKey> ServerSession::offeredKey(ByteView der)
     return key ? std::optional(std::move(*key)) : std::nullopt;
 }
 
-bool ServerSession::choosePublicKey(const std::optional<RsaPublicKey>& offered)
+bool ServerSession::choosePublicKey(ByteView offeredDer)
 {
     const std::string& id = m_recorder.report.deviceId;
-    m_publicKey = m_keys.find(id);
+    const auto offered = offeredKey(offeredDer);
+    if (offered)
+        m_recorder.report.offeredKeyFingerprint = offered->fingerprint();
+    else
+        m_reply.note = offeredDer.empty() ? "no key offered: firmware before 0.4.0"
+                                          : "the offered key is damaged";
+    m_keyKnownToDiffer = !offered && !offeredDer.empty();
     if (!m_publicKey) {
         m_reply.note = "no key is on file for this device ID";
         const bool knownId = offered && m_keys.refuses(id, *offered);
@@ -219,7 +221,7 @@ bool ServerSession::choosePublicKey(const std::optional<RsaPublicKey>& offered)
     return true; // as the reference server does: the stored key decides, 5.9
 }
 
-bool ServerSession::sendCredentials()
+bool ServerSession::prepareCredentials()
 {
     const ByteView credentials = m_material.credentials.reveal();
     HandshakeMessage message{.stage = HandshakeStage::Credentials,
@@ -231,22 +233,41 @@ bool ServerSession::sendCredentials()
         message.note = describe(sealed ? signature.error() : sealed.error());
         return refuse("server-failed", std::move(message));
     }
-    Bytes wire = *sealed;
-    ByteWriter(wire).raw(*signature);
-    message.bytes = wire.size();
-    const LineEnd end = m_line.write(wire);
-    if (end != LineEnd::None) {
-        message.note = handshake::wordsFor(end, "device");
-        return refuse(causeOf(end, end == LineEnd::TimedOut ? "timeout" : "no-hello"),
-                      std::move(message));
-    }
-    m_recorder.message(std::move(message));
+    m_wire = *sealed;
+    ByteWriter(m_wire).raw(*signature);
+    message.bytes = m_wire.size();
+    m_outgoing = Outgoing{
+        .record = std::move(message), .causeIfStalled = "timeout", .causeIfNot = "no-hello"};
+    m_awaited = Awaited::HelloFrame;
     return true;
 }
 
-bool ServerSession::receiveHello()
+/// A frame's length, or all of it.
+bool ServerSession::takeFramePiece(ByteView bytes)
 {
-    const Incoming frame = m_line.readFrame(m_cipher);
+    if (m_frameBytes == 0) {
+        const std::size_t size = readBe16(bytes);
+        if (!isFrameSize(size))
+            return takeFrame({.wireBytes = bytes.size(), .end = LineEnd::Malformed});
+        m_frameBytes = size;
+        return true;
+    }
+    m_frameBytes = 0;
+    ++m_step;
+    const std::size_t wireBytes = kFrameHeadBytes + bytes.size();
+    auto message = m_cipher.open(bytes);
+    if (!message)
+        return takeFrame({.wireBytes = wireBytes, .end = LineEnd::Malformed});
+    return takeFrame({.bytes = *std::move(message), .wireBytes = wireBytes});
+}
+
+bool ServerSession::takeFrame(const Incoming& frame)
+{
+    return m_awaited == Awaited::HelloFrame ? takeHello(frame) : takeMessage(frame);
+}
+
+bool ServerSession::takeHello(const Incoming& frame)
+{
     if (frame.end != LineEnd::None)
         return noHello(frame);
     HandshakeMessage message{.stage = HandshakeStage::Hello,
@@ -259,7 +280,10 @@ bool ServerSession::receiveHello()
         return refuse("bad-hello", std::move(message));
     }
     m_recorder.report.hello = *hello;
-    return checkHello(*hello, message);
+    if (!checkHello(*hello, message))
+        return false;
+    m_awaited = Awaited::SessionFrame;
+    return prepare(serverHello(m_material.firstMessageId), HandshakeStage::Hello, "hello answer");
 }
 
 bool ServerSession::noHello(const Incoming& frame)
@@ -302,56 +326,55 @@ bool ServerSession::checkHello(const HelloInfo& hello, HandshakeMessage& message
     return true;
 }
 
-bool ServerSession::answerHello()
-{
-    return send(serverHello(m_material.firstMessageId), HandshakeStage::Hello, "hello answer");
-}
-
-bool ServerSession::send(ByteView message, HandshakeStage stage, std::string_view what)
+bool ServerSession::prepare(ByteView message, HandshakeStage stage, std::string_view what)
 {
     HandshakeMessage record{.stage = stage, .what = std::string(what)};
-    const auto frame = m_cipher.seal(message);
+    auto frame = m_cipher.seal(message);
     if (!frame) {
         record.note = describe(frame.error());
         return refuse("server-failed", std::move(record));
     }
     record.bytes = frame->size();
-    const LineEnd end = m_line.write(*frame);
-    if (end != LineEnd::None) {
-        record.note = handshake::wordsFor(end, "device");
-        return refuse(causeOf(end, end == LineEnd::TimedOut ? "timeout" : "no-further-message"),
-                      std::move(record));
-    }
-    m_recorder.message(std::move(record));
+    m_wire = *std::move(frame);
+    m_outgoing = Outgoing{.record = std::move(record),
+                          .causeIfStalled = "timeout",
+                          .causeIfNot = "no-further-message"};
     return true;
 }
 
-void ServerSession::converse()
+bool ServerSession::takeMessage(const Incoming& frame)
 {
-    while (m_recorder.report.messages.size() < kMostMessages) {
-        const Incoming frame = m_line.readFrame(m_cipher);
-        HandshakeMessage record{
-            .stage = HandshakeStage::Session, .fromDevice = true, .bytes = frame.wireBytes};
-        if (frame.end != LineEnd::None) {
-            record.what = concat("no further message: ", handshake::wordsFor(frame.end, "device"));
-            const bool stalled = frame.end == LineEnd::TimedOut && frame.wireBytes > 0;
-            const bool damaged = frame.end == LineEnd::Malformed;
-            m_recorder.failed(causeOf(frame.end, damaged   ? "bad-message"
-                                                 : stalled ? "timeout"
-                                                           : "no-further-message"),
-                              std::move(record));
-            return;
-        }
-        const auto message = parseCoap(frame.bytes);
-        if (!message) {
-            record.what = "a message that cannot be read";
-            m_recorder.failed("bad-message", std::move(record));
-            return;
-        }
-        if (!take(*message, frame.wireBytes) || !message->isReply())
-            return;
+    HandshakeMessage record{
+        .stage = HandshakeStage::Session, .fromDevice = true, .bytes = frame.wireBytes};
+    if (frame.end != LineEnd::None) {
+        record.what = concat("no further message: ", handshake::wordsFor(frame.end, "device"));
+        const bool stalled = frame.end == LineEnd::TimedOut && frame.wireBytes > 0;
+        const bool damaged = frame.end == LineEnd::Malformed;
+        return refuse(causeOf(frame.end, damaged   ? "bad-message"
+                                         : stalled ? "timeout"
+                                                   : "no-further-message"),
+                      std::move(record));
     }
+    const auto message = parseCoap(frame.bytes);
+    if (!message) {
+        record.what = "a message that cannot be read";
+        return refuse("bad-message", std::move(record));
+    }
+    if (!take(*message, frame.wireBytes))
+        return false;
+    // The end-of-line criterion of 5.5 is met by any message that is no mere reply.
+    if (!message->isReply()) {
+        if (m_outgoing)
+            m_outgoing->last = true;
+        else
+            m_over = true;
+        return true;
+    }
+    if (m_recorder.report.messages.size() < kMostMessages)
+        return true;
     m_recorder.failed("no-further-message");
+    m_over = true;
+    return false;
 }
 
 /// Records, checks the counter of 5.3, answers. False: the connection has failed.
@@ -378,12 +401,12 @@ bool ServerSession::answer(const CoapMessage& message)
     if (message.type != CoapType::Confirmable)
         return true;
     if (message.isPing())
-        return send(acknowledgement(message.id), HandshakeStage::Session, "ping answer");
+        return prepare(acknowledgement(message.id), HandshakeStage::Session, "ping answer");
     const bool asksTime =
         message.code == kCoapGet && !message.path.empty() && message.path.front() == "t";
     if (!asksTime)
-        return send(acknowledgement(message.id), HandshakeStage::Session, "acknowledgement");
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(m_line.whole().clock.utcNow());
+        return prepare(acknowledgement(message.id), HandshakeStage::Session, "acknowledgement");
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(m_clock.utcNow());
     Bytes time; // 2.05 Content, 5.5
     ByteWriter(time)
         .u8(0x60U | static_cast<unsigned>(message.token.size()))
@@ -392,36 +415,7 @@ bool ServerSession::answer(const CoapMessage& message)
         .raw(message.token)
         .u8(0xFF)
         .be32(static_cast<std::uint32_t>(seconds.time_since_epoch().count()));
-    return send(time, HandshakeStage::Session, "time answer");
-}
-
-} // namespace
-
-namespace handshake {
-
-HandshakeReport serveWith(const ServerMaterial& material, ByteStream& line,
-                          const RsaPrivateKey& serverKey, KeyDirectory& keys,
-                          ServerTimeouts timeouts, const OpContext& op,
-                          const std::function<void(const HandshakeMessage&)>& onProgress)
-{
-    return ServerSession(material, line, serverKey, keys, timeouts, op, onProgress).run();
-}
-
-} // namespace handshake
-
-HandshakeReport serveHandshake(ByteStream& line, const RsaPrivateKey& serverKey, KeyDirectory& keys,
-                               ServerTimeouts timeouts, const OpContext& op,
-                               const std::function<void(const HandshakeMessage&)>& onProgress)
-{
-    const auto material = drawServerMaterial();
-    if (!material) {
-        Recorder recorder(op.clock, onProgress);
-        recorder.failed("server-failed", {.stage = HandshakeStage::Nonce,
-                                          .what = "no nonce",
-                                          .note = describe(material.error())});
-        return recorder.finish();
-    }
-    return serveWith(*material, line, serverKey, keys, timeouts, op, onProgress);
+    return prepare(time, HandshakeStage::Session, "time answer");
 }
 
 } // namespace provost

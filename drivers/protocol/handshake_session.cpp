@@ -258,13 +258,20 @@ LineEnd endOf(const Error& error)
 
 } // namespace
 
-Incoming Line::read(std::size_t size)
+bool isFrameSize(std::size_t size)
 {
-    return readUntil(size, m_whole.within(m_step));
+    return size != 0 && size % kBlock == 0 && size <= kLargestFrame;
 }
 
-Incoming Line::readUntil(std::size_t size, const OpContext& op)
+Incoming Line::read(std::size_t size)
 {
+    return read(size, step().deadline);
+}
+
+Incoming Line::read(std::size_t size, Deadline until)
+{
+    OpContext op = m_whole;
+    op.deadline.at = std::min(op.deadline.at, until.at);
     Incoming incoming{.bytes = Bytes(size)};
     while (incoming.wireBytes < size) {
         // A stream may hand out what it holds without a look at the deadline.
@@ -286,14 +293,14 @@ Incoming Line::readUntil(std::size_t size, const OpContext& op)
 
 Incoming Line::readFrame(SessionCipher& cipher, std::optional<std::chrono::milliseconds> patience)
 {
-    const OpContext op = m_whole.within(patience.value_or(m_step));
-    Incoming head = readUntil(2, op);
+    const Deadline until = m_whole.within(patience.value_or(m_step)).deadline;
+    Incoming head = read(kFrameHeadBytes, until);
     if (head.end != LineEnd::None)
         return head;
     const std::size_t size = readBe16(head.bytes);
-    if (size == 0 || size % kBlock != 0 || size > kLargestFrame)
+    if (!isFrameSize(size))
         return Incoming{.wireBytes = head.wireBytes, .end = LineEnd::Malformed};
-    Incoming body = readUntil(size, op);
+    Incoming body = read(size, until);
     body.wireBytes += head.wireBytes;
     if (body.end != LineEnd::None)
         return body;

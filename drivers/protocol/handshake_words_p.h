@@ -24,7 +24,7 @@ inline bool looksForeign(ByteView bytes)
     return text || tls || constant;
 }
 
-inline std::string printable(std::string_view text)
+inline std::string printablePath(std::string_view text)
 {
     std::string clean;
     for (const char c : text.substr(0, 63)) // 5.5
@@ -41,7 +41,7 @@ inline std::string wordsFor(const CoapMessage& message)
     const std::string first = message.path.empty() ? std::string() : message.path.front();
     if (message.code == kCoapPost && (first == "E" || first == "e"))
         return concat("event ",
-                      printable(message.path.size() > 1 ? message.path[1] : "without name"));
+                      printablePath(message.path.size() > 1 ? message.path[1] : "without name"));
     if (message.code == kCoapGet && first == "t")
         return "time request";
     if (message.code == kCoapGet && first == "e")

@@ -38,6 +38,10 @@ public:
     virtual void onReport(const ConnectionInfo& /*connection*/, const HandshakeReport& /*report*/)
     {
     }
+    /// A registration put another key on file than before.
+    virtual void onKeyChanged(const std::string& /*deviceId*/, const std::string& /*fingerprint*/)
+    {
+    }
     virtual void onRequest(const RestExchange& /*exchange*/) {}
 };
 

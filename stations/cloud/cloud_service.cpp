@@ -1,10 +1,11 @@
 #include "cloud/cloud_service.h"
 
-#include "cloud/handshake_connections_p.h"
+#include "cloud/handshake_loop_p.h"
 #include "cloud/http_connection_p.h"
 #include "cloud/rest_api_p.h"
 #include "cloud/server_key_p.h"
 #include "cloud/tcp_listener_p.h"
+#include "cloud/tls_stream_p.h"
 #include "core/text.h"
 
 namespace provost {
@@ -17,18 +18,46 @@ std::string urlHost(const std::string& literal)
     return literal.find(':') == std::string::npos ? literal : concat("[", literal, "]");
 }
 
+/// Beyond loopback everybody can ask, and everybody can listen.
+Result<> checkExposure(const CloudServiceConfig& config, const BindAddress& rest)
+{
+    if (!config.rest || rest.loopback)
+        return {};
+    if (config.token.empty())
+        return fail(Errc::Denied, Blame::Operator,
+                    concat("serve REST on ", rest.literal,
+                           ": beyond loopback a token is required, so that not everybody can "
+                           "register keys; name a token file"));
+    if (config.tlsCertificate.empty())
+        return fail(Errc::Denied, Blame::Operator,
+                    concat("serve REST on ", rest.literal,
+                           ": beyond loopback TLS is required, so that nobody reads the token on "
+                           "the way; name a certificate and its key"));
+    return {};
+}
+
 } // namespace
 
 struct CloudService::Impl {
     Impl(CloudServiceConfig&& settings, const Clock& clockIn, std::unique_ptr<Registry> keys,
-         RsaPrivateKey key)
+         RsaPrivateKey key, std::optional<QSslConfiguration> tlsIn)
         : clock(clockIn), registry(std::move(keys)), serverKey(std::move(key)),
-          hooks(std::move(settings.hooks)),
+          hooks(std::move(settings.hooks)), handshakeTimeouts(settings.handshakeTimeouts),
+          claims(registry->folder()), feed(clock),
           handshakes(clock, serverKey, *registry, observers, settings.handshakeTimeouts,
-                     hooks.aroundConnection),
-          api(*registry, std::move(settings.token), settings.whenLocked,
-              [this](const std::string& id) { return handshakes.presenceOf(id); }),
-          requests(clock, HttpLimits{.whole = settings.requestTimeout},
+                     hooks.connectionFault,
+                     [this](const std::string& id, bool online) {
+                         feed.publish("spark/status", online ? "online" : "offline", id);
+                     }),
+          api(
+              *registry, std::move(settings.token), settings.whenLocked,
+              [this](const std::string& id) { return handshakes.presenceOf(id); },
+              [this](const std::string& id, const std::string& fingerprint) {
+                  for (const auto& observer : observers.all())
+                      observer->onKeyChanged(id, fingerprint);
+              },
+              claims, feed),
+          requests(clock, HttpLimits{.whole = settings.requestTimeout}, std::move(tlsIn),
                    [this](const HttpRequest& request, std::stop_token stop) {
                        return answer(request, std::move(stop));
                    })
@@ -38,7 +67,7 @@ struct CloudService::Impl {
     HttpAnswer answer(const HttpRequest& request, std::stop_token stop)
     {
         const auto from = clock.now();
-        const auto serve = [&] { return api.handle(request); };
+        const auto serve = [this, request] { return api.handle(request); }; // may be called late
         HttpAnswer given =
             hooks.aroundRequest ? hooks.aroundRequest(request, serve, std::move(stop)) : serve();
         const bool sent = given.delivery == HttpAnswer::Delivery::Send;
@@ -57,14 +86,18 @@ struct CloudService::Impl {
     std::unique_ptr<Registry> registry;
     RsaPrivateKey serverKey;
     CloudHooks hooks;
+    ServerTimeouts handshakeTimeouts;
     ObserverList observers{};
+    Claims claims;
+    EventFeed feed;
     HandshakeConnections handshakes;
     RestApi api;
     HttpConnections requests;
+    bool encrypted = false;
     std::string restHost{};
     std::string handshakeHost{};
     // Last: their connections use everything above.
-    std::unique_ptr<TcpListener> handshakeListener{};
+    std::unique_ptr<HandshakeLoop> handshakeListener{};
     std::unique_ptr<TcpListener> restListener{};
 };
 
@@ -74,11 +107,11 @@ Result<std::unique_ptr<CloudService>> CloudService::start(CloudServiceConfig con
 {
     const BindAddress rest = TRY(resolveBindAddress(config.restHost));
     const BindAddress device = TRY(resolveBindAddress(config.handshakeHost));
-    if (config.rest && !rest.loopback && config.token.empty())
-        return fail(Errc::Denied, Blame::Operator,
-                    concat("serve REST on ", rest.literal,
-                           ": beyond loopback a token is required, so that not everybody can "
-                           "register keys"));
+    TRY(checkExposure(config, rest));
+    std::optional<QSslConfiguration> tls;
+    if (config.rest && !config.tlsCertificate.empty())
+        tls = TRY(serverTls(config.tlsCertificate, config.tlsKey));
+    const bool encrypted = tls.has_value();
     auto registry = TRY(Registry::open(config.folder));
     auto key = TRY(config.serverKeyFile.empty() ? readOrMakeServerKey(config.folder)
                                                 : readServerKey(config.serverKeyFile));
@@ -88,18 +121,17 @@ Result<std::unique_ptr<CloudService>> CloudService::start(CloudServiceConfig con
         .address = device, .port = config.handshakePort, .maxConnections = config.maxHandshakes};
     const bool wantsRest = config.rest;
     const bool wantsHandshake = config.handshake;
-    auto impl =
-        std::make_unique<Impl>(std::move(config), clock, std::move(registry), std::move(key));
+    auto impl = std::make_unique<Impl>(std::move(config), clock, std::move(registry),
+                                       std::move(key), std::move(tls));
     Impl& self = *impl;
+    self.encrypted = encrypted;
     self.restHost = rest.literal;
     self.handshakeHost = device.literal;
     if (observer)
         self.observers.add(std::move(observer));
     if (wantsHandshake)
         self.handshakeListener =
-            TRY(TcpListener::start(deviceAt, [&self](int fd, std::stop_token stop) {
-                self.handshakes.serve(fd, std::move(stop));
-            }));
+            TRY(HandshakeLoop::start(deviceAt, self.handshakes, clock, self.handshakeTimeouts));
     if (wantsRest)
         self.restListener = TRY(TcpListener::start(restAt, [&self](int fd, std::stop_token stop) {
             self.requests.serve(fd, std::move(stop));
@@ -123,7 +155,8 @@ std::uint16_t CloudService::restPort() const
 
 std::string CloudService::baseUrl() const
 {
-    return concat("http://", urlHost(m_impl->restHost), ":", restPort());
+    return concat(m_impl->encrypted ? "https://" : "http://", urlHost(m_impl->restHost), ":",
+                  restPort());
 }
 
 std::string CloudService::handshakeHost() const

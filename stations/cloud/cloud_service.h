@@ -20,7 +20,9 @@ namespace provost {
 struct CloudHooks {
     using Serve = std::function<HttpAnswer()>;
     std::function<HttpAnswer(const HttpRequest&, const Serve&, std::stop_token)> aroundRequest{};
-    std::function<std::unique_ptr<ByteStream>(std::unique_ptr<ByteStream>)> aroundConnection{};
+    using Wrap = std::function<std::unique_ptr<ByteStream>(std::unique_ptr<ByteStream>)>;
+    /// Asked once a connection: what to put around its stream; nothing where that is empty.
+    std::function<Wrap()> connectionFault{};
 };
 
 struct CloudServiceConfig {
@@ -35,14 +37,16 @@ struct CloudServiceConfig {
     std::string handshakeHost{"127.0.0.1"};
     std::uint16_t handshakePort = 0;
 
-    SecretBytes token{}; ///< empty: none is asked for, loopback only
+    SecretBytes token{};                    ///< empty: none is asked for, loopback only
+    std::filesystem::path tlsCertificate{}; ///< PEM chain; empty: plain HTTP, loopback only
+    std::filesystem::path tlsKey{};         ///< PEM, of the certificate
     /// A key that a unit has connected with is replaced by a further registration (the owner's
     /// `keys send`), or that is refused with 403.
     Registry::WhenLocked whenLocked = Registry::WhenLocked::Replace;
     ServerTimeouts handshakeTimeouts{};
     std::chrono::milliseconds requestTimeout{15000};
-    std::size_t maxRequests = 16; ///< connections at once; further ones wait in the backlog
-    std::size_t maxHandshakes = 128;
+    std::size_t maxRequests = 32; ///< connections at once; further ones wait in the backlog
+    std::size_t maxHandshakes = 2000;
     CloudHooks hooks{};
 };
 
@@ -52,7 +56,7 @@ class CloudService {
 public:
     /// @param clock  must outlive the service
     /// @returns InvalidArgument  no such address; Busy  port is taken; Denied  REST beyond
-    ///          loopback without a token; Io, InvalidData  folder or server key
+    ///          loopback without a token or without TLS; Io, InvalidData  folder or server key
     static Result<std::unique_ptr<CloudService>>
     start(CloudServiceConfig config, const Clock& clock,
           std::shared_ptr<CloudObserver> observer = nullptr);

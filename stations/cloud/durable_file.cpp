@@ -46,7 +46,7 @@ Result<> syncFolderOf(const std::filesystem::path& file)
     return {};
 }
 
-Result<> writeAndSync(int fd, const std::filesystem::path& file, ByteView content)
+Result<> writeAllOf(int fd, const std::filesystem::path& file, ByteView content)
 {
     while (!content.empty()) {
         const ssize_t done = ::write(fd, content.data(), content.size());
@@ -56,6 +56,12 @@ Result<> writeAndSync(int fd, const std::filesystem::path& file, ByteView conten
             return broken("write", file, errno);
         content = content.subspan(static_cast<std::size_t>(done));
     }
+    return {};
+}
+
+Result<> writeAndSync(int fd, const std::filesystem::path& file, ByteView content)
+{
+    TRY(writeAllOf(fd, file, content));
     if (::fsync(fd) != 0)
         return broken("sync", file, errno);
     return {};
@@ -80,6 +86,15 @@ Result<> writeDurably(const std::filesystem::path& file, ByteView content, mode_
         return written;
     }
     return syncFolderOf(file);
+}
+
+Result<> writeQuickly(const std::filesystem::path& file, ByteView content, mode_t mode)
+{
+    const Descriptor handle(
+        ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode));
+    if (handle.get() < 0)
+        return broken("create", file, errno);
+    return writeAllOf(handle.get(), file, content);
 }
 
 Result<std::optional<Bytes>> readSmallFile(const std::filesystem::path& file, std::size_t limit)

@@ -15,6 +15,10 @@ namespace provost {
 /// @returns Io  blame Station, native errno
 Result<> writeDurably(const std::filesystem::path& file, ByteView content, mode_t mode);
 
+/// In place, and not waited for: a power cut may leave it empty, half or as it was.
+/// @returns Io  blame Station, native errno
+Result<> writeQuickly(const std::filesystem::path& file, ByteView content, mode_t mode);
+
 /// nullopt where there is no such file.
 /// @returns InvalidData  larger than `limit`; Denied, Io  cannot be read
 Result<std::optional<Bytes>> readSmallFile(const std::filesystem::path& file, std::size_t limit);

@@ -4,94 +4,97 @@
 
 namespace provost {
 
-/// One connection: answers who may connect, and tells the observers what happens.
-class HandshakeConnections::Session final : public KeyDirectory {
-public:
-    Session(HandshakeConnections& owner, ConnectionInfo info)
-        : m_owner(owner), m_info(std::move(info))
-    {
-    }
-
-    std::optional<RsaPublicKey> find(const std::string& deviceId) override
-    {
-        m_info.deviceId = deviceId;
-        auto onFile = m_owner.m_registry.find(deviceId);
-        // A damaged file means that nobody knows the key: as good as none, and no other in its
-        // place.
-        if (!onFile)
-            return {};
-        if (*onFile)
-            return std::move(*onFile);
-        for (const auto& observer : m_owner.m_observers.all()) {
-            if (auto key = observer->keyFor(deviceId))
-                return key;
-        }
-        m_unknown = true;
+std::optional<RsaPublicKey> HandshakeConnections::Session::find(const std::string& deviceId)
+{
+    m_info.deviceId = deviceId;
+    auto onFile = m_owner.m_registry.find(deviceId);
+    // A damaged file means that nobody knows the key: as good as none, and no other in its place.
+    if (!onFile)
         return {};
+    if (*onFile)
+        return std::move(*onFile);
+    for (const auto& observer : m_owner.m_observers.all()) {
+        if (auto key = observer->keyFor(deviceId))
+            return key;
     }
+    m_unknown = true;
+    return {};
+}
 
-    bool refuses(const std::string& deviceId, const RsaPublicKey& offered) override
-    {
-        const auto onFile = m_owner.m_registry.find(deviceId);
-        const auto locked = m_owner.m_registry.isLocked(deviceId);
-        if (!onFile || !locked)
-            return true; // cannot be read now: better no answer than a wrong one
-        // The unit is turned away in any case; the offer is for the convenience of a person.
-        if (m_unknown)
-            static_cast<void>(m_owner.m_registry.keepOffer(deviceId, offered));
-        return *locked && (*onFile)->fingerprint() != offered.fingerprint();
+bool HandshakeConnections::Session::refuses(const std::string& deviceId,
+                                            const RsaPublicKey& offered)
+{
+    const auto onFile = m_owner.m_registry.find(deviceId);
+    const auto locked = m_owner.m_registry.isLocked(deviceId);
+    if (!onFile || !locked)
+        return true; // cannot be read now: better no answer than a wrong one
+    // The unit is turned away in any case; the offer is for the convenience of a person.
+    if (m_unknown)
+        static_cast<void>(m_owner.m_registry.keepOffer(deviceId, offered));
+    return *locked && (*onFile)->fingerprint() != offered.fingerprint();
+}
+
+void HandshakeConnections::Session::passOn(const HandshakeMessage& message)
+{
+    for (const auto& observer : m_owner.m_observers.all())
+        observer->onMessage(m_info, message);
+    const bool greeted = message.stage == HandshakeStage::Hello && message.fromDevice;
+    if (greeted && !message.failed && !m_open) {
+        m_open = true;
+        m_owner.sessionOpened(m_info.deviceId);
     }
+}
 
-    void passOn(const HandshakeMessage& message)
-    {
-        for (const auto& observer : m_owner.m_observers.all())
-            observer->onMessage(m_info, message);
-        const bool greeted = message.stage == HandshakeStage::Hello && message.fromDevice;
-        if (greeted && !message.failed && !m_open) {
-            m_open = true;
-            m_owner.sessionOpened(m_info.deviceId);
-        }
-    }
-
-    void end(const HandshakeReport& report)
-    {
-        if (m_open)
-            m_owner.sessionEnded(m_info.deviceId, report);
-        m_owner.bindKey(report);
-        for (const auto& observer : m_owner.m_observers.all())
-            observer->onReport(m_info, report);
-    }
-
-private:
-    HandshakeConnections& m_owner;
-    ConnectionInfo m_info;
-    bool m_open = false;
-    bool m_unknown = false;
-};
+void HandshakeConnections::Session::end(const HandshakeReport& report)
+{
+    if (m_open)
+        m_owner.sessionEnded(m_info.deviceId, report);
+    m_owner.bindKey(report);
+    for (const auto& observer : m_owner.m_observers.all())
+        observer->onReport(m_info, report);
+}
 
 HandshakeConnections::HandshakeConnections(const Clock& clock, const RsaPrivateKey& serverKey,
                                            Registry& registry, ObserverList& observers,
-                                           ServerTimeouts timeouts, Wrap wrap)
+                                           ServerTimeouts timeouts,
+                                           std::function<Wrap()> connectionFault,
+                                           StatusChanged statusChanged)
     : m_clock(clock), m_serverKey(serverKey), m_registry(registry), m_observers(observers),
-      m_timeouts(timeouts), m_wrap(std::move(wrap))
+      m_timeouts(timeouts), m_connectionFault(std::move(connectionFault)),
+      m_statusChanged(std::move(statusChanged))
 {
 }
 
-void HandshakeConnections::serve(int fd, std::stop_token stop)
+std::unique_ptr<HandshakeConnections::Session> HandshakeConnections::begin(std::string peer)
+{
+    return std::make_unique<Session>(
+        *this, ConnectionInfo{.number = ++m_connections, .peer = std::move(peer)});
+}
+
+HandshakeResponder HandshakeConnections::responderFor(Session& session) const
+{
+    return {m_serverKey, session, m_clock,
+            [&session](const HandshakeMessage& message) { session.passOn(message); }};
+}
+
+HandshakeConnections::Wrap HandshakeConnections::faultOfNext() const
+{
+    return m_connectionFault ? m_connectionFault() : Wrap{};
+}
+
+void HandshakeConnections::serve(int fd, const Wrap& wrap, std::stop_token stop)
 {
     auto socket = std::make_unique<TcpStream>(fd);
-    Session session(*this, {.number = ++m_connections, .peer = socket->peer()});
-    std::unique_ptr<ByteStream> line = std::move(socket);
-    if (m_wrap)
-        line = m_wrap(std::move(line));
+    const auto session = begin(socket->peer());
+    const std::unique_ptr<ByteStream> line = wrap(std::move(socket));
     const OpContext op{.clock = m_clock,
                        .stop = std::move(stop),
                        .deadline = {m_clock.now() + m_timeouts.whole},
                        .sensitive = true};
     const HandshakeReport report =
-        serveHandshake(*line, m_serverKey, session, m_timeouts, op,
-                       [&](const HandshakeMessage& message) { session.passOn(message); });
-    session.end(report);
+        serveHandshake(*line, m_serverKey, *session, m_timeouts, op,
+                       [&](const HandshakeMessage& message) { session->passOn(message); });
+    session->end(report);
 }
 
 UnitPresence HandshakeConnections::presenceOf(const std::string& deviceId) const
@@ -103,23 +106,34 @@ UnitPresence HandshakeConnections::presenceOf(const std::string& deviceId) const
 
 void HandshakeConnections::sessionOpened(const std::string& deviceId)
 {
-    const MutexLock lock(m_mutex);
-    Seen& seen = m_seen[deviceId];
-    ++seen.sessions;
-    seen.presence.connected = true;
-    seen.presence.lastHandshake = m_clock.utcNow();
+    bool first = false;
+    {
+        const MutexLock lock(m_mutex);
+        Seen& seen = m_seen[deviceId];
+        first = ++seen.sessions == 1;
+        seen.presence.connected = true;
+        seen.presence.lastHandshake = m_clock.utcNow();
+    }
+    if (first)
+        m_statusChanged(deviceId, true);
 }
 
 void HandshakeConnections::sessionEnded(const std::string& deviceId, const HandshakeReport& report)
 {
-    const MutexLock lock(m_mutex);
-    Seen& seen = m_seen[deviceId];
-    seen.presence.connected = --seen.sessions > 0;
-    if (!report.hello)
-        return;
-    seen.presence.productId = report.hello->productId;
-    if (report.hello->platformId)
-        seen.presence.platformId = *report.hello->platformId;
+    bool last = false;
+    {
+        const MutexLock lock(m_mutex);
+        Seen& seen = m_seen[deviceId];
+        last = --seen.sessions == 0;
+        seen.presence.connected = !last;
+        if (report.hello) {
+            seen.presence.productId = report.hello->productId;
+            if (report.hello->platformId)
+                seen.presence.platformId = *report.hello->platformId;
+        }
+    }
+    if (last)
+        m_statusChanged(deviceId, false);
 }
 
 // The first successful connection binds the key (particle-devices 9).

@@ -1,10 +1,12 @@
 // The device port: each accepted connection through the server's half of the handshake.
 #pragma once
 
+#include "cloud/cloud_service.h"
 #include "cloud/observer_list_p.h"
 #include "cloud/registry.h"
 #include "cloud/rest_api_p.h"
 #include "core/clock.h"
+#include "protocol/handshake_responder.h"
 
 #include <atomic>
 #include <functional>
@@ -17,16 +19,43 @@ namespace provost {
 /// Thread-safe.
 class HandshakeConnections {
 public:
-    using Wrap = std::function<std::unique_ptr<ByteStream>(std::unique_ptr<ByteStream>)>;
-    /// @param wrap  put around each connection's stream; may be empty
+    using Wrap = CloudHooks::Wrap;
+    using StatusChanged = std::function<void(const std::string& deviceId, bool online)>;
+
+    /// One connection: answers who may connect, and tells the observers what happens.
+    class Session final : public KeyDirectory {
+    public:
+        Session(HandshakeConnections& owner, ConnectionInfo info)
+            : m_owner(owner), m_info(std::move(info))
+        {
+        }
+        std::optional<RsaPublicKey> find(const std::string& deviceId) override;
+        bool refuses(const std::string& deviceId, const RsaPublicKey& offered) override;
+        void passOn(const HandshakeMessage& message);
+        /// Once, at the end.
+        void end(const HandshakeReport& report);
+
+    private:
+        HandshakeConnections& m_owner;
+        ConnectionInfo m_info;
+        bool m_open = false;
+        bool m_unknown = false;
+    };
+
     HandshakeConnections(const Clock& clock, const RsaPrivateKey& serverKey, Registry& registry,
-                         ObserverList& observers, ServerTimeouts timeouts, Wrap wrap);
-    /// Owns the socket.
-    void serve(int fd, std::stop_token stop);
+                         ObserverList& observers, ServerTimeouts timeouts,
+                         std::function<Wrap()> connectionFault, StatusChanged statusChanged);
+    /// Something has just connected.
+    std::unique_ptr<Session> begin(std::string peer);
+    /// The session must outlive it.
+    HandshakeResponder responderFor(Session& session) const;
+    /// What is to be put around the next connection's stream; empty: nothing.
+    Wrap faultOfNext() const;
+    /// All of such a connection, in the calling thread. Owns the socket.
+    void serve(int fd, const Wrap& wrap, std::stop_token stop);
     UnitPresence presenceOf(const std::string& deviceId) const;
 
 private:
-    class Session;
     struct Seen {
         int sessions = 0; ///< open ones past Hello
         UnitPresence presence{};
@@ -40,7 +69,8 @@ private:
     Registry& m_registry;
     ObserverList& m_observers;
     ServerTimeouts m_timeouts;
-    Wrap m_wrap;
+    std::function<Wrap()> m_connectionFault;
+    StatusChanged m_statusChanged;
     std::atomic<std::uint64_t> m_connections{0};
     mutable Mutex m_mutex;
     std::map<std::string, Seen> m_seen PROVOST_GUARDED_BY(m_mutex){};

@@ -2,6 +2,7 @@
 // are ours, so that time limits, stop and shutdown are the same as everywhere else.
 #include "cloud/http_connection_p.h"
 
+#include "cloud/tls_stream_p.h"
 #include "core/op_context.h"
 #include "transport/tcp_stream.h"
 
@@ -19,6 +20,8 @@ using namespace std::chrono_literals;
 constexpr std::string_view kJson = "application/json; charset=utf-8";
 /// How long a client may take to read the answer and hang up before it is hung up on.
 constexpr auto kLinger = 250ms;
+/// A listener that takes longer for one piece of an event stream is gone.
+constexpr auto kPieceWithin = 10s;
 
 std::string peerAddress(const std::string& peer)
 {
@@ -26,10 +29,13 @@ std::string peerAddress(const std::string& peer)
     return colon == std::string::npos ? peer : peer.substr(0, colon);
 }
 
-/// A TcpStream in the shape that the parser reads from.
+/// A connection in the shape that the parser reads from.
 class ParserStream final : public httplib::Stream {
 public:
-    ParserStream(TcpStream& line, int fd, const OpContext& op) : m_line(line), m_fd(fd), m_op(op) {}
+    ParserStream(ByteStream& line, std::string peer, int fd, const OpContext& op)
+        : m_line(line), m_peer(std::move(peer)), m_fd(fd), m_op(op)
+    {
+    }
 
     bool is_readable() const override { return m_at < m_end || m_op.checkpoint().has_value(); }
     bool is_writable() const override { return !m_dropped && m_op.checkpoint().has_value(); }
@@ -56,7 +62,7 @@ public:
     }
     void get_remote_ip_and_port(std::string& ip, int& port) const override
     {
-        ip = peerAddress(m_line.peer());
+        ip = peerAddress(m_peer);
         port = 0;
     }
     void get_local_ip_and_port(std::string& ip, int& port) const override
@@ -66,9 +72,19 @@ public:
     }
     socket_t socket() const override { return m_fd; }
     void drop() { m_dropped = true; }
+    /// Behind the deadline of the request too: each piece has its own.
+    bool writeLong(std::string_view text)
+    {
+        const OpContext op{.clock = m_op.clock,
+                           .stop = m_op.stop,
+                           .deadline = {m_op.clock.now() + kPieceWithin},
+                           .sensitive = true};
+        return m_line.writeAll(std::as_bytes(std::span(text.data(), text.size())), op).has_value();
+    }
 
 private:
-    TcpStream& m_line;
+    ByteStream& m_line;
+    std::string m_peer;
     int m_fd;
     const OpContext& m_op;
     std::array<std::byte, 4096> m_buffer{};
@@ -129,6 +145,13 @@ bool carriesBody(const std::string& method)
     return method == "POST" || method == "PUT" || method == "PATCH" || method == "DELETE";
 }
 
+/// Most clients send a DELETE without a body and say no length; the parser would wait for one.
+bool isBareDelete(const httplib::Request& request)
+{
+    return request.method == "DELETE" && !request.has_header("Content-Length") &&
+           !request.has_header("Transfer-Encoding");
+}
+
 /// The parser would read a body without a length until memory or the client ends, and would
 /// inflate compressed ones without a limit: such requests are answered before their body is read.
 int refusalOf(const httplib::Request& request, std::size_t bodyLimit)
@@ -172,7 +195,12 @@ public:
         Get(".*", answer).Post(".*", answer).Put(".*", answer).Patch(".*", answer);
         Delete(".*", answer).Options(".*", answer);
         set_payload_max_length(limits.bodyBytes);
-        set_pre_routing_handler([limit = limits.bodyBytes](const auto& request, auto& response) {
+        set_pre_routing_handler([this, limit = limits.bodyBytes](const httplib::Request& request,
+                                                                 httplib::Response& response) {
+            if (isBareDelete(request)) {
+                handle(request, response);
+                return HandlerResponse::Handled;
+            }
             const int status = refusalOf(request, limit);
             if (status == 0)
                 return HandlerResponse::Unhandled;
@@ -198,7 +226,9 @@ private:
     void handle(const httplib::Request& request, httplib::Response& response)
     {
         const HttpAnswer answer = m_handler(translated(request), t_current->stop);
-        if (answer.delivery == HttpAnswer::Delivery::Drop)
+        if (answer.stream)
+            pour(answer);
+        if (answer.stream || answer.delivery == HttpAnswer::Delivery::Drop)
             t_current->stream->drop();
         response.status = answer.status;
         for (const auto& [name, value] : answer.headers)
@@ -206,11 +236,23 @@ private:
         response.set_content(answer.body, answer.contentType);
     }
 
+    /// By hand: the library streams only while its own server runs.
+    static void pour(const HttpAnswer& answer)
+    {
+        ParserStream& line = *t_current->stream;
+        const std::string head = "HTTP/1.1 200 OK\r\nContent-Type: " + answer.contentType +
+                                 "\r\nCache-Control: no-cache\r\nConnection: close\r\n\r\n";
+        if (line.writeLong(head))
+            answer.stream([&](std::string_view text) { return line.writeLong(text); },
+                          t_current->stop);
+    }
+
     HttpConnections::Handler m_handler;
 };
 
-HttpConnections::HttpConnections(const Clock& clock, HttpLimits limits, Handler handler)
-    : m_clock(clock), m_limits(limits),
+HttpConnections::HttpConnections(const Clock& clock, HttpLimits limits,
+                                 std::optional<QSslConfiguration> tls, Handler handler)
+    : m_clock(clock), m_limits(limits), m_tls(std::move(tls)),
       m_parser(std::make_unique<Parser>(limits, std::move(handler)))
 {
 }
@@ -219,14 +261,24 @@ HttpConnections::~HttpConnections() = default;
 
 void HttpConnections::serve(int fd, std::stop_token stop)
 {
-    TcpStream line(fd);
     const OpContext op{.clock = m_clock,
-                       .stop = stop,
+                       .stop = std::move(stop),
                        .deadline = {m_clock.now() + m_limits.whole},
                        .sensitive = true};
-    ParserStream stream(line, fd, op);
+    if (!m_tls) {
+        TcpStream line(fd);
+        return exchange(line, fd, op);
+    }
+    if (const auto line = TlsStream::accept(fd, *m_tls, op))
+        exchange(**line, fd, op);
+}
+
+template <class Line>
+void HttpConnections::exchange(Line& line, int fd, const OpContext& op)
+{
+    ParserStream stream(line, line.peer(), fd, op);
     try {
-        m_parser->run(stream, std::move(stop));
+        m_parser->run(stream, op.stop);
     } catch (const std::exception&) {
         return; // out of memory or threads: this client is hung up on, the others go on
     }

@@ -3,10 +3,13 @@
 
 #include "cloud/http_message.h"
 #include "core/clock.h"
+#include "core/op_context.h"
 
+#include <QSslConfiguration>
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 
 namespace provost {
@@ -21,15 +24,21 @@ struct HttpLimits {
 class HttpConnections {
 public:
     using Handler = std::function<HttpAnswer(const HttpRequest&, std::stop_token)>;
-    HttpConnections(const Clock& clock, HttpLimits limits, Handler handler);
+    /// @param tls  none: plain HTTP
+    HttpConnections(const Clock& clock, HttpLimits limits, std::optional<QSslConfiguration> tls,
+                    Handler handler);
     ~HttpConnections();
     /// Owns the socket.
     void serve(int fd, std::stop_token stop);
 
 private:
     class Parser;
+    template <class Line>
+    void exchange(Line& line, int fd, const OpContext& op);
+
     const Clock& m_clock;
     HttpLimits m_limits;
+    std::optional<QSslConfiguration> m_tls;
     std::unique_ptr<Parser> m_parser;
 };
 

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <stop_token>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -26,6 +29,10 @@ struct HttpAnswer {
     std::string contentType{"application/json; charset=utf-8"};
     std::vector<std::pair<std::string, std::string>> headers{};
     Delivery delivery = Delivery::Send;
+    /// Instead of the body: writes what follows the head for as long as it likes. `write` says
+    /// false once nobody listens any more.
+    using Write = std::function<bool(std::string_view)>;
+    std::function<void(const Write&, std::stop_token)> stream{};
 };
 
 } // namespace provost

@@ -1,18 +1,23 @@
 #include "cloud/http_provisioning_client.h"
 
 #include "cloud/registry.h"
+#include "cloud/request_gate_p.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "crypto/ec_key.h"
 
 #include <QEventLoop>
+#include <QJsonArray>
 #include <QJsonDocument>
 #include <QJsonObject>
 #include <QNetworkAccessManager>
 #include <QNetworkReply>
 #include <QNetworkRequest>
+#include <QSslCertificate>
+#include <QSslConfiguration>
 #include <QTimer>
 #include <QUrl>
+#include <algorithm>
 #include <memory>
 
 namespace provost {
@@ -26,6 +31,7 @@ constexpr auto kCheckEvery = 20ms;
 /// An answer of the cloud is a few hundred bytes; a page of some portal may be anything.
 constexpr qint64 kLargestAnswer = 64LL * 1024;
 constexpr std::size_t kQuotedBytes = 120;
+constexpr std::size_t kClaimCodeBytes = 63; // particle-devices 9
 
 QByteArray toQt(std::string_view text)
 {
@@ -109,6 +115,7 @@ struct HttpProvisioningClient::Request {
     std::string path{};
     std::optional<std::string> form{};
     std::string idempotencyKey{};
+    bool deletes = false; ///< DELETE, without a form
 };
 
 struct HttpProvisioningClient::Answer {
@@ -131,10 +138,12 @@ public:
 
     /// The reply, finished; the error is that of the operation.
     Result<QNetworkReply*> run(const QNetworkRequest& request,
-                               const std::optional<QByteArray>& form)
+                               const std::optional<QByteArray>& form, bool deletes)
     {
         TRY(m_op.checkpoint());
-        m_reply.reset(form ? m_manager.post(request, *form) : m_manager.get(request));
+        m_reply.reset(deletes ? m_manager.deleteResource(request)
+                      : form  ? m_manager.post(request, *form)
+                              : m_manager.get(request));
         QObject::connect(m_reply.get(), &QNetworkReply::finished, &m_loop, &QEventLoop::quit);
         m_check.start(kCheckEvery);
         if (!m_reply->isFinished())
@@ -188,6 +197,23 @@ private:
     QByteArray m_value{};
 };
 
+/// Also where one is named that cannot be read: to go on without it would ask strangers.
+Result<> trustOwnAuthority(QNetworkRequest& message, const std::filesystem::path& file,
+                           const std::string& attempt)
+{
+    if (file.empty())
+        return {};
+    const auto certificates =
+        QSslCertificate::fromPath(QString::fromStdString(file.string()), QSsl::Pem);
+    if (certificates.isEmpty())
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat(attempt, ": ", file.string(), " holds no PEM certificate"));
+    QSslConfiguration tls = QSslConfiguration::defaultConfiguration();
+    tls.addCaCertificates(certificates);
+    message.setSslConfiguration(tls);
+    return {};
+}
+
 Unexpected unavailable(const std::string& attempt, std::string_view why, int status)
 {
     return fail(Errc::Unavailable, Blame::Cloud, concat(attempt, ": ", why), status);
@@ -207,6 +233,8 @@ Unexpected refusal(const std::string& attempt, int status, const QByteArray& bod
     const std::string text = concat(attempt, ": HTTP ", status, " ", quoted(body));
     if (status == 401 || saysInvalidToken(body))
         return fail(Errc::Denied, Blame::Cloud, text, status);
+    if (status == 409) // our own cloud: the registration is older than the one on file
+        return fail(Errc::Denied, Blame::Station, text, status);
     if (status == 429 || status == 408 || status >= 500 || status < 400)
         return fail(Errc::Unavailable, Blame::Cloud, text, status);
     if (isAboutTheKey(status, body))
@@ -222,11 +250,15 @@ Unexpected refusal(const std::string& attempt, int status, const QByteArray& bod
 } // namespace
 
 HttpProvisioningClient::HttpProvisioningClient(HttpClientConfig config)
-    : m_config(std::move(config))
+    : m_config(std::move(config)), m_gate(std::make_unique<RequestGate>(RequestGate::Limits{
+                                       .perSecond = m_config.requestsPerSecond,
+                                       .burst = std::max(1.0, 2 * m_config.requestsPerSecond)}))
 {
     while (m_config.baseUrl.ends_with('/'))
         m_config.baseUrl.pop_back();
 }
+
+HttpProvisioningClient::~HttpProvisioningClient() = default;
 
 Result<> HttpProvisioningClient::checkTransport(const std::string& attempt) const
 {
@@ -264,19 +296,29 @@ Result<HttpProvisioningClient::Answer> HttpProvisioningClient::exchange(const Re
     if (!m_config.token.empty())
         message.setRawHeader("Authorization", authorization.value());
 
+    TRY(trustOwnAuthority(message, m_config.caFile, request.attempt));
+    TRY(m_gate->pass(request.attempt, op));
     const OpContext inner = op.within(m_config.answerWithin);
     const auto from = op.clock.now();
     Exchange exchange(inner);
-    const auto reply = exchange.run(message, form);
+    const auto reply = exchange.run(message, form, request.deletes);
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(op.clock.now() - from);
     if (!reply && reply.error().code == Errc::Timeout)
         return unavailable(request.attempt, concat("no answer within ", took.count(), " ms"), 0);
     if (!reply)
         return Unexpected(inFrame(reply.error(), request.attempt));
     const QVariant status = (*reply)->attribute(QNetworkRequest::HttpStatusCodeAttribute);
+    const QByteArray retryAfter = (*reply)->rawHeader("Retry-After");
+    const QByteArray body = (*reply)->read(kLargestAnswer);
+    // What is wrong with one key says nothing of the station's rights.
+    const bool ofTheStation = !isAboutTheKey(status.toInt(), body);
+    m_gate->answered(
+        ofTheStation ? status.toInt() : 0,
+        parseRetryAfter({retryAfter.constData(), static_cast<std::size_t>(retryAfter.size())},
+                        op.clock.utcNow()),
+        op.clock);
     if (!status.isValid())
         return unavailable(request.attempt, (*reply)->errorString().toStdString(), 0);
-    const QByteArray body = (*reply)->read(kLargestAnswer);
     // A connection that broke inside the answer leaves the status of its first line.
     const bool whole = (*reply)->error() == QNetworkReply::NoError || status.toInt() >= 400;
     if (!whole)
@@ -353,6 +395,102 @@ Result<std::chrono::milliseconds> HttpProvisioningClient::probe(const OpContext&
         answer.status >= 500)
         return refusal(attempt, answer.status, answer.body);
     return answer.took;
+}
+
+// --- the account
+
+Result<std::string> HttpProvisioningClient::claimCode(const OpContext& op)
+{
+    const std::string attempt = concat("get a claim code at ", m_config.baseUrl);
+    const Answer answer =
+        TRY(exchange({.attempt = attempt, .path = "/v1/device_claims", .form = ""}, op));
+    if (answer.status < 200 || answer.status > 299)
+        return refusal(attempt, answer.status, answer.body);
+    std::string code = QJsonDocument::fromJson(answer.body)
+                           .object()
+                           .value(QLatin1String("claim_code"))
+                           .toString()
+                           .toStdString();
+    if (code.size() == kClaimCodeBytes)
+        return code;
+    return fail(Errc::InvalidData, Blame::Cloud,
+                concat(attempt, ": the answer holds a code of ", code.size(),
+                       " characters, units show ", kClaimCodeBytes),
+                answer.status);
+}
+
+Result<ImportOutcome> HttpProvisioningClient::importIntoProduct(const std::string& product,
+                                                                const UnitIdentity& unit,
+                                                                const OpContext& op)
+{
+    const std::string id = TRY(checkedDeviceId(unit.deviceId));
+    const std::string attempt =
+        concat("import ", id, " into product ", product, " at ", m_config.baseUrl);
+    const std::string path =
+        concat("/v1/products/",
+               QUrl::toPercentEncoding(QString::fromStdString(product)).toStdString(), "/devices");
+    const Answer answer =
+        TRY(exchange({.attempt = attempt, .path = path, .form = concat("id=", id)}, op));
+    if (answer.status < 200 || answer.status > 299)
+        return refusal(attempt, answer.status, answer.body);
+    const auto object = QJsonDocument::fromJson(answer.body).object();
+    const auto lists = [&](const char* member) {
+        const auto ids = object.value(QLatin1String(member)).toArray();
+        return std::any_of(ids.begin(), ids.end(), [&](const QJsonValue& each) {
+            return each.toString().toLower().toStdString() == id;
+        });
+    };
+    if (lists("invalidDeviceIds"))
+        return ImportOutcome::Refused;
+    if (lists("nonmemberDeviceIds"))
+        return ImportOutcome::Foreign;
+    const bool added =
+        lists("updatedDeviceIds") || object.value(QLatin1String("updated")).toInt() > 0;
+    return added ? ImportOutcome::Added : ImportOutcome::Already;
+}
+
+Result<DeviceState> HttpProvisioningClient::deviceState(const UnitIdentity& unit,
+                                                        const OpContext& op)
+{
+    const std::string id = TRY(checkedDeviceId(unit.deviceId));
+    const std::string attempt = concat("look for ", id, " at ", m_config.baseUrl);
+    const Answer answer =
+        TRY(exchange({.attempt = attempt, .path = concat("/v1/devices/", id)}, op));
+    if (answer.status == 404)
+        return fail(Errc::NotFound, Blame::Cloud,
+                    concat(attempt, ": the cloud does not know this unit"), answer.status);
+    if (answer.status != 200)
+        return refusal(attempt, answer.status, answer.body);
+    const auto object = QJsonDocument::fromJson(answer.body).object();
+    const auto numberOf = [&](const char* member) {
+        const auto value = object.value(QLatin1String(member));
+        return value.isDouble() ? std::optional(value.toInt()) : std::nullopt;
+    };
+    const auto claimed = object.value(QLatin1String("claimed"));
+    return DeviceState{.online = object.value(QLatin1String("online")).toBool() ||
+                                 object.value(QLatin1String("connected")).toBool(),
+                       .claimed = claimed.isBool() ? std::optional(claimed.toBool()) : std::nullopt,
+                       .platformId = numberOf("platform_id"),
+                       .productId = numberOf("product_id")};
+}
+
+Result<> HttpProvisioningClient::unclaim(const UnitIdentity& unit, const OpContext& op)
+{
+    const auto before = TRY(deviceState(unit, op));
+    if (before.claimed == false)
+        return {};
+    const std::string attempt = concat("unclaim ", unit.deviceId, " at ", m_config.baseUrl);
+    const Answer answer = TRY(exchange(
+        {.attempt = attempt, .path = concat("/v1/devices/", unit.deviceId), .deletes = true}, op));
+    if (answer.status < 200 || answer.status > 299)
+        return refusal(attempt, answer.status, answer.body);
+    const auto after = TRY(deviceState(unit, op));
+    if (after.claimed.value_or(false))
+        return fail(
+            Errc::Mismatch, Blame::Cloud,
+            concat(attempt, ": the cloud answered ", answer.status, " and still calls it claimed"),
+            answer.status);
+    return {};
 }
 
 } // namespace provost

@@ -19,11 +19,15 @@ using Milliseconds = std::chrono::milliseconds;
 
 /// How soon a pause ends on a clock that is not the system's; stop and wake() end it at once.
 constexpr auto kPauseSlice = 250ms;
+constexpr int kHttpConflict = 409;
+/// Rows that are read at once: after a long outage there are very many.
+constexpr int kPageRows = 200;
 
 /// A refusal of this key or unit; 401 and what has no HTTP status concern every row alike.
 bool isAboutTheRow(const Error& why)
 {
-    return why.code == Errc::InvalidData;
+    return why.code == Errc::InvalidData ||
+           (why.code == Errc::Denied && why.native == kHttpConflict);
 }
 
 } // namespace
@@ -45,16 +49,28 @@ public:
     }
 
 private:
-    enum class Outcome : std::uint8_t { Sent, Left, CloudAway, Stopped };
+    enum class Outcome : std::uint8_t { Sent, Left, Superseded, CloudAway, Stopped };
+    /// Of a row's key: the one that the unit holds, one that it held, or nobody knows yet.
+    enum class Standing : std::uint8_t { Latest, Past, Undecided };
+    struct Pass {
+        bool sentAny = false;
+        Outcome end = Outcome::Sent; ///< CloudAway, Stopped: the rest waits
+    };
 
     void run(const std::stop_token& stop);
     Milliseconds pass(const std::stop_token& stop);
-    std::vector<OutboxEntry> waitingRows();
+    std::vector<OutboxEntry> rowsBehind(std::int64_t id);
+    Pass sendAll(const std::stop_token& stop);
     Outcome sendOne(const OutboxEntry& entry, const std::stop_token& stop);
+    Outcome send(const OutboxEntry& entry, const RsaPublicKey& key, const std::stop_token& stop);
     Outcome failed(const OutboxEntry& entry, const Error& why);
-    Result<bool> isLatestKey(const OutboxEntry& entry, const RsaPublicKey& key);
+    Result<Standing> standingOf(const OutboxEntry& entry, const RsaPublicKey& key);
+    Outcome supersede(const OutboxEntry& entry);
     void leaveOut(const OutboxEntry& entry, std::string_view why);
-    Result<> settle(const OutboxEntry& entry, const RsaPublicKey& key);
+    Result<std::string> confirm(const OutboxEntry& entry, const RsaPublicKey& key,
+                                const OpContext& op);
+    Result<> settle(const OutboxEntry& entry, const RsaPublicKey& key, std::string_view evidence);
+    void release(const OutboxEntry& entry, std::string_view evidence);
     void probe(const std::stop_token& stop);
     void pause(Milliseconds span, const std::stop_token& stop);
     Milliseconds backOff();
@@ -103,37 +119,50 @@ void OutboxSender::Worker::run(const std::stop_token& stop)
 /// One look at the outbox. @returns how long to rest
 Milliseconds OutboxSender::Worker::pass(const std::stop_token& stop)
 {
-    const auto rows = waitingRows();
-    std::size_t waiting = rows.size();
-    bool sentAny = false;
-    for (const OutboxEntry& entry : rows) {
-        const Outcome outcome = sendOne(entry, stop);
-        if (outcome == Outcome::Stopped)
-            return 0ms;
-        if (outcome == Outcome::CloudAway) {
-            tell("outbox", false, concat(waiting, " waiting"));
-            return backOff();
-        }
-        if (outcome == Outcome::Sent) {
-            m_failures = 0;
-            sentAny = true;
-            --waiting;
-        }
-    }
-    tell("outbox", waiting == 0, waiting == 0 ? "nothing waiting" : concat(waiting, " waiting"));
-    if (!sentAny)
+    const Pass done = sendAll(stop);
+    if (done.end == Outcome::Stopped)
+        return 0ms;
+    const auto waiting = m_journal.outboxCount("waiting");
+    if (!waiting)
+        tell("outbox", false, concat("cannot be read: ", describe(waiting.error())));
+    else
+        tell("outbox", *waiting == 0,
+             *waiting == 0 ? "nothing waiting" : concat(*waiting, " waiting"));
+    if (done.end == Outcome::CloudAway)
+        return backOff();
+    if (!done.sentAny)
         probe(stop);
     return m_config.lookEvery;
 }
 
-std::vector<OutboxEntry> OutboxSender::Worker::waitingRows()
+/// Every waiting row once, oldest first, until the cloud is away.
+OutboxSender::Worker::Pass OutboxSender::Worker::sendAll(const std::stop_token& stop)
 {
-    auto rows = m_journal.outbox("waiting");
+    Pass pass;
+    std::int64_t behind = 0;
+    for (auto rows = rowsBehind(behind); !rows.empty(); rows = rowsBehind(behind)) {
+        for (const OutboxEntry& entry : rows) {
+            behind = entry.id;
+            const Outcome outcome = sendOne(entry, stop);
+            pass.sentAny = pass.sentAny || outcome == Outcome::Sent;
+            if (outcome == Outcome::Sent)
+                m_failures = 0;
+            if (outcome == Outcome::Stopped || outcome == Outcome::CloudAway) {
+                pass.end = outcome;
+                return pass;
+            }
+        }
+    }
+    return pass;
+}
+
+std::vector<OutboxEntry> OutboxSender::Worker::rowsBehind(std::int64_t id)
+{
+    auto rows = m_journal.outboxPage("waiting", id, kPageRows);
     if (!rows) {
         tell("outbox", false, concat("cannot be read: ", describe(rows.error())));
         return {};
     }
-    std::erase_if(*rows, [](const OutboxEntry& entry) { return entry.kind != "registration"; });
     return *std::move(rows);
 }
 
@@ -141,37 +170,66 @@ OutboxSender::Worker::Outcome OutboxSender::Worker::sendOne(const OutboxEntry& e
                                                             const std::stop_token& stop)
 {
     const auto blocked = m_notBefore.find(entry.id);
-    if (blocked != m_notBefore.end() && m_clock.now() < blocked->second)
+    if (entry.kind != "registration" ||
+        (blocked != m_notBefore.end() && m_clock.now() < blocked->second))
         return Outcome::Left;
     const auto key = RsaPublicKey::fromText(viewOf(entry.payload));
     if (!key) {
         leaveOut(entry, "not sent: the row holds no public key");
         return Outcome::Left;
     }
-    const auto latest = isLatestKey(entry, *key);
-    if (!latest) {
-        tell("outbox", false, concat("cannot be read: ", describe(latest.error())));
+    const auto standing = standingOf(entry, *key);
+    if (!standing) {
+        tell("outbox", false, concat("cannot be read: ", describe(standing.error())));
         return Outcome::Left;
     }
-    if (!*latest) {
-        leaveOut(entry, "not sent: superseded, the unit has a newer key");
+    if (*standing == Standing::Past)
+        return supersede(entry);
+    if (*standing == Standing::Undecided) {
+        leaveOut(entry, "not sent: the unit has a newer key, or this one, that is not proved yet");
         return Outcome::Left;
     }
+    return send(entry, *key, stop);
+}
+
+OutboxSender::Worker::Outcome OutboxSender::Worker::send(const OutboxEntry& entry,
+                                                         const RsaPublicKey& key,
+                                                         const std::stop_token& stop)
+{
     const OpContext op{
         .clock = m_clock, .stop = stop, .deadline = {m_clock.now() + m_config.sendWithin}};
-    const auto from = m_clock.now();
-    const auto answer =
-        m_client.registerUnit({.deviceId = entry.deviceId}, key->toDer(), entry.idempotencyKey, op);
-    if (!answer)
-        return failed(entry, answer.error());
-    const auto took = std::chrono::duration_cast<Milliseconds>(m_clock.now() - from);
-    tell("cloud", true, concat("Cloud ", took.count(), " ms"));
+    const auto confirmed = confirm(entry, key, op);
+    if (!confirmed)
+        return failed(entry, confirmed.error());
     m_notBefore.erase(entry.id);
-    if (const auto settled = settle(entry, *key); !settled) {
+    if (const auto settled = settle(entry, key, *confirmed); !settled) {
         tell("outbox", false, concat("cannot be written: ", describe(settled.error())));
         return Outcome::Left; // sent again with the next look
     }
     return Outcome::Sent;
+}
+
+/// 2xx, and the key read back where the cloud can say it. @returns what the journal keeps of it
+Result<std::string> OutboxSender::Worker::confirm(const OutboxEntry& entry, const RsaPublicKey& key,
+                                                  const OpContext& op)
+{
+    const UnitIdentity unit{.deviceId = entry.deviceId};
+    const auto from = m_clock.now();
+    const Registration answer =
+        TRY(m_client.registerUnit(unit, key.toDer(), entry.idempotencyKey, op));
+    const auto took = std::chrono::duration_cast<Milliseconds>(m_clock.now() - from);
+    tell("cloud", true, concat("Cloud ", took.count(), " ms"));
+    std::string evidence = concat("the cloud answered ", answer.httpStatus);
+    if (!m_config.readBack)
+        return evidence;
+    const auto held = TRY(m_client.registeredKey(unit, op));
+    if (!held)
+        return concat(evidence, "; it does not say which key it holds");
+    if (held->publicDer != key.toDer())
+        return fail(Errc::InvalidData, Blame::Cloud,
+                    concat("register ", entry.deviceId, ": the cloud answered ", answer.httpStatus,
+                           " and holds another key; it is told again"));
+    return concat(evidence, " and holds this key");
 }
 
 OutboxSender::Worker::Outcome OutboxSender::Worker::failed(const OutboxEntry& entry,
@@ -189,10 +247,40 @@ OutboxSender::Worker::Outcome OutboxSender::Worker::failed(const OutboxEntry& en
     return Outcome::CloudAway;
 }
 
-Result<bool> OutboxSender::Worker::isLatestKey(const OutboxEntry& entry, const RsaPublicKey& key)
+Result<OutboxSender::Worker::Standing> OutboxSender::Worker::standingOf(const OutboxEntry& entry,
+                                                                        const RsaPublicKey& key)
 {
-    const auto latest = TRY(m_journal.keyOf(entry.deviceId));
-    return latest.has_value() && latest->fingerprint == key.fingerprint();
+    const auto isProved = [](const KeyRecord& record) {
+        return record.state == "proved" || record.state == "registered";
+    };
+    const std::string fingerprint = key.fingerprint();
+    const auto keys = TRY(m_journal.keysOf(entry.deviceId)); // newest first
+    for (const KeyRecord& record : keys) {
+        const bool own = record.fingerprint == fingerprint;
+        if (record.state == "refused" || (record.state == "superseded" && !own))
+            continue;
+        if (own && record.state == "superseded")
+            return Standing::Past;
+        if (own)
+            return isProved(record) ? Standing::Latest : Standing::Undecided;
+        if (isProved(record))
+            return Standing::Past;
+        // Newer and not proved: it may be on the unit, or its burn may have failed.
+        const bool past = std::ranges::any_of(keys, [&](const KeyRecord& each) {
+            return each.fingerprint == fingerprint && each.state == "superseded";
+        });
+        return past ? Standing::Past : Standing::Undecided;
+    }
+    return Standing::Undecided;
+}
+
+OutboxSender::Worker::Outcome OutboxSender::Worker::supersede(const OutboxEntry& entry)
+{
+    const auto marked =
+        m_journal.markSuperseded(entry.id, "not sent: a newer key of the unit is proved");
+    if (!marked && marked.error().code != Errc::NotFound) // NotFound: the journal was quicker
+        tell("outbox", false, concat("cannot be written: ", describe(marked.error())));
+    return Outcome::Superseded;
 }
 
 /// Says so in the row, once: every look at it would count as a try.
@@ -204,12 +292,25 @@ void OutboxSender::Worker::leaveOut(const OutboxEntry& entry, std::string_view w
         m_leftOut.erase(entry.id);
 }
 
-Result<> OutboxSender::Worker::settle(const OutboxEntry& entry, const RsaPublicKey& key)
+Result<> OutboxSender::Worker::settle(const OutboxEntry& entry, const RsaPublicKey& key,
+                                      std::string_view evidence)
 {
     // A newer key may have come while this one was on its way; then the cloud is told again later.
-    if (TRY(isLatestKey(entry, key)))
+    const bool latest = TRY(standingOf(entry, key)) == Standing::Latest;
+    if (latest)
         TRY(m_journal.setKeyState(entry.run, key.fingerprint(), "registered"));
-    return m_journal.markSent(entry.id);
+    TRY(m_journal.markSent(entry.id));
+    if (latest)
+        release(entry, evidence);
+    return {};
+}
+
+/// A unit that is on HOLD for another reason too, or is on the line again, stays as it is.
+void OutboxSender::Worker::release(const OutboxEntry& entry, std::string_view evidence)
+{
+    const auto released = m_journal.releaseUnit(entry.deviceId, evidence);
+    if (!released && released.error().code != Errc::InvalidArgument)
+        tell("outbox", false, concat("cannot be written: ", describe(released.error())));
 }
 
 void OutboxSender::Worker::probe(const std::stop_token& stop)

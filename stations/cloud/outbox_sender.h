@@ -17,6 +17,9 @@ struct OutboxSenderConfig {
     double jitter = 0.2;                         ///< of each pause, either way, 0 to 0.5
     std::chrono::milliseconds lookEvery{2000};   ///< for rows that nobody announced with wake()
     std::chrono::milliseconds sendWithin{15000}; ///< for one row
+    /// After a 2xx the key is read back where the cloud can say it: only an equal one is a
+    /// confirmation.
+    bool readBack = true;
     /// Measures the cloud's delay while nothing waits; empty: no measuring.
     std::function<Result<std::chrono::milliseconds>(const OpContext&)> probe{};
     std::chrono::milliseconds probeEvery{10000};
@@ -24,10 +27,14 @@ struct OutboxSenderConfig {
 
 /// Sends the waiting registrations of the journal, oldest first, in a thread of its own.
 ///
+/// Before each send the row's key must be the unit's latest proved one. Where a newer one was
+/// proved, the row is marked superseded; where a newer one is journalled and not proved yet, or the
+/// row's own key is not, it is left: nobody knows yet which one the unit holds. What the cloud
+/// confirmed is settled in the journal, and the unit that waited for it leaves HOLD.
+///
 /// While the cloud is away or refuses the station, everything waits and is tried again after
 /// 1 s, 2 s, 4 s … 60 s. A key that the cloud refuses waits the longest pause and holds up nobody
-/// else. A registration whose key is no longer the unit's latest is not sent; the journal
-/// supersedes it once the newer key is proved.
+/// else.
 ///
 /// Posts StationNotice: "cloud" ("Cloud 3 ms", "Cloud away", "Cloud HTTP 503", "Cloud refuses this
 /// station"), "outbox" ("2 waiting", "nothing waiting").

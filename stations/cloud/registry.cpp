@@ -5,6 +5,8 @@
 #include "core/text.h"
 
 #include <algorithm>
+#include <charconv>
+#include <sys/stat.h>
 #include <system_error>
 
 namespace provost {
@@ -12,11 +14,12 @@ namespace provost {
 namespace {
 
 constexpr std::size_t kIdDigits = 24;
-constexpr std::size_t kLargestKeyFile = 16 * 1024;
-constexpr mode_t kPublicMode = 0644;
+constexpr std::size_t kLargestRegistryFile = 16 * 1024;
+constexpr mode_t kRegistryMode = 0644;
 constexpr std::string_view kKeySuffix = ".pub.pem";
 constexpr std::string_view kOfferSuffix = "_handshake.pub.pem";
 constexpr std::size_t kMostOffers = 1000;
+constexpr std::size_t kMostKnown = 20'000; ///< some 15 MB; then it is begun anew
 
 bool isHexDigit(char c)
 {
@@ -51,7 +54,7 @@ std::filesystem::path Registry::lockFile(const std::string& id) const
 }
 
 Result<Registry::Outcome> Registry::put(std::string_view deviceId, const RsaPublicKey& key,
-                                        WhenLocked whenLocked)
+                                        WhenLocked whenLocked, std::optional<std::int64_t> order)
 {
     const std::string id = TRY(checkedDeviceId(deviceId));
     const MutexLock lock(m_mutex);
@@ -60,14 +63,39 @@ Result<Registry::Outcome> Registry::put(std::string_view deviceId, const RsaPubl
     if (!before && before.error().code != Errc::InvalidData)
         return Unexpected(std::move(before).error());
     const bool known = before && before->has_value();
-    if (known && (*before)->fingerprint() == key.fingerprint())
-        return Outcome::Unchanged;
-    if (known && whenLocked == WhenLocked::Refuse && TRY(lockedTo(id, **before)))
+    if (known && order)
+        TRY(checkOrder(id, *order));
+    if (known && whenLocked == WhenLocked::Refuse &&
+        (*before)->fingerprint() != key.fingerprint() && TRY(lockedTo(id, **before)))
         return fail(Errc::Denied, Blame::Cloud,
                     concat("put a key for ", id, ": another key is locked"));
-    TRY(writeDurably(keyFile(id), viewOf(key.toPem()), kPublicMode));
+    // First: power lost in between leaves the old key, and the client asks again with a later one.
+    if (order)
+        TRY(writeDurably(orderFile(id), viewOf(concat(*order, "\n")), kRegistryMode));
+    if (known && (*before)->fingerprint() == key.fingerprint())
+        return Outcome::Unchanged;
+    TRY(writeDurably(keyFile(id), viewOf(key.toPem()), kRegistryMode));
     TRY(removeDurably(lockFile(id)));
     return known ? Outcome::Replaced : Outcome::Stored;
+}
+
+std::filesystem::path Registry::orderFile(const std::string& id) const
+{
+    return m_folder / concat(id, ".order");
+}
+
+Result<> Registry::checkOrder(const std::string& id, std::int64_t order) const
+{
+    const auto content = TRY(readSmallFile(orderFile(id), kLargestRegistryFile));
+    const std::string text(content ? trimmed(toText(*content)) : std::string_view{});
+    std::int64_t latest = 0;
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), latest);
+    if (read.ec != std::errc{} || order >= latest)
+        return {};
+    return fail(Errc::Mismatch, Blame::Cloud,
+                concat("put a key for ", id, ": this registration was sent ", latest - order,
+                       " ms before the one on file; where it is the newer one, the clock of its "
+                       "station is wrong"));
 }
 
 Result<std::optional<RsaPublicKey>> Registry::find(std::string_view deviceId) const
@@ -75,15 +103,39 @@ Result<std::optional<RsaPublicKey>> Registry::find(std::string_view deviceId) co
     return read(TRY(checkedDeviceId(deviceId)));
 }
 
+Registry::FileStamp Registry::stampOf(const std::filesystem::path& file)
+{
+    struct stat status{};
+    if (::stat(file.c_str(), &status) != 0)
+        return {};
+    return {.inode = status.st_ino,
+            .size = status.st_size,
+            .modifiedNs = status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
 Result<std::optional<RsaPublicKey>> Registry::read(const std::string& id) const
 {
-    const auto content = TRY(readSmallFile(keyFile(id), kLargestKeyFile));
+    const auto file = keyFile(id);
+    const FileStamp stamp = stampOf(file); // before the content: a change in between shows
+    if (stamp.size >= 0) {
+        const MutexLock lock(m_knownMutex);
+        const auto known = m_known.find(id);
+        if (known != m_known.end() && known->second.key && known->second.keyStamp == stamp)
+            return known->second.key;
+    }
+    const auto content = TRY(readSmallFile(file, kLargestRegistryFile));
     if (!content)
         return std::optional<RsaPublicKey>{};
     auto key = RsaPublicKey::fromText(*content);
     if (!key)
         return fail(Errc::InvalidData, Blame::Cloud,
                     concat("read the key on file of ", id, ": no RSA public key"));
+    const MutexLock lock(m_knownMutex);
+    if (m_known.size() >= kMostKnown)
+        m_known.clear();
+    Known& known = m_known[id];
+    known.keyStamp = stamp;
+    known.key = *key;
     return std::optional<RsaPublicKey>(*std::move(key));
 }
 
@@ -96,7 +148,7 @@ Result<> Registry::lock(std::string_view deviceId)
         return fail(Errc::NotFound, Blame::Cloud, concat("lock the key of ", id, ": none on file"));
     if (TRY(lockedTo(id, *key)))
         return {};
-    return writeDurably(lockFile(id), viewOf(concat(key->fingerprint(), "\n")), kPublicMode);
+    return writeQuickly(lockFile(id), viewOf(concat(key->fingerprint(), "\n")), kRegistryMode);
 }
 
 Result<bool> Registry::isLocked(std::string_view deviceId) const
@@ -110,8 +162,26 @@ Result<bool> Registry::isLocked(std::string_view deviceId) const
 // lock that fits nothing, not a new key that nobody proved.
 Result<bool> Registry::lockedTo(const std::string& id, const RsaPublicKey& key) const
 {
-    const auto content = TRY(readSmallFile(lockFile(id), kLargestKeyFile));
-    return content.has_value() && trimmed(toText(*content)) == key.fingerprint();
+    const auto file = lockFile(id);
+    const FileStamp stamp = stampOf(file);
+    if (stamp.size < 0)
+        return false;
+    {
+        const MutexLock lock(m_knownMutex);
+        const auto known = m_known.find(id);
+        if (known != m_known.end() && known->second.lockStamp == stamp)
+            return known->second.lockedFingerprint == key.fingerprint();
+    }
+    const auto content = TRY(readSmallFile(file, kLargestRegistryFile));
+    if (!content)
+        return false;
+    std::string fingerprint(trimmed(toText(*content)));
+    const bool fits = fingerprint == key.fingerprint();
+    const MutexLock lock(m_knownMutex);
+    Known& known = m_known[id];
+    known.lockStamp = stamp;
+    known.lockedFingerprint = std::move(fingerprint);
+    return fits;
 }
 
 Result<> Registry::keepOffer(std::string_view deviceId, const RsaPublicKey& offered)
@@ -121,7 +191,8 @@ Result<> Registry::keepOffer(std::string_view deviceId, const RsaPublicKey& offe
     const auto kept = TRY(idsOf(kOfferSuffix));
     if (kept.size() >= kMostOffers && !std::ranges::binary_search(kept, id))
         return {};
-    return writeDurably(m_folder / concat(id, kOfferSuffix), viewOf(offered.toPem()), kPublicMode);
+    return writeDurably(m_folder / concat(id, kOfferSuffix), viewOf(offered.toPem()),
+                        kRegistryMode);
 }
 
 Result<std::vector<std::string>> Registry::list() const

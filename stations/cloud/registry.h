@@ -5,7 +5,9 @@
 #include "core/result.h"
 #include "crypto/rsa_key.h"
 
+#include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,8 +22,8 @@ Result<std::string> checkedDeviceId(std::string_view text);
 
 /// `DIR/<id>.pub.pem` holds a key (PEM SubjectPublicKeyInfo, particle-devices 5.9),
 /// `DIR/<id>.locked` the fingerprint of the key that the first successful connection bound (9,
-/// key-lock rule). The files are the truth: what somebody copies into the folder counts from the
-/// next look-up on.
+/// key-lock rule), `DIR/<id>.order` when the latest registration was sent. The files are the truth:
+/// what somebody copies into the folder counts from the next look-up on.
 ///
 /// Thread-safe. Errors: InvalidArgument (no id), Io, InvalidData (file is no RSA public key).
 class Registry {
@@ -36,10 +38,16 @@ public:
     /// Puts a key on file; on disk when it returns. Another key than the one on file replaces it
     /// and is not locked; the same key again changes nothing.
     /// @returns Denied  another key is locked, and `whenLocked` says Refuse
+    ///          Mismatch  a registration with a later `order` is on file
+    /// @param order  when it was sent, milliseconds since 1970: requests that are overtaken on the
+    ///               way, or repeated by something on it, do not bring an older key back; none:
+    ///               counts as the latest
     Result<Outcome> put(std::string_view deviceId, const RsaPublicKey& key,
-                        WhenLocked whenLocked = WhenLocked::Replace);
+                        WhenLocked whenLocked = WhenLocked::Replace,
+                        std::optional<std::int64_t> order = {});
     Result<std::optional<RsaPublicKey>> find(std::string_view deviceId) const;
-    /// Binds the key on file. @returns NotFound  there is none
+    /// Binds the key on file. Not waited for until it is on disk: what a power cut takes is bound
+    /// again by the next connection of the same key. @returns NotFound  there is none
     Result<> lock(std::string_view deviceId);
     Result<bool> isLocked(std::string_view deviceId) const;
     /// Keeps the key that an unknown unit offered as `DIR/<id>_handshake.pub.pem`: renaming it to
@@ -53,12 +61,33 @@ private:
     explicit Registry(std::filesystem::path folder) : m_folder(std::move(folder)) {}
     std::filesystem::path keyFile(const std::string& id) const;
     std::filesystem::path lockFile(const std::string& id) const;
+    std::filesystem::path orderFile(const std::string& id) const;
+    Result<> checkOrder(const std::string& id, std::int64_t order) const;
     Result<std::vector<std::string>> idsOf(std::string_view suffix) const;
     Result<std::optional<RsaPublicKey>> read(const std::string& id) const;
     Result<bool> lockedTo(const std::string& id, const RsaPublicKey& key) const;
 
+    /// What tells one content of a file from the next.
+    struct FileStamp {
+        std::uint64_t inode = 0;
+        std::int64_t size = -1; ///< negative: no such file
+        std::int64_t modifiedNs = 0;
+        bool operator==(const FileStamp&) const = default;
+    };
+    /// What was read last, good as long as the file has the same stamp.
+    struct Known {
+        FileStamp keyStamp{};
+        std::optional<RsaPublicKey> key{};
+        FileStamp lockStamp{};
+        std::string lockedFingerprint{};
+    };
+    static FileStamp stampOf(const std::filesystem::path& file);
+
     std::filesystem::path m_folder;
     mutable Mutex m_mutex; ///< one writer at a time; readers see whole files by rename
+    mutable Mutex m_knownMutex;
+    mutable std::map<std::string, Known, std::less<>>
+        m_known PROVOST_GUARDED_BY(m_knownMutex){}; ///< by id
 };
 
 } // namespace provost

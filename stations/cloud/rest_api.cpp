@@ -9,6 +9,7 @@
 #include <QJsonDocument>
 #include <QJsonObject>
 #include <QUrlQuery>
+#include <charconv>
 
 namespace provost {
 
@@ -104,6 +105,19 @@ Result<RsaPublicKey> unitKeyOf(const std::string& pem)
     return key;
 }
 
+/// `manual_1732206123456`, as the tools send it: when the registration was sent.
+std::optional<std::int64_t> orderOf(std::string_view text)
+{
+    constexpr std::string_view kManual = "manual_";
+    std::int64_t order = 0;
+    if (!text.starts_with(kManual))
+        return std::nullopt;
+    text.remove_prefix(kManual.size());
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), order);
+    return read.ec == std::errc{} && read.ptr == text.data() + text.size() ? std::optional(order)
+                                                                           : std::nullopt;
+}
+
 /// The id behind `prefix`; nullopt where the path is another one.
 std::optional<std::string> idBehind(std::string_view path, std::string_view prefix)
 {
@@ -120,9 +134,10 @@ std::optional<std::string> idBehind(std::string_view path, std::string_view pref
 } // namespace
 
 RestApi::RestApi(Registry& registry, SecretBytes token, Registry::WhenLocked whenLocked,
-                 PresenceOf presenceOf)
+                 PresenceOf presenceOf, KeyChanged keyChanged, Claims& claims, EventFeed& feed)
     : m_registry(registry), m_token(std::move(token)), m_whenLocked(whenLocked),
-      m_presenceOf(std::move(presenceOf))
+      m_presenceOf(std::move(presenceOf)), m_keyChanged(std::move(keyChanged)), m_claims(claims),
+      m_feed(feed)
 {
 }
 
@@ -144,13 +159,18 @@ HttpAnswer RestApi::handle(const HttpRequest& request)
 HttpAnswer RestApi::route(const HttpRequest& request, const Fields& fields)
 {
     const bool reads = request.method == "GET" || request.method == "HEAD";
+    if (auto answer = account(request, fields))
+        return *std::move(answer);
     if (const auto id = idBehind(request.path, "/v1/provisioning/")) {
         if (request.method == "POST")
             return provision(*id, fields);
         return reads ? keyOnFile(*id) : notAllowed("GET, POST");
     }
-    if (const auto id = idBehind(request.path, "/v1/devices/"))
-        return reads ? device(*id) : notAllowed("GET");
+    if (const auto id = idBehind(request.path, "/v1/devices/")) {
+        if (request.method == "DELETE")
+            return unclaimDevice(*id);
+        return reads ? device(*id) : notAllowed("GET, DELETE");
+    }
     if (request.path == "/oauth/token")
         return request.method == "POST" ? issueToken(fields) : notAllowed("POST");
     return error(404, "not_found", "no such address");
@@ -177,7 +197,11 @@ HttpAnswer RestApi::provision(const std::string& pathId, const Fields& fields)
     const auto key = unitKeyOf(pem);
     if (!key)
         return error(400, concat("Key error Error: ", key.error().message));
-    const auto stored = m_registry.put(*id, *key, m_whenLocked);
+    const auto stored = m_registry.put(*id, *key, m_whenLocked, orderOf(fieldOf(fields, "order")));
+    if (!stored && stored.error().code == Errc::Mismatch)
+        return error(409, "stale_registration", stored.error().message);
+    if (stored && *stored != Registry::Outcome::Unchanged && m_keyChanged)
+        m_keyChanged(*id, key->fingerprint());
     return stored ? jsonText(200, "Success!") : failed(stored.error());
 }
 
@@ -218,6 +242,7 @@ HttpAnswer RestApi::device(const std::string& pathId)
         presence.lastHandshake ? QJsonValue(toQt(isoUtc(*presence.lastHandshake))) : QJsonValue();
     return json(200, {{"id", toQt(*id)},
                       {"name", QJsonValue()},
+                      {"claimed", m_claims.isClaimed(*id).value_or(false)},
                       {"last_app", QJsonValue()},
                       {"last_heard", handshakeAt},
                       {"last_handshake_at", handshakeAt},

@@ -2,6 +2,8 @@
 // answer.
 #pragma once
 
+#include "cloud/claims_p.h"
+#include "cloud/event_feed_p.h"
 #include "cloud/http_message.h"
 #include "cloud/registry.h"
 #include "core/clock.h"
@@ -26,17 +28,31 @@ struct UnitPresence {
 class RestApi {
 public:
     using PresenceOf = std::function<UnitPresence(const std::string& deviceId)>;
+    using KeyChanged =
+        std::function<void(const std::string& deviceId, const std::string& fingerprint)>;
     /// @param token  empty: none is asked for
     RestApi(Registry& registry, SecretBytes token, Registry::WhenLocked whenLocked,
-            PresenceOf presenceOf);
+            PresenceOf presenceOf, KeyChanged keyChanged, Claims& claims, EventFeed& feed);
     HttpAnswer handle(const HttpRequest& request);
 
 private:
+    struct EventFilter {
+        std::string deviceId{}; ///< empty: any
+        std::string prefix{};
+    };
     using Fields = std::map<std::string, std::string>;
     HttpAnswer route(const HttpRequest& request, const Fields& fields);
     HttpAnswer provision(const std::string& pathId, const Fields& fields);
     HttpAnswer keyOnFile(const std::string& pathId);
     HttpAnswer device(const std::string& pathId);
+    HttpAnswer devices();
+    std::optional<HttpAnswer> account(const HttpRequest& request, const Fields& fields);
+    HttpAnswer claimDevice(const Fields& fields);
+    HttpAnswer unclaimDevice(const std::string& pathId);
+    HttpAnswer claimCode();
+    HttpAnswer ping(const std::string& pathId);
+    HttpAnswer import(const Fields& fields);
+    HttpAnswer events(EventFilter filter);
     HttpAnswer issueToken(const Fields& fields);
     bool authorized(const HttpRequest& request, const Fields& fields) const;
     bool isToken(std::string_view offered) const;
@@ -45,6 +61,9 @@ private:
     SecretBytes m_token;
     Registry::WhenLocked m_whenLocked;
     PresenceOf m_presenceOf;
+    KeyChanged m_keyChanged;
+    Claims& m_claims;
+    EventFeed& m_feed;
 };
 
 } // namespace provost

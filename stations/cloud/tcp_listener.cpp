@@ -2,6 +2,7 @@
 
 #include "core/text.h"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <array>
 #include <cerrno>
@@ -9,7 +10,9 @@
 #include <cstring>
 #include <ifaddrs.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <system_error>
 #include <unistd.h>
@@ -20,7 +23,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int kBacklog = 128;
+constexpr int kBacklog =
+    4096; // cut to net.core.somaxconn; a unit that finds no room waits a second
+/// Beside the connections: files of the registry, pipes, database, what the program has.
+constexpr rlim_t kOtherFiles = 256;
 /// How soon the accept thread sees a stop.
 constexpr int kAcceptSliceMs = 50;
 
@@ -76,6 +82,17 @@ std::optional<std::string> addressOfInterface(const std::string& name)
     return std::nullopt;
 }
 
+/// Each connection is a descriptor; what a login gives at first ends at 1024.
+void makeRoomForFiles(std::size_t connections)
+{
+    rlimit limit{};
+    const rlim_t wanted = static_cast<rlim_t>(connections) + kOtherFiles;
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = std::min(limit.rlim_max, wanted);
+    ::setrlimit(RLIMIT_NOFILE, &limit); // refused: those who find no descriptor wait in the backlog
+}
+
 Unexpected broken(std::string_view attempt, const TcpListener::Config& config, int error)
 {
     Errc code = Errc::Io;
@@ -105,16 +122,32 @@ Result<BindAddress> resolveBindAddress(const std::string& host)
                        ": neither an IP address nor a network interface with an IPv4 address"));
 }
 
-Result<std::unique_ptr<TcpListener>> TcpListener::start(const Config& config, Handler handler)
+std::string PeerAddress::text() const
+{
+    std::array<char, INET6_ADDRSTRLEN> host{};
+    const void* const bytes = &storage;
+    if (storage.ss_family == AF_INET6) {
+        const auto& v6 = *static_cast<const sockaddr_in6*>(bytes);
+        ::inet_ntop(AF_INET6, &v6.sin6_addr, host.data(), host.size());
+        return concat("[", host.data(), "]:", ntohs(v6.sin6_port));
+    }
+    const auto& v4 = *static_cast<const sockaddr_in*>(bytes);
+    ::inet_ntop(AF_INET, &v4.sin_addr, host.data(), host.size());
+    return concat(host.data(), ":", ntohs(v4.sin_port));
+}
+
+Result<std::pair<int, std::uint16_t>> TcpListener::open(const Config& config)
 {
     auto address = parseLiteral(config.address.literal, config.port);
     ENSURE(address.has_value());
+    makeRoomForFiles(config.maxConnections);
     const int fd =
         ::socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return broken("open a socket for", config, errno);
     const int on = 1;
     ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); // connections inherit it
     Address bound;
     bound.size = sizeof bound.storage;
     if (::bind(fd, address->generic(), address->size) != 0 || ::listen(fd, kBacklog) != 0 ||
@@ -125,6 +158,12 @@ Result<std::unique_ptr<TcpListener>> TcpListener::start(const Config& config, Ha
     }
     const std::uint16_t port =
         ntohs(bound.storage.ss_family == AF_INET ? bound.v4().sin_port : bound.v6().sin6_port);
+    return std::pair(fd, port);
+}
+
+Result<std::unique_ptr<TcpListener>> TcpListener::start(const Config& config, Handler handler)
+{
+    const auto [fd, port] = TRY(open(config));
     return std::unique_ptr<TcpListener>(
         new TcpListener(fd, port, config.maxConnections, std::move(handler)));
 }

@@ -11,6 +11,7 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <sys/socket.h>
 #include <thread>
 
 namespace provost {
@@ -22,6 +23,14 @@ struct BindAddress {
     bool loopback = false;
 };
 Result<BindAddress> resolveBindAddress(const std::string& host);
+
+/// Who called, as accept4() fills it.
+struct PeerAddress {
+    sockaddr_storage storage{};
+    socklen_t size = sizeof(sockaddr_storage);
+    sockaddr* generic() { return static_cast<sockaddr*>(static_cast<void*>(&storage)); }
+    std::string text() const; ///< `127.0.0.1:40112`, `[::1]:40112`
+};
 
 /// Stops and joins every connection when it goes.
 class TcpListener {
@@ -39,6 +48,9 @@ public:
     static Result<std::unique_ptr<TcpListener>> start(const Config& config, Handler handler);
     ~TcpListener();
     std::uint16_t port() const { return m_port; }
+
+    /// A listening socket alone: non-blocking, close-on-exec, without delay for small answers.
+    static Result<std::pair<int, std::uint16_t>> open(const Config& config);
 
 private:
     struct Connection {

@@ -110,6 +110,8 @@ Result<StationConfig> loadStation(const std::filesystem::path& file)
         config.cloudUrl = TRY(cloud.text("url"));
         if (cloud.has("token_file"))
             config.cloudToken = TRY(readSecretLine(folder / TRY(cloud.text("token_file"))));
+        if (cloud.has("ca_file"))
+            config.cloudCaFile = folder / TRY(cloud.text("ca_file"));
         TRY(cloud.finish());
     }
     TRY(document.finish());

@@ -25,6 +25,7 @@ struct StationConfig {
     std::uint16_t accessPointPort = 0;
     std::string cloudUrl{};
     SecretBytes cloudToken{};
+    std::filesystem::path cloudCaFile{}; ///< PEM, trusted besides the system's; empty: none
     bool cloudIsLocal = false;           ///< no [cloud]: the station serves its own
     std::filesystem::path cloudFolder{}; ///< registry and server key of a local cloud
     std::string handshakeHost{"127.0.0.1"};

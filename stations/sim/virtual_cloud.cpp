@@ -2,11 +2,13 @@
 
 #include "core/mutex.h"
 #include "core/text.h"
+#include "sim/fault_switch.h"
 #include "sim/faulty_stream_p.h"
 
 #include <cerrno>
 #include <condition_variable>
 #include <cstdlib>
+#include <deque>
 #include <optional>
 #include <system_error>
 
@@ -15,6 +17,7 @@ namespace provost {
 namespace {
 
 constexpr int kSignerBits = 2048;
+constexpr std::string_view kSwitchPath = "/v1/training/faults";
 
 /// Removed with all its files when it goes.
 class TemporaryFolder {
@@ -76,17 +79,42 @@ struct Order {
 } // namespace
 
 struct VirtualCloud::Impl {
-    explicit Impl(std::chrono::milliseconds holdForIn) : holdFor(holdForIn) {}
+    Impl(std::chrono::milliseconds holdForIn, const Clock& clockIn)
+        : holdFor(holdForIn), clock(clockIn)
+    {
+    }
 
     HttpAnswer aroundRequest(const CloudHooks::Serve& serve, const std::stop_token& stop);
-    std::unique_ptr<ByteStream> aroundConnection(std::unique_ptr<ByteStream> line);
+    CloudHooks::Wrap faultOfNext();
+    HttpAnswer answer(RequestFault fault, const CloudHooks::Serve& serve,
+                      const std::stop_token& stop);
     HttpAnswer hold(const std::stop_token& stop);
+    void goAway(std::chrono::milliseconds span) PROVOST_REQUIRES(mutex)
+    {
+        const auto real = std::chrono::duration<double, std::milli>(span) / clockSpeed;
+        awayUntil = clock.now() + std::chrono::duration_cast<Clock::Steady::duration>(real);
+    }
+    std::optional<RequestFault> nextFault() PROVOST_REQUIRES(mutex);
+    HttpAnswer takeOrders(const HttpRequest& request, const CloudHooks::Serve& serve);
+    HttpAnswer tooMany() const;
+    void serveLate();
+    void countDown();
 
     const std::chrono::milliseconds holdFor;
+    const Clock& clock;
+    std::string retryAfter{};
+    double clockSpeed = 1;
+    bool trainingSwitch = false;
     mutable Mutex mutex;
     std::condition_variable_any cleared{};
+    std::function<std::optional<RequestFault>()> choose PROVOST_GUARDED_BY(mutex){};
+    std::deque<FaultOrder> orders PROVOST_GUARDED_BY(mutex){};
     Order<RequestFault> requestOrder PROVOST_GUARDED_BY(mutex){};
     Order<ConnectionFault> connectionOrder PROVOST_GUARDED_BY(mutex){};
+    std::vector<CloudHooks::Serve> late PROVOST_GUARDED_BY(mutex){};
+    Clock::Steady awayUntil PROVOST_GUARDED_BY(mutex){};
+    int untilThen PROVOST_GUARDED_BY(mutex) = 0;
+    std::function<void()> then PROVOST_GUARDED_BY(mutex){};
     int clearings PROVOST_GUARDED_BY(mutex) = 0;
     int requestCount PROVOST_GUARDED_BY(mutex) = 0;
     int connectionCount PROVOST_GUARDED_BY(mutex) = 0;
@@ -101,22 +129,24 @@ Result<std::unique_ptr<VirtualCloud>> VirtualCloud::start(VirtualCloudConfig con
                                                           const Clock& clock,
                                                           std::shared_ptr<CloudObserver> observer)
 {
-    auto impl = std::make_unique<Impl>(config.holdFor);
+    auto impl = std::make_unique<Impl>(config.holdFor, clock);
+    impl->retryAfter = config.retryAfter;
+    impl->clockSpeed = config.clockSpeed;
+    impl->trainingSwitch = config.trainingSwitch;
     if (config.service.folder.empty()) {
         impl->temporary = TRY(TemporaryFolder::make());
         config.service.folder = impl->temporary.path();
     }
     impl->folder = config.service.folder;
     config.service.hooks = {.aroundRequest =
-                                [self = impl.get()](const HttpRequest&,
+                                [self = impl.get()](const HttpRequest& request,
                                                     const CloudHooks::Serve& serve,
                                                     const std::stop_token& stop) {
+                                    if (self->trainingSwitch && request.path == kSwitchPath)
+                                        return self->takeOrders(request, serve);
                                     return self->aroundRequest(serve, stop);
                                 },
-                            .aroundConnection =
-                                [self = impl.get()](std::unique_ptr<ByteStream> line) {
-                                    return self->aroundConnection(std::move(line));
-                                }};
+                            .connectionFault = [self = impl.get()] { return self->faultOfNext(); }};
     impl->service = TRY(CloudService::start(std::move(config.service), clock, std::move(observer)));
     return std::unique_ptr<VirtualCloud>(new VirtualCloud(std::move(impl)));
 }
@@ -138,7 +168,27 @@ std::filesystem::path VirtualCloud::folder() const
 void VirtualCloud::failRequests(RequestFault fault, int count)
 {
     const MutexLock lock(m_impl->mutex);
+    m_impl->choose = {};
     m_impl->requestOrder = {.fault = fault, .left = count};
+}
+
+void VirtualCloud::order(const std::vector<FaultOrder>& orders)
+{
+    clearFaults();
+    const MutexLock lock(m_impl->mutex);
+    m_impl->orders.assign(orders.begin(), orders.end());
+}
+
+void VirtualCloud::failRequestsBy(std::function<std::optional<RequestFault>()> choose)
+{
+    const MutexLock lock(m_impl->mutex);
+    m_impl->choose = std::move(choose);
+}
+
+bool VirtualCloud::isAway() const
+{
+    const MutexLock lock(m_impl->mutex);
+    return m_impl->clock.now() < m_impl->awayUntil;
 }
 
 void VirtualCloud::failConnections(ConnectionFault fault, int count, HandshakeStage at)
@@ -158,8 +208,12 @@ void VirtualCloud::failConnections(ConnectionFault fault, int count, HandshakeSt
 
 void VirtualCloud::clearFaults()
 {
+    m_impl->serveLate();
     const MutexLock lock(m_impl->mutex);
+    m_impl->choose = {};
+    m_impl->orders.clear();
     m_impl->requestOrder = {};
+    m_impl->awayUntil = {};
     m_impl->connectionOrder = {};
     ++m_impl->clearings;
     m_impl->cleared.notify_all();
@@ -177,6 +231,19 @@ int VirtualCloud::connections() const
     return m_impl->connectionCount;
 }
 
+void VirtualCloud::beAway(std::chrono::milliseconds span)
+{
+    const MutexLock lock(m_impl->mutex);
+    m_impl->goAway(span);
+}
+
+void VirtualCloud::afterRequest(int count, std::function<void()> then)
+{
+    const MutexLock lock(m_impl->mutex);
+    m_impl->untilThen = count;
+    m_impl->then = std::move(then);
+}
+
 HttpAnswer VirtualCloud::Impl::aroundRequest(const CloudHooks::Serve& serve,
                                              const std::stop_token& stop)
 {
@@ -184,13 +251,94 @@ HttpAnswer VirtualCloud::Impl::aroundRequest(const CloudHooks::Serve& serve,
     {
         const MutexLock lock(mutex);
         ++requestCount;
-        fault = requestOrder.take();
+        fault = clock.now() < awayUntil ? std::nullopt : nextFault();
+        if (clock.now() < awayUntil) // perhaps from this request on
+            return {.status = 503, .delivery = HttpAnswer::Delivery::Drop};
     }
-    if (!fault)
-        return serve();
-    switch (*fault) {
+    HttpAnswer given = fault ? answer(*fault, serve, stop) : serve();
+    if (fault != RequestFault::Reorder)
+        serveLate();
+    countDown();
+    return given;
+}
+
+HttpAnswer VirtualCloud::Impl::tooMany() const
+{
+    HttpAnswer answer = plain(429, R"({"error":"too_many_requests"})");
+    if (!retryAfter.empty())
+        answer.headers.emplace_back("Retry-After", retryAfter);
+    return answer;
+}
+
+std::optional<RequestFault> VirtualCloud::Impl::nextFault()
+{
+    if (choose)
+        return choose();
+    if (orders.empty())
+        return requestOrder.take();
+    FaultOrder& first = orders.front();
+    const auto fault = first.fault;
+    if (first.outage.count() > 0)
+        goAway(first.outage);
+    if (--first.count <= 0)
+        orders.pop_front();
+    return fault;
+}
+
+/// The switch. It needs the token that everything else needs.
+HttpAnswer VirtualCloud::Impl::takeOrders(const HttpRequest& request,
+                                          const CloudHooks::Serve& serve)
+{
+    constexpr std::string_view kField = "faults=";
+    HttpAnswer refused = serve(); // 401, or 404 of the service, which does not know this address
+    if (refused.status == 401)
+        return refused;
+    std::string text = request.body.starts_with(kField) ? request.body.substr(kField.size()) : "";
+    for (const auto& [encoded, plainText] : {std::pair{"%3A", ":"}, {"%2C", ","}})
+        for (auto at = text.find(encoded); at != std::string::npos; at = text.find(encoded))
+            text.replace(at, 3, plainText);
+    const auto parsed = parseFaultOrders(text);
+    if (request.method != "POST" || !parsed)
+        return plain(400, R"({"error":"invalid_request"})");
+    serveLate();
+    const MutexLock lock(mutex);
+    choose = {};
+    requestOrder = {};
+    awayUntil = {};
+    orders.assign(parsed->begin(), parsed->end());
+    return plain(200, R"({"ok":true})");
+}
+
+/// What was overtaken by the request that has just been served.
+void VirtualCloud::Impl::serveLate()
+{
+    std::vector<CloudHooks::Serve> overtaken;
+    {
+        const MutexLock lock(mutex);
+        overtaken.swap(late);
+    }
+    for (const auto& serve : overtaken)
+        serve();
+}
+
+void VirtualCloud::Impl::countDown()
+{
+    std::function<void()> due;
+    {
+        const MutexLock lock(mutex);
+        if (untilThen > 0 && --untilThen == 0)
+            due.swap(then);
+    }
+    if (due)
+        due();
+}
+
+HttpAnswer VirtualCloud::Impl::answer(RequestFault fault, const CloudHooks::Serve& serve,
+                                      const std::stop_token& stop)
+{
+    switch (fault) {
     case RequestFault::Answer429:
-        return plain(429, R"({"error":"too_many_requests"})");
+        return tooMany();
     case RequestFault::Answer500:
         return plain(500, R"({"error":"server_error"})");
     case RequestFault::Answer503:
@@ -219,6 +367,11 @@ HttpAnswer VirtualCloud::Impl::aroundRequest(const CloudHooks::Serve& serve,
     case RequestFault::Duplicate:
         serve();
         return serve();
+    case RequestFault::Reorder: {
+        const MutexLock lock(mutex);
+        late.push_back(serve);
+        return {.status = 504, .delivery = HttpAnswer::Delivery::Drop};
+    }
     case RequestFault::NoKeyBack: {
         HttpAnswer answer = serve();
         if (answer.body.find("\"publicKey\"") != std::string::npos)
@@ -242,24 +395,25 @@ HttpAnswer VirtualCloud::Impl::hold(const std::stop_token& stop)
     return {.status = 504, .delivery = HttpAnswer::Delivery::Drop};
 }
 
-std::unique_ptr<ByteStream> VirtualCloud::Impl::aroundConnection(std::unique_ptr<ByteStream> line)
+CloudHooks::Wrap VirtualCloud::Impl::faultOfNext()
 {
     const MutexLock lock(mutex);
     ++connectionCount;
     const auto fault = connectionOrder.take();
     if (!fault)
-        return line;
-    switch (*fault) {
-    case ConnectionFault::Silent:
-        return makeSilent(std::move(line));
-    case ConnectionFault::Drop:
-        return makeDropping(std::move(line), connectionOrder.at);
-    case ConnectionFault::OtherSigner:
-        break;
-    }
+        return {};
+    const HandshakeStage at = connectionOrder.at;
+    if (*fault == ConnectionFault::Silent)
+        return [](std::unique_ptr<ByteStream> line) { return makeSilent(std::move(line)); };
+    if (*fault == ConnectionFault::Drop)
+        return [at](std::unique_ptr<ByteStream> line) { return makeDropping(std::move(line), at); };
     if (!otherSigner || !serverKey) // no key, no signature: the unit sees a hang-up instead
-        return makeDropping(std::move(line), HandshakeStage::DeviceReply);
-    return makeOtherSigner(std::move(line), *serverKey, *otherSigner);
+        return [](std::unique_ptr<ByteStream> line) {
+            return makeDropping(std::move(line), HandshakeStage::DeviceReply);
+        };
+    return [&signer = *otherSigner, &key = *serverKey](std::unique_ptr<ByteStream> line) {
+        return makeOtherSigner(std::move(line), key, signer);
+    };
 }
 
 } // namespace provost

@@ -6,7 +6,10 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <vector>
 
 namespace provost {
 
@@ -26,7 +29,15 @@ enum class RequestFault : std::uint8_t {
     TimeOutAfter,  ///< it is done, nothing is answered
     Duplicate,     ///< it is done twice, as when something on the way repeats it
     NoKeyBack,     ///< keys cannot be read back: 405 for GET /v1/provisioning/:id, else served
+    Reorder,       ///< nothing is answered; it is done behind the next request that is served
     Page,          ///< 200 with a web page, as a captive portal gives; nothing is done
+};
+
+/// What happens to the next requests.
+struct FaultOrder {
+    std::optional<RequestFault> fault{}; ///< none: they are served
+    int count = 1;
+    std::chrono::seconds outage{}; ///< more than 0: nobody is answered for so long, instead
 };
 
 /// What happens to a connection of the device port.
@@ -41,6 +52,11 @@ struct VirtualCloudConfig {
     CloudServiceConfig service{};
     /// How long a request that times out is held before it is hung up on.
     std::chrono::milliseconds holdFor{20000};
+    double clockSpeed = 1; ///< how much faster than the clock outages pass
+    /// POST `/v1/training/faults` with `faults=429:3,reorder` orders faults; with the service's
+    /// token.
+    bool trainingSwitch = false;
+    std::string retryAfter{}; ///< of a 429: seconds or a date; empty: not said
 };
 
 /// CloudService plus faults, nothing else: what works here works there. Thread-safe.
@@ -58,6 +74,10 @@ public:
     static constexpr int kUntilCleared = -1;
     /// The next `count` requests, in place of an earlier order.
     void failRequests(RequestFault fault, int count = kUntilCleared);
+    /// One after the other, in place of an earlier order.
+    void order(const std::vector<FaultOrder>& orders);
+    /// Asked before each request, in place of an earlier order.
+    void failRequestsBy(std::function<std::optional<RequestFault>()> choose);
     /// The next `count` connections, in place of an earlier order.
     /// @param at  for Drop: hung up on instead of the first byte of (Nonce), behind the reply of
     /// the
@@ -65,8 +85,15 @@ public:
     ///            (Hello), or behind the server's (Session)
     void failConnections(ConnectionFault fault, int count = kUntilCleared,
                          HandshakeStage at = HandshakeStage::DeviceReply);
-    /// Back to normal; requests that are held are hung up on at once.
+    /// From now on nobody is answered until `span` has passed on the cloud's clock, or on one
+    /// that runs `clockSpeed` times as fast.
+    void beAway(std::chrono::milliseconds span);
+    bool isAway() const;
+    /// Back to normal; requests that wait to be done out of order are done, those that are held are
+    /// hung up on at once.
     void clearFaults();
+    /// Calls `then` once, behind the effect of the `count`th request from now on.
+    void afterRequest(int count, std::function<void()> then);
     /// Requests and connections since the start, faulty ones included.
     int requests() const;
     int connections() const;

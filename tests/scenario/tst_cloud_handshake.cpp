@@ -89,6 +89,10 @@ private Q_SLOTS:
     void expectation_isSilentOnceItIsGone();
     void silentAndGarbledPeers_areReportedAndDoNotBlock();
     void silentPeer_isHungUpOnAfterAStep();
+    void dribblingPeer_isHungUpOnAfterAStep();
+    void floodingPeer_isHungUpOnAndNothingIsKept();
+    void replayedReply_isRefused();
+    void refusals_lookAlikeToThePeer();
     void fiftyUnitsAtOnce_allPass();
     void drop_hangsUpAtTheStage_data();
     void drop_hangsUpAtTheStage();
@@ -397,6 +401,111 @@ void TstCloudHandshake::silentPeer_isHungUpOnAfterAStep()
     QTRY_COMPARE(m_watcher->reports().size(), std::size_t{1});
     QVERIFY(!m_watcher->reports().front().passed);
     QTRY_COMPARE(silent.state(), QAbstractSocket::UnconnectedState);
+}
+
+void TstCloudHandshake::dribblingPeer_isHungUpOnAfterAStep()
+{
+    startCloud({.step = 500ms, .whole = kHangGuard});
+    QTcpSocket slow;
+    slow.connectToHost(QHostAddress::LocalHost, service().handshakePort());
+    QVERIFY(slow.waitForConnected());
+    // A byte now and then does not buy time.
+    const auto sendsOn = [&] {
+        if (slow.state() == QAbstractSocket::ConnectedState)
+            slow.write("x", 1);
+        return m_watcher->reports().size() == 1;
+    };
+    QVERIFY(QTest::qWaitFor(sendsOn, static_cast<int>(kHangGuard.count())));
+    QCOMPARE(m_watcher->reports().front().stage, HandshakeStage::DeviceReply);
+    QVERIFY(m_watcher->reports().front().messages.back().bytes < 256);
+    QTRY_COMPARE(slow.state(), QAbstractSocket::UnconnectedState);
+}
+
+void TstCloudHandshake::floodingPeer_isHungUpOnAndNothingIsKept()
+{
+    QTcpSocket loud;
+    loud.connectToHost(QHostAddress::LocalHost, service().handshakePort());
+    QVERIFY(loud.waitForConnected());
+    loud.write(QByteArray(1 << 20, '\x5a'));
+    loud.flush();
+    QTRY_COMPARE(m_watcher->reports().size(), std::size_t{1});
+    const auto report = m_watcher->reports().front();
+    QCOMPARE(report.cause, std::string("not-a-unit"));
+    QCOMPARE(report.messages.back().bytes, std::size_t{256}); // the rest was never read
+    registerUnit(m_unit);
+    QVERIFY(dial(service(), m_unit).passed);
+}
+
+/// The reply that a unit gave to a nonce.
+Bytes replyTo(const QByteArray& nonce, const Unit& unit, const RsaPublicKey& server)
+{
+    const Bytes plain = handshake::replyPlaintext(toBytes(nonce.toStdString()),
+                                                  fromHex(unit.id).value(), unit.publicDer());
+    return server.encrypt(plain).value();
+}
+
+/// What a peer sees that answers the nonce with `reply(nonce)`: the bytes that come, and when it is
+/// hung up on.
+struct Refusal {
+    QByteArray bytes{};
+    std::chrono::milliseconds took{};
+};
+Refusal refusalOf(const CloudService& service, const std::function<Bytes(const QByteArray&)>& reply)
+{
+    QTcpSocket peer;
+    peer.connectToHost(QHostAddress::LocalHost, service.handshakePort());
+    Refusal seen;
+    while (seen.bytes.size() < 40 && peer.waitForReadyRead(60'000))
+        seen.bytes += peer.read(40 - seen.bytes.size());
+    const Bytes answer = reply(seen.bytes);
+    seen.bytes.clear();
+    seen.took = timed([&] {
+        peer.write(reinterpret_cast<const char*>(answer.data()),
+                   static_cast<qsizetype>(answer.size()));
+        while (peer.state() == QAbstractSocket::ConnectedState && peer.waitForReadyRead(60'000))
+            seen.bytes += peer.readAll();
+    });
+    return seen;
+}
+
+void TstCloudHandshake::replayedReply_isRefused()
+{
+    registerUnit(m_unit);
+    Bytes overheard;
+    const auto first = refusalOf(service(), [&](const QByteArray& nonce) {
+        overheard = replyTo(nonce, m_unit, service().serverKey());
+        overheard.resize(256);
+        return toBytes(std::string(256, 'x')); // the unit's own connection does not matter here
+    });
+    QVERIFY(first.bytes.isEmpty());
+    const auto again = refusalOf(service(), [&](const QByteArray&) { return overheard; });
+    QVERIFY(again.bytes.isEmpty());
+    QTRY_COMPARE(m_watcher->reports().size(), std::size_t{2});
+    QCOMPARE(m_watcher->reports().back().cause, std::string("wrong-nonce"));
+    QVERIFY(!service().registry().isLocked(m_unit.id).value());
+}
+
+void TstCloudHandshake::refusals_lookAlikeToThePeer()
+{
+    const RsaPublicKey server = service().serverKey();
+    const RsaPublicKey other = RsaPrivateKey::generate(2048).value().publicKey();
+    const std::vector<std::function<Bytes(const QByteArray&)>> replies{
+        [&](const QByteArray& nonce) { return replyTo(nonce, m_unit, server); }, // unknown id
+        [&](const QByteArray& nonce) { return replyTo(nonce, m_unit, other); },
+        [&](const QByteArray&) { return replyTo(QByteArray(40, 'n'), m_unit, server); },
+        [&](const QByteArray&) { return Bytes(256, std::byte{0x5A}); },
+        [&](const QByteArray&) { return server.encrypt(Bytes(10)).value(); }};
+    for (const auto& reply : replies) {
+        const Refusal seen = refusalOf(service(), reply);
+        QCOMPARE(seen.bytes, QByteArray());
+        QVERIFY(seen.took >= 99ms); // however soon the server knew
+    }
+    QTRY_COMPARE(m_watcher->reports().size(), replies.size());
+    QSet<QString> causes;
+    for (const auto& report : m_watcher->reports())
+        causes.insert(QString::fromStdString(report.cause));
+    QVERIFY(causes.contains("unknown-device") && causes.contains("wrong-nonce") &&
+            causes.contains("wrong-server-key"));
 }
 
 void TstCloudHandshake::fiftyUnitsAtOnce_allPass()

@@ -1,6 +1,10 @@
 // `handshake` and `cloud`: against each other, against keys of openssl, against curl.
+#include "crypto/rsa_key.h"
+#include "store/journal.h"
 #include "support/command_line.h"
 #include "support/test_program.h"
+
+#include "core/byte_io.h"
 
 #include <QTcpServer>
 
@@ -32,6 +36,9 @@ private Q_SLOTS:
     void cloud_keepsItsKeyAndRegistryForTheNextStart();
     void cloud_asksForItsToken();
     void cloud_doesNotListenBeyondLoopbackWithoutAToken();
+    void cloud_speaksTlsBeyondLoopback();
+    void cloud_failsOnOrder();
+    void release_waitsForTheCloud();
 
 private:
     CommandEnd openssl(const QString& words) const
@@ -302,6 +309,93 @@ void TstCommandLineServices::cloud_doesNotListenBeyondLoopbackWithoutAToken()
     const auto ran = m_folder->json({"cloud", "serve", "--listen", "0.0.0.0:0", "--data", "cloud"});
     QCOMPARE(ran.exitCode, 4);
     QVERIFY(ran.err.contains("token"));
+}
+
+void TstCommandLineServices::cloud_speaksTlsBeyondLoopback()
+{
+    QVERIFY(m_folder->write("token", "0123456789abcdef\n"));
+    const QStringList open{"cloud",  "serve", "--listen",     "0.0.0.0:0",
+                           "--data", "cloud", "--token-file", "token"};
+    const auto refused = m_folder->json(open);
+    QCOMPARE(refused.exitCode, 4);
+    QVERIFY(refused.err.contains("TLS"));
+    QCOMPARE(openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout tls.key "
+                     "-out tls.pem -subj /CN=cloud -addext subjectAltName=IP:127.0.0.1 -days 2")
+                 .exitCode,
+             0);
+    m_server = std::make_unique<RunningCommand>(
+        *m_folder, open + QStringList{"--tls-cert", "tls.pem", "--tls-key", "tls.key", "--json"});
+    const auto port = m_server->waitForEvent("listening")["port"].toInt();
+    const QString address = QString("https://127.0.0.1:%1/v1/provisioning/%2").arg(port).arg(kUnit);
+    QVERIFY(curl({"--cacert", "tls.pem", address}).out.endsWith("401"));
+    QVERIFY(curl({"--cacert", "tls.pem", "-H", "Authorization: Bearer 0123456789abcdef", address})
+                .out.endsWith("404"));
+}
+
+void TstCommandLineServices::cloud_failsOnOrder()
+{
+    QCOMPARE(m_folder
+                 ->json({"cloud", "serve", "--listen", "127.0.0.1:0", "--data", "cloud", "--faults",
+                         "418"})
+                 .exitCode,
+             64);
+    m_server = std::make_unique<RunningCommand>(
+        *m_folder, QStringList{"cloud", "serve", "--listen", "127.0.0.1:0", "--data", "cloud",
+                               "--faults", "429,500", "--training", "--json"});
+    const QString url = m_server->waitForEvent("listening")["url"].toString();
+    const QString address = url + "/v1/provisioning/" + kUnit;
+    const auto busy = curl({"-D", "-", address});
+    QVERIFY(busy.out.endsWith("429") && busy.out.contains("Retry-After: 1"));
+    QVERIFY(curl({address}).out.endsWith("500"));
+    QVERIFY(curl({address}).out.endsWith("404"));
+    QVERIFY(curl({"-d", "faults=503", url + "/v1/training/faults"}).out.endsWith("200"));
+    QVERIFY(curl({address}).out.endsWith("503"));
+}
+
+void TstCommandLineServices::release_waitsForTheCloud()
+{
+    const QString db = m_folder->path("held.db");
+    const QString pem = m_folder->read("unit.der.pub.pem");
+    const auto held = [&] {
+        const provost::SystemClock clock;
+        const auto journal = provost::Journal::open(db.toStdString(), clock).value();
+        const auto key =
+            provost::RsaPublicKey::fromText(provost::viewOf(pem.toStdString())).value();
+        const auto run = journal->beginRun({.slot = 1, .planId = "photon-full"}).value();
+        const std::string id = kUnit.toStdString();
+        return journal->identify(run, {.deviceId = id}, "listening") &&
+               journal->journalKey(run, {.fingerprint = key.fingerprint(),
+                                         .deviceId = id,
+                                         .publicDer = key.toDer(),
+                                         .origin = "generated"}) &&
+               journal->setKeyState(run, key.fingerprint(), "proved") &&
+               journal->finishRun(run, provost::Verdict::Hold, "H310", "", 1.0,
+                                  {{.kind = "registration",
+                                    .idempotencyKey = "registration:1",
+                                    .deviceId = id,
+                                    .payload = key.toPem()}});
+    };
+    QVERIFY(held());
+    const auto early = m_folder->json({"unit", "release", kUnit, "--db", db});
+    QCOMPARE(early.exitCode, 5);
+    QCOMPARE(early.last()["released"], QJsonValue(false));
+    m_server = std::make_unique<RunningCommand>(
+        *m_folder, QStringList{"cloud", "serve", "--listen", "127.0.0.1:0", "--data", "cloud",
+                               "--faults", "500", "--json"});
+    const QString url = m_server->waitForEvent("listening")["url"].toString();
+    QCOMPARE(m_folder->json({"cloud", "reconcile", "--db", db, "--cloud", url}).exitCode, 2);
+    const auto released = m_folder->json({"unit", "release", kUnit, "--db", db, "--cloud", url});
+    QVERIFY2(released.exitCode == 0, released.err);
+    QCOMPARE(released.last()["released"], QJsonValue(true));
+    QVERIFY(released.last()["evidence"].toString().contains("holds this key"));
+    const auto again = m_folder->json({"unit", "release", kUnit, "--db", db});
+    QCOMPARE(again.exitCode, 0);
+    QCOMPARE(again.last()["at"], released.last()["at"]);
+    const auto agreed = m_folder->json({"cloud", "reconcile", "--db", db, "--cloud", url});
+    QCOMPARE(agreed.exitCode, 0);
+    QCOMPARE(agreed.last()["equal"], QJsonValue(1));
+    const auto listed = m_folder->json({"unit", "list", "--db", db});
+    QVERIFY(listed.out.contains("\"released\""));
 }
 
 } // namespace

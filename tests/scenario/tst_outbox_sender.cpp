@@ -10,6 +10,7 @@
 #include <QRegularExpression>
 #include <QTemporaryDir>
 #include <QTest>
+#include <sqlite3.h>
 
 using namespace provost;
 using namespace provost::test;
@@ -48,6 +49,8 @@ private Q_SLOTS:
     void init();
     void cleanup();
     void waitingRegistration_isSentAndSettled();
+    void otherKeyInTheCloud_isNoConfirmation();
+    void provedNewerKey_supersedesTheRow();
     void cloudAway_everythingWaitsThenArrives();
     void backOff_doublesUpToTheLongestPause();
     void refusedKey_holdsUpNobodyElse();
@@ -69,7 +72,7 @@ private:
         return std::make_unique<OutboxSender>(*m_journal, *m_client, m_notices, m_clock,
                                               std::move(config));
     }
-    std::size_t waiting() { return m_journal->outbox("waiting").value().size(); }
+    std::size_t waiting() { return std::size_t(m_journal->outboxCount("waiting").value()); }
     bool isRegistered(const Unit& unit)
     {
         const auto key = m_cloud->service().registry().find(unit.id);
@@ -148,7 +151,51 @@ void TstOutboxSender::waitingRegistration_isSentAndSettled()
     QCOMPARE(m_journal->keyOf(unit.id).value()->state, std::string("registered"));
     QTRY_COMPARE(m_notices.last("outbox"), "nothing waiting");
     QVERIFY(QRegularExpression("^Cloud \\d+ ms$").match(m_notices.last("cloud")).hasMatch());
-    QCOMPARE(m_cloud->requests(), 1);
+    QCOMPARE(m_cloud->requests(), 2); // told, and the key read back
+    const auto release = m_journal->releaseOf(unit.id).value();
+    QVERIFY(release.has_value());
+    QCOMPARE(release->fingerprint, unit.key.publicKey.fingerprint());
+    QCOMPARE(release->evidence, std::string("the cloud answered 200 and holds this key"));
+    QCOMPARE(m_journal->unit(unit.id).value().state, std::string("released"));
+}
+
+void TstOutboxSender::otherKeyInTheCloud_isNoConfirmation()
+{
+    const Unit unit;
+    QVERIFY(hold(unit).value != 0);
+    const Unit older{.id = unit.id};
+    // Somebody tells the cloud another key between the answer and the reading back.
+    m_cloud->afterRequest(1, [&] {
+        QVERIFY(m_cloud->service().registry().put(unit.id, older.key.publicKey).has_value());
+    });
+    auto config = quick();
+    config.longestPause = 50ms;
+    const auto running = sender(config);
+    QTRY_VERIFY(isRegistered(unit));
+    QTRY_COMPARE(waiting(), std::size_t{0});
+    QVERIFY(m_cloud->requests() >= 4); // told twice, read back twice
+}
+
+void TstOutboxSender::provedNewerKey_supersedesTheRow()
+{
+    const Unit before;
+    const RunId first = hold(before);
+    QVERIFY(first.value != 0);
+    const Unit after{.id = before.id};
+    QVERIFY(hold(after).value != 0);
+    // As a record of an earlier program may have it: the old row waits although it must not.
+    sqlite3* db = nullptr;
+    QCOMPARE(sqlite3_open(m_journal->path().c_str(), &db), SQLITE_OK);
+    QCOMPARE(sqlite3_exec(db, "UPDATE outbox SET state = 'waiting'", nullptr, nullptr, nullptr),
+             SQLITE_OK);
+    sqlite3_close(db);
+    const auto running = sender(quick());
+    QTRY_COMPARE(m_journal->outboxCount("waiting").value(), 0);
+    QVERIFY(isRegistered(after));
+    const auto rows = m_journal->outbox().value();
+    QCOMPARE(rows[0].state, std::string("superseded"));
+    QCOMPARE(rows[0].tries, 0);
+    QCOMPARE(rows[1].state, std::string("sent"));
 }
 
 void TstOutboxSender::cloudAway_everythingWaitsThenArrives()

@@ -361,6 +361,7 @@ port = 5683
 [cloud]
 url = "https://api.example"
 token_file = "token.secret"
+ca_file = "site-ca.pem"
 )";
 
 } // namespace
@@ -375,6 +376,7 @@ void TstConfig::station_isReadWithItsSecretsFromFiles()
     QCOMPARE(loaded->slots[1].usb, std::string("1-2.4"));
     QCOMPARE(toText(loaded->settings.network.password.reveal()), std::string("pass word 4711"));
     QCOMPARE(toText(loaded->cloudToken.reveal()), std::string("t0ken"));
+    QCOMPARE(loaded->cloudCaFile.filename().string(), std::string("site-ca.pem"));
     QCOMPARE(loaded->settings.network.joinLimit, std::chrono::milliseconds(20s));
     QCOMPARE(loaded->accessPointHost, std::string("192.168.7.2"));
     QCOMPARE(loaded->accessPointPort, std::uint16_t{80});

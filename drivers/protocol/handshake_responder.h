@@ -1,0 +1,58 @@
+// The server's half of the handshake without a line: it is told what came and says what to send, so
+// that one event loop serves any number of units.
+#pragma once
+
+#include "core/clock.h"
+#include "protocol/handshake_session.h"
+
+#include <memory>
+
+namespace provost {
+
+namespace handshake {
+/// How a wait for bytes ended.
+enum class LineEnd : std::uint8_t {
+    None,   ///< all there
+    Closed, ///< the peer hung up
+    TimedOut,
+    Cancelled,
+    Broken,    ///< the transport failed
+    Malformed, ///< a frame of impossible length, or one that does not decrypt
+};
+} // namespace handshake
+
+/// One connection. Not thread-safe, and not bound to a thread.
+///
+/// start(), then in turns: send what was given out and say how that ended with sent() or notSent();
+/// where nothing is over, wait for wanted() bytes and hand them to take(), or say with ended() why
+/// they do not come. finish() at the end, after leaveAt() where that is set.
+class HandshakeResponder {
+public:
+    /// @param onProgress  called with each message from within these functions
+    HandshakeResponder(const RsaPrivateKey& serverKey, KeyDirectory& keys, const Clock& clock,
+                       std::function<void(const HandshakeMessage&)> onProgress);
+    HandshakeResponder(HandshakeResponder&&) noexcept;
+    ~HandshakeResponder();
+
+    Bytes start();
+    void sent();
+    void notSent(handshake::LineEnd end);
+    std::size_t wanted() const; ///< bytes, 1 to 800
+    bool isHeavy() const;       ///< the next take() works with RSA and asks the directory
+    /// @param bytes  wanted() of them
+    /// @returns what to send; may be empty
+    Bytes take(ByteView bytes, Clock::Steady arrivedAt);
+    void ended(handshake::LineEnd end, ByteView partial);
+    bool isOver() const;
+    int step() const; ///< changes with each whole message: a new ServerTimeouts::step begins
+    /// When to hang up on a unit that was refused before message 3: whatever the reason was, this
+    /// or a multiple of it behind its reply.
+    std::optional<Clock::Steady> leaveAt() const;
+    HandshakeReport finish();
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> m_impl;
+};
+
+} // namespace provost
