@@ -551,6 +551,8 @@ void Host::watchSlots()
     m_impl->switches->announce();
     if (m_impl->bench || m_impl->watcher)
         return; // the bench's operator says himself what he takes out
+    if (m_impl->plan->carrier == Carrier::Swd)
+        return; // probe and adapter stay on the bus whatever is in the nest
     const auto& platform = m_impl->plan->platform;
     m_impl->watcher = std::make_unique<SlotWatcher>(
         *m_impl->usb, m_impl->events, m_impl->clock,

@@ -6,6 +6,7 @@
 #include "sim_unicorn/unicorn_core.h"
 #include "support/bench_process.h"
 
+#include "core/byte_io.h"
 #include "core/text.h"
 #include "support/must.h"
 
