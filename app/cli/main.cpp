@@ -18,8 +18,9 @@ int main(int argc, char** argv)
     std::vector<Command> commands;
     for (const auto& group :
          {runCommands(), planCommands(), recordCommands(), keysCommands(), keysAuditCommands(),
-          imageCommands(), cloudCommands(), handshakeCommands(), explainCommands(), benchCommands(),
-          dfuCommands(), stlinkCommands(), serialCommands(), ymodemCommands()})
+          keysBatchCommands(), imageCommands(), cloudCommands(), handshakeCommands(),
+          explainCommands(), benchCommands(), dfuCommands(), stlinkCommands(), serialCommands(),
+          ymodemCommands()})
         commands.insert(commands.end(), group.begin(), group.end());
     return static_cast<int>(dispatch(commands, std::vector<std::string>(argv + 1, argv + argc)));
 }

@@ -4,13 +4,13 @@
 #include "cloud/local_handshake_server.h"
 #include "cloud/outbox_sender.h"
 #include "config/load_station.h"
+#include "core/durable_file.h"
 #include "core/text.h"
 #include "crypto/key_protection.h"
 #include "device/particle_unit.h"
+#include "host/slot_hardware.h"
 #include "host/slot_watcher.h"
 #include "steps/register_all_steps.h"
-#include "transport/libserialport_ports.h"
-#include "transport/libusb_bus.h"
 #include "transport/tracing.h"
 
 #include <QCoreApplication>
@@ -22,21 +22,6 @@
 namespace provost {
 
 namespace {
-
-Result<> makeFolder(const std::filesystem::path& folder)
-{
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    if (error)
-        return Unexpected(
-            Error{.code = Errc::Io,
-                  .blame = Blame::Station,
-                  .message = concat("make folder ", folder.string(), ": ", error.message()),
-                  .frames = {},
-                  .native = error.value(),
-                  .cause = "C050"});
-    return {};
-}
 
 /// What a slot's unit is reached through; keeps its last transfers.
 struct SlotTrace {
@@ -100,6 +85,13 @@ Result<sim::Speed> speedNamed(std::string_view word)
                 concat("--speed ", word, ": must be instant, demo or timed"));
 }
 
+namespace {
+std::filesystem::path databaseOf(const HostOptions& options)
+{
+    return options.database.empty() ? stateFolder() / "provost.db" : options.database;
+}
+} // namespace
+
 struct Host::Impl {
     SystemClock clock{};
     EventHub events{};
@@ -112,9 +104,9 @@ struct Host::Impl {
     std::unique_ptr<ImageCatalog> images{};
     std::shared_ptr<const TestPlan> plan{};
     std::unique_ptr<sim::Bench> bench{};
-    std::unique_ptr<LibusbBus> usb{};
-    std::unique_ptr<LibserialportPorts> serial{};
-    std::map<SlotId, UsbPortPath> ports{};
+    std::unique_ptr<SlotHardware> hardware{};
+    std::map<SlotId, SlotAccess> ports{};
+    std::optional<KeyBatch> batch{};
     std::map<SlotId, std::string> off{};                   ///< why
     std::map<SlotId, std::unique_ptr<SlotTrace>> traces{}; ///< one per port, made once
     std::unique_ptr<CloudService> cloud{};
@@ -122,8 +114,9 @@ struct Host::Impl {
     std::unique_ptr<LocalHandshakeServer> handshakes{};
     std::unique_ptr<OutboxSender> outbox{};
     std::unique_ptr<StationEngine> engine{};
-    std::unique_ptr<SlotWatcher> watcher{};
+    std::vector<std::unique_ptr<SlotWatcher>> watchers{}; ///< one a bus
 
+    Result<> refuseTraining(const HostOptions& options) const;
     Result<> protectKeys(const HostOptions& options);
     Result<> refuseOwnEscrow(const HostOptions& options) const;
     Result<> fillPool(const HostOptions& options);
@@ -134,17 +127,34 @@ struct Host::Impl {
     void openTraces();
     void openEngine();
     void switchOff();
-    UsbBus& bus() { return bench ? bench->usb() : static_cast<UsbBus&>(*usb); }
+    Result<> openBatch(const KeyBatchOrder& order);
+    Result<> fitKind(const HostOptions& options) const;
     std::unique_ptr<UnitUnderTest> unitIn(SlotId slot);
     std::optional<TraceRecord> traceOf(SlotId slot) const;
 };
+
+/// In production nothing that guards keys can be overridden; that somebody tried is on record.
+Result<> Host::Impl::refuseTraining(const HostOptions& options) const
+{
+    if (!station.production || !options.training)
+        return {};
+    auto refused = fail(Errc::Denied, Blame::Operator,
+                        concat("start station ", station.settings.name,
+                               " with --training: its file says mode = \"production\"; leave the "
+                               "option out, or practise with another station file"));
+    const auto kept = recordStationEvent(
+        databaseOf(options), clock,
+        {.kind = "training-refused", .subject = options.station->string(), .payload = "run"});
+    return kept ? Result<>(refused) : Result<>(Unexpected(kept.error()));
+}
 
 Result<> Host::Impl::protectKeys(const HostOptions& options)
 {
     auto missing = missingProtection(protectMemory());
     if (missing.empty())
         return {};
-    if (options.training || !options.bench.empty()) {
+    const bool practice = options.training || !options.bench.empty();
+    if (practice && !station.production) {
         overridden = std::move(missing);
         return {};
     }
@@ -152,12 +162,13 @@ Result<> Host::Impl::protectKeys(const HostOptions& options)
     std::string text(kAttempt);
     for (const auto& each : missing)
         text += concat(text == kAttempt ? ": " : "; ", each);
-    return Unexpected(Error{.code = Errc::Denied,
-                            .blame = Blame::Station,
-                            .message = concat(text, " (for training: --training)"),
-                            .frames = {},
-                            .native = {},
-                            .cause = "C055"});
+    return Unexpected(
+        Error{.code = Errc::Denied,
+              .blame = Blame::Station,
+              .message = concat(text, station.production ? "" : " (for training: --training)"),
+              .frames = {},
+              .native = {},
+              .cause = "C055"});
 }
 
 /// Escrow is for whoever is not at this station: what it seals it must not be able to open.
@@ -166,8 +177,11 @@ Result<> Host::Impl::refuseOwnEscrow(const HostOptions& options) const
     const Bytes& certificate = station.settings.escrowCertificate;
     if (certificate.empty())
         return {};
-    std::vector<std::filesystem::path> folders{database.parent_path(),
-                                               station.settings.backupFolder, station.escrowFolder};
+    std::vector<std::filesystem::path> folders{
+        database.parent_path(), station.settings.backupFolder,
+        station.escrowFolder,   station.cloudFolder,
+        stateFolder(),          "/etc/provost",
+        "/var/lib/provost",     QDir::homePath().toStdString()};
     if (options.station)
         folders.push_back(options.station->parent_path());
     for (auto& folder : folders)
@@ -199,7 +213,7 @@ Result<> Host::Impl::fillPool(const HostOptions& options)
 
 Result<> Host::Impl::openRecords(const HostOptions& options)
 {
-    database = options.database.empty() ? stateFolder() / "provost.db" : options.database;
+    database = databaseOf(options);
     if (database.has_parent_path())
         TRY(makeFolder(database.parent_path()));
     journal = TRY(Journal::open(database, clock));
@@ -226,7 +240,9 @@ Result<> Host::Impl::openBench(const HostOptions& options, const DataFolders& fo
     if (!isLoopbackUrl(station.cloudUrl))
         station.cloudIsLocal = true;
     for (const auto& slot : bench->slots())
-        ports.emplace(SlotId{slot.number}, slot.port);
+        ports.emplace(
+            SlotId{slot.number},
+            SlotAccess{.usb = &bench->usb(), .serial = &bench->serial(), .port = slot.port});
     return {};
 }
 
@@ -240,14 +256,8 @@ void Host::Impl::switchOff()
 
 Result<> Host::Impl::openHardware()
 {
-    usb = TRY(LibusbBus::create());
-    serial = std::make_unique<LibserialportPorts>();
-    for (const auto& slot : station.slots) {
-        auto path = LibusbBus::portPath(slot.usb);
-        if (!path)
-            return Unexpected(withCause(std::move(path).error(), "C042"));
-        ports.emplace(slot.slot, *path);
-    }
+    hardware = TRY(SlotHardware::open(station.slots));
+    ports = hardware->slots();
     return {};
 }
 
@@ -274,9 +284,8 @@ Result<> Host::Impl::openCloud()
 
 void Host::Impl::openTraces()
 {
-    SerialPorts& lines = bench ? bench->serial() : static_cast<SerialPorts&>(*serial);
-    for (const auto& [slot, port] : ports)
-        traces.emplace(slot, std::make_unique<SlotTrace>(bus(), lines, clock));
+    for (const auto& [slot, access] : ports)
+        traces.emplace(slot, std::make_unique<SlotTrace>(*access.usb, *access.serial, clock));
 }
 
 std::unique_ptr<UnitUnderTest> Host::Impl::unitIn(SlotId slot)
@@ -288,7 +297,7 @@ std::unique_ptr<UnitUnderTest> Host::Impl::unitIn(SlotId slot)
     trace.ring->clear();
     return std::make_unique<ParticleUnit>(UnitConnection{.usb = trace.usb,
                                                          .serial = trace.serial,
-                                                         .port = ports.at(slot),
+                                                         .port = ports.at(slot).port,
                                                          .holdMode = std::move(holdMode),
                                                          .timing = {},
                                                          .simulated = bench != nullptr},
@@ -324,6 +333,33 @@ void Host::Impl::openEngine()
                           .traceOf = [this](SlotId slot) { return traceOf(slot); }});
 }
 
+/// A line makes products, a key-injection station puts keys into units, and neither does the other.
+Result<> Host::Impl::fitKind(const HostOptions& options) const
+{
+    const bool keys = plan->kind == PlanKind::KeyInjection;
+    const auto refused = [&](std::string_view why) {
+        return fail(Errc::Denied, Blame::Operator, concat("run plan ", plan->id, ": ", why));
+    };
+    if (keys != options.batch.has_value())
+        return refused(keys ? "it puts keys into the units of a batch; use provost keys batch"
+                            : "it makes products; a batch takes a plan of kind \"key-injection\"");
+    if (options.station && keys != (station.kind == StationKind::KeyInjection))
+        return refused(keys ? "this station's file does not say kind = \"key-injection\""
+                            : "this station's file says kind = \"key-injection\"; use provost keys "
+                              "batch");
+    if (options.batch && options.batch->platform != plan->platform.name)
+        return refused(
+            concat("it is for ", plan->platform.name, ", the batch for ", options.batch->platform));
+    return {};
+}
+
+Result<> Host::Impl::openBatch(const KeyBatchOrder& order)
+{
+    batch = TRY(beginOrResume(*journal, *plan, station.settings.name, order, clock));
+    station.settings.keyBatch = batch->id;
+    return {};
+}
+
 Host::Host(std::unique_ptr<Impl> impl) : m_impl(std::move(impl)) {}
 Host::~Host() = default;
 
@@ -338,6 +374,9 @@ Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
     if (options.station)
         impl->station = TRY(loadStation(*options.station));
     impl->station.settings.operatorAnswers = options.operatorAnswers;
+    if (!options.bench.empty())
+        impl->station.settings.training = true;
+    TRY(impl->refuseTraining(options));
     TRY(impl->protectKeys(options));
     TRY(impl->openRecords(options));
     TRY(impl->refuseOwnEscrow(options));
@@ -350,6 +389,9 @@ Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
     if (plan.empty())
         plan = concat(impl->bench ? impl->bench->platform() : std::string("photon"), "-full");
     impl->plan = TRY(loadPlan(plan, folders, impl->registry, *impl->images));
+    TRY(impl->fitKind(options));
+    if (options.batch)
+        TRY(impl->openBatch(*options.batch));
     if (!impl->bench)
         TRY(impl->openHardware());
     impl->switchOff();
@@ -423,6 +465,26 @@ const std::vector<std::string>& Host::overridden() const
     return m_impl->overridden;
 }
 
+const std::optional<KeyBatch>& Host::batch() const
+{
+    return m_impl->batch;
+}
+std::filesystem::path Host::signingKey() const
+{
+    const auto& named = m_impl->station.signingKey;
+    return named.empty() ? m_impl->database.parent_path() / "station-key.pem" : named;
+}
+bool Host::occupied(SlotId slot)
+{
+    const auto& platform = m_impl->plan->platform;
+    const auto& access = m_impl->ports.at(slot);
+    const auto devices = access.usb->enumerate();
+    return devices && std::ranges::any_of(*devices, [&](const UsbDeviceInfo& device) {
+               return device.port == access.port &&
+                      (device.id == platform.dfu || device.id == platform.firmware);
+           });
+}
+
 void Host::wipeKeys()
 {
     m_impl->pool->wipe();
@@ -433,15 +495,20 @@ void Host::watchSlots()
     for (const auto& [slot, why] : m_impl->off)
         m_impl->events.post(
             SlotChanged{.slot = slot, .availability = SlotAvailability::Off, .why = why});
-    if (m_impl->bench || m_impl->watcher)
+    if (m_impl->bench || !m_impl->watchers.empty())
         return; // the bench's operator says himself what he takes out
     const auto& platform = m_impl->plan->platform;
-    m_impl->watcher = std::make_unique<SlotWatcher>(
-        *m_impl->usb, m_impl->events, m_impl->clock,
-        SlotWatcherConfig{.ports = m_impl->ports,
-                          .units = {platform.dfu, platform.firmware},
-                          .busy = [this](SlotId slot) { return m_impl->engine->busy(slot); }});
-    m_impl->watcher->start();
+    std::map<UsbBus*, std::map<SlotId, UsbPortPath>> buses;
+    for (const auto& [slot, access] : m_impl->ports)
+        buses[access.usb].emplace(slot, access.port);
+    for (auto& [bus, ports] : buses) {
+        m_impl->watchers.push_back(std::make_unique<SlotWatcher>(
+            *bus, m_impl->events, m_impl->clock,
+            SlotWatcherConfig{.ports = std::move(ports),
+                              .units = {platform.dfu, platform.firmware},
+                              .busy = [this](SlotId slot) { return m_impl->engine->busy(slot); }}));
+        m_impl->watchers.back()->start();
+    }
 }
 
 } // namespace provost

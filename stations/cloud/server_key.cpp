@@ -1,6 +1,6 @@
 #include "cloud/server_key_p.h"
 
-#include "cloud/durable_file_p.h"
+#include "core/durable_file.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "crypto/secret_file.h"

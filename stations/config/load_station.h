@@ -10,14 +10,20 @@ namespace provost {
 
 struct StationSlot {
     SlotId slot;
-    std::string usb{}; ///< "1-2.3": bus and physical port, as in usb:1-2.3
+    std::string usb{}; ///< "1-2.3", bus and physical port; or usbip:HOST:PORT/BUSID
     bool enabled = true;
     std::string why{}; ///< what the tile of a slot that is off says
 };
 
+enum class StationKind : std::uint8_t { Line, KeyInjection };
+
 struct StationConfig {
+    StationKind kind = StationKind::Line;
+    /// Units are for sale: no guard of the keys can be overridden, no key leaves in the clear.
+    bool production = false;
     StationSettings settings{};
     std::filesystem::path escrowFolder{}; ///< where the escrow certificate lies; empty: none
+    std::filesystem::path signingKey{};   ///< of manifests; empty: beside the database
     std::vector<StationSlot> slots{};
     std::string cloudUrl{};
     SecretBytes cloudToken{};
@@ -30,5 +36,7 @@ struct StationConfig {
 /// Secrets are never in the file: it names files that hold them.
 /// @returns InvalidData  file:line:column; NotFound
 Result<StationConfig> loadStation(const std::filesystem::path& file);
+/// Its mode alone, for guards: no secret that it names is read.
+Result<bool> saysProduction(const std::filesystem::path& file);
 
 } // namespace provost

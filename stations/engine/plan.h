@@ -60,7 +60,14 @@ struct ShippingState {
     std::vector<ShippedModule> modules{};
 };
 
+/// What a unit is when it passed.
+enum class PlanKind : std::uint8_t {
+    Product,      ///< provisioned, proved, in its shipping state
+    KeyInjection, ///< it has its own key, proved and registered, and nothing else
+};
+
 struct TestPlan {
+    PlanKind kind = PlanKind::Product;
     std::string id{};
     int revision = 0;
     std::string title{};
@@ -94,6 +101,8 @@ struct StationSettings {
     std::chrono::milliseconds operatorPatience{600000}; ///< serves other slots, too
     Bytes escrowCertificate{}; ///< PEM; empty: backups keep fingerprints only
     std::string backupFolder{};
+    std::optional<std::int64_t> keyBatch{}; ///< the batch that the runs belong to
+    bool training = false;                  ///< not in production: the runs are marked
 };
 
 } // namespace provost

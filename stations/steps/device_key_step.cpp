@@ -15,9 +15,19 @@ namespace {
 
 constexpr auto kBurnBudget = 30s;
 
+/// What the plan says of a unit that has a readable key already.
+enum class Keyed : std::uint8_t {
+    Replace, ///< one that is not ours by record makes room for a new one
+    Keep,    ///< any but that of another unit stays and is registered
+    Refuse,  ///< nothing is written, unless the key is of the batch that is under way
+};
+
 class DeviceKeyStep final : public Step {
 public:
-    explicit DeviceKeyStep(std::shared_ptr<KeyPool> pool) : m_pool(std::move(pool)) {}
+    DeviceKeyStep(std::shared_ptr<KeyPool> pool, Keyed keyed)
+        : m_pool(std::move(pool)), m_keyed(keyed)
+    {
+    }
 
     Result<> run(StepContext& context) override
     {
@@ -30,6 +40,11 @@ public:
         const auto reading = readAsUnit(slot.reveal(), rules);
         const auto standing =
             reading.readable ? TRY(standingOf(context, *reading.publicKey)) : Standing::Unreadable;
+        if (standing != Standing::Unreadable && m_keyed == Keyed::Refuse &&
+            !TRY(isOfThisBatch(context, reading.publicKey->fingerprint())))
+            return refuseKeyed(*reading.publicKey);
+        if (standing == Standing::Unknown && m_keyed == Keyed::Keep)
+            return keepForeign(context, *device, *reading.publicKey, slot.reveal());
         if (standing == Standing::Ours) {
             context.facts().keyFingerprint = reading.publicKey->fingerprint();
             context.facts().keySlotDigest = sha256Hex(slot.reveal());
@@ -61,6 +76,47 @@ private:
                    record.state != "refused";
         });
         return ours ? Standing::Ours : Standing::Unknown;
+    }
+
+    /// A run of the same batch made it or took it over, and was cut off before its end: what is
+    /// left to do is done now.
+    static Result<bool> isOfThisBatch(StepContext& context, const std::string& fingerprint)
+    {
+        const auto batch = context.station().keyBatch;
+        const auto onRecord = TRY(context.journal().keysOf(context.facts().id.deviceId));
+        const auto known = std::ranges::find(onRecord, fingerprint, &KeyRecord::fingerprint);
+        if (!batch || known == onRecord.end() || known->state == "refused")
+            return false;
+        const auto run = TRY(context.journal().run(known->run));
+        return run.start.keyBatch == batch;
+    }
+
+    static Unexpected refuseKeyed(const RsaPublicKey& key)
+    {
+        return Unexpected(
+            Error{.code = Errc::Denied,
+                  .blame = Blame::Operator,
+                  .message = concat("give the unit a key: it holds ", key.fingerprint(),
+                                    " already, and this plan refuses such units"),
+                  .frames = {},
+                  .native = {},
+                  .cause = "C056"});
+    }
+
+    static Result<> keepForeign(StepContext& context, DfuDevice& device, const RsaPublicKey& key,
+                                ByteView slot)
+    {
+        TRY(context.journal().journalKey(context.run(), {.fingerprint = key.fingerprint(),
+                                                         .deviceId = context.facts().id.deviceId,
+                                                         .publicDer = key.toDer(),
+                                                         .state = "journalled",
+                                                         .origin = "kept",
+                                                         .run = context.run()}));
+        context.facts().keyFingerprint = key.fingerprint();
+        context.facts().keySlotDigest = sha256Hex(slot);
+        context.note(concat("kept · ", shortFingerprint(key.fingerprint()),
+                            " is readable and was the unit's own before"));
+        return completePublicSlot(context, device, key);
     }
 
     /// The public slot may lag behind the private one (3.6); a kept key is completed, not changed.
@@ -155,13 +211,22 @@ private:
     }
 
     std::shared_ptr<KeyPool> m_pool;
+    Keyed m_keyed;
 };
 
 } // namespace
 
-MadeStep makeDeviceKeyStep(std::shared_ptr<KeyPool> pool)
+MadeStep makeDeviceKeyStep(std::shared_ptr<KeyPool> pool, const StepSpec& spec)
 {
-    return std::make_unique<DeviceKeyStep>(std::move(pool));
+    const std::string word = spec.textOr("keyed", "replace");
+    if (word != "replace" && word != "keep" && word != "refuse")
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat(spec.placeOf("keyed"), ": keyed = \"", word,
+                           "\": must be \"replace\", \"keep\" or \"refuse\""));
+    const auto keyed = word == "keep"     ? Keyed::Keep
+                       : word == "refuse" ? Keyed::Refuse
+                                          : Keyed::Replace;
+    return std::make_unique<DeviceKeyStep>(std::move(pool), keyed);
 }
 
 } // namespace provost

@@ -17,7 +17,7 @@ MadeStep makeFlashImageStep(const StepSpec& spec);
 MadeStep makeRestartStep(const StepSpec& spec);
 MadeStep makeUpdateBootloaderStep(const StepSpec& spec);
 /// @param pool  null: each key is made when it is needed
-MadeStep makeDeviceKeyStep(std::shared_ptr<KeyPool> pool);
+MadeStep makeDeviceKeyStep(std::shared_ptr<KeyPool> pool, const StepSpec& spec);
 MadeStep makeServerKeyStep(const StepSpec& spec);
 MadeStep makeProveKeysStep(const StepSpec& spec);
 MadeStep makeRegisterStep(const StepSpec& spec);
