@@ -6,6 +6,7 @@
 
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "support/must.h"
 
 #include <QFile>
 #include <benchmark/benchmark.h>
@@ -39,15 +40,6 @@ number = 1
 stock = "1.5.2"
 count = "endless"
 )";
-
-template <class T>
-T must(Result<T> result)
-{
-    if (!result)
-        throw std::runtime_error(describe(result.error()));
-    if constexpr (!std::is_void_v<T>)
-        return std::move(*result);
-}
 
 Bytes freshNoise()
 {

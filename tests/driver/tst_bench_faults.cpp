@@ -3,6 +3,7 @@
 #include "virtual_rig.h"
 
 #include "sim/stock.h"
+#include "support/photon_facts.h"
 
 using namespace provost;
 using namespace provost::test;
@@ -10,7 +11,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::uint32_t kUser = 0x080A0000;
 constexpr std::uint32_t kSector = 0x20000;
 constexpr std::size_t kBlock = 4096;
 
@@ -21,7 +21,7 @@ std::string with(std::string_view fault, std::string_view unit = "stock = \"1.5.
 
 Bytes userModule(std::uint32_t size)
 {
-    return sim::buildModule({.start = kUser,
+    return sim::buildModule({.start = photon::kUserPart,
                              .length = size - 4,
                              .version = 7,
                              .function = sim::ModuleFunction::UserPart,
@@ -31,9 +31,9 @@ Bytes userModule(std::uint32_t size)
 /// Erases the sector and writes block by block until something fails.
 Result<> writeUser(RawDfu& dfu, ByteView module)
 {
-    TRY(dfu.command(0x41, kUser));
+    TRY(dfu.command(0x41, photon::kUserPart));
     for (std::size_t at = 0; at < module.size(); at += kBlock)
-        TRY(dfu.write(static_cast<std::uint32_t>(kUser + at),
+        TRY(dfu.write(static_cast<std::uint32_t>(photon::kUserPart + at),
                       module.subspan(at, std::min(kBlock, module.size() - at))));
     return {};
 }
@@ -81,7 +81,7 @@ private Q_SLOTS:
         QVERIFY(!written);
         QCOMPARE(written.error().code, Errc::Disconnected);
         // Byte 40000 lies in the block from 36864 on, of which half was programmed.
-        const Bytes found = rig.board().readFlash(kUser, module.size());
+        const Bytes found = rig.board().readFlash(photon::kUserPart, module.size());
         QVERIFY(equalBytes(ByteView(found).first(36864 + kBlock / 2),
                            ByteView(module).first(36864 + kBlock / 2)));
         QVERIFY(toHex(ByteView(found).subspan(36864 + kBlock / 2, 8)) == "ffffffffffffffff");
@@ -92,7 +92,7 @@ private Q_SLOTS:
         const auto again = rig.openDfu();
         RawDfu second(rig, *again);
         QVERIFY(writeUser(second, module).has_value());
-        QVERIFY(rig.board().readFlash(kUser, module.size()) == module);
+        QVERIFY(rig.board().readFlash(photon::kUserPart, module.size()) == module);
     }
 
     void brownOut_leavesASectorHalfErased()
@@ -101,13 +101,13 @@ private Q_SLOTS:
         const auto device = rig.openDfu();
         RawDfu dfu(rig, *device);
         const auto before = rig.waitFor(kDfu).incarnation;
-        const Bytes former = rig.board().readFlash(kUser, kSector);
-        must(dfu.command(0x41, kUser + kSector)); // 0x080C0000
-        const auto second = dfu.command(0x41, kUser);
+        const Bytes former = rig.board().readFlash(photon::kUserPart, kSector);
+        must(dfu.command(0x41, photon::kUserPart + kSector)); // 0x080C0000
+        const auto second = dfu.command(0x41, photon::kUserPart);
         QVERIFY(!second);
         QCOMPARE(second.error().code, Errc::Disconnected);
         QVERIFY(rig.waitFor(kCdc).incarnation != before);
-        const Bytes found = rig.board().readFlash(kUser, kSector);
+        const Bytes found = rig.board().readFlash(photon::kUserPart, kSector);
         QCOMPARE(toHex(ByteView(found).first(16)), std::string(32, 'f'));
         Bytes half(former.begin() + kSector / 2, former.end());
         for (std::byte& byte : half)
@@ -120,7 +120,7 @@ private Q_SLOTS:
         Rig rig(with("kind = \"stuck-busy\"\nwork = 2"));
         const auto device = rig.openDfu();
         RawDfu dfu(rig, *device);
-        must(dfu.command(0x41, kUser));
+        must(dfu.command(0x41, photon::kUserPart));
         must(dfu.download(0, *fromHex("2100000a08")));
         for (int ask = 0; ask < 20; ++ask)
             QCOMPARE(must(dfu.status()).state, 4);
@@ -215,7 +215,8 @@ private Q_SLOTS:
         QTest::addColumn<int>("erase");   // ms
         QTest::addColumn<int>("program"); // us for 1024 bytes
         // Protocol sheet 3.5, typical.
-        QTest::newRow("F205, 128 KB sector") << "photon" << kUser << 0 << 1000 << 256 * 16;
+        QTest::newRow("F205, 128 KB sector")
+            << "photon" << photon::kUserPart << 0 << 1000 << 256 * 16;
         QTest::newRow("Electron, the same chip")
             << "electron" << 0x08080000U << 0 << 1000 << 256 * 16;
         QTest::newRow("F103, 1 KB page") << "core" << 0x08006000U << 0 << 20 << 512 * 105 / 2;

@@ -7,6 +7,7 @@
 #include "image/dfu_file.h"
 #include "sim/modules.h"
 #include "sim/stock.h"
+#include "support/photon_facts.h"
 #include "transport/libserialport_ports.h"
 #include "transport/termios_port.h"
 
@@ -22,8 +23,6 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::uint32_t kUserAddress = 0x080A0000;
-constexpr std::uint32_t kKeySlot = 34;
-constexpr int kKeyBytes = 612;
 
 constexpr auto kBench = R"(
 [bench]
@@ -160,11 +159,12 @@ void TstBenchOracles::dfuUtil_listsBothAlternatesExactly()
 void TstBenchOracles::dfuUtil_uploadsTheKeySlotOfTheDct()
 {
     m_served->bringToDfu(1);
-    const Bytes slot = upload("1", QStringLiteral("%1:%2").arg(kKeySlot).arg(kKeyBytes));
-    QCOMPARE(slot.size(), std::size_t{kKeyBytes});
-    const std::size_t inSector = 0x1D7C + kKeySlot; // particle-devices 3.1
+    const Bytes slot =
+        upload("1", QStringLiteral("%1:%2").arg(photon::kPrivateKey).arg(photon::kPrivateKeyBytes));
+    QCOMPARE(slot.size(), std::size_t{photon::kPrivateKeyBytes});
+    const std::size_t inSector = 0x1D7C + photon::kPrivateKey; // particle-devices 3.1
     const Bytes sector = board(1).physicalDct(board(1).currentDct());
-    QVERIFY(equalBytes(slot, ByteView(sector).subspan(inSector, kKeyBytes)));
+    QVERIFY(equalBytes(slot, ByteView(sector).subspan(inSector, photon::kPrivateKeyBytes)));
     QVERIFY(readAsUnit(slot).readable);
 }
 
@@ -263,7 +263,8 @@ void TstBenchOracles::libserialport_sends14400BaudAndTheUnitEnumeratesAsDfu()
 void TstBenchOracles::openssl_readsThePublicHalfOfABurntKey()
 {
     m_served->bringToDfu(1);
-    const Bytes slot = upload("1", QStringLiteral("%1:%2").arg(kKeySlot).arg(kKeyBytes));
+    const Bytes slot =
+        upload("1", QStringLiteral("%1:%2").arg(photon::kPrivateKey).arg(photon::kPrivateKeyBytes));
     const KeyReading reading = readAsUnit(slot);
     QVERIFY2(reading.publicKey.has_value(), reading.reason.c_str());
     const ProgramEnd end =

@@ -79,7 +79,7 @@ ScriptedUnit::Answer gone()
     return fail(Errc::Disconnected, Blame::Fixture, "gone");
 }
 
-struct Bench {
+struct ControlBench {
     VirtualClock clock;
     ScriptedUnit unit;
     ControlRequests requests{unit};
@@ -110,7 +110,7 @@ private Q_SLOTS:
 
 void TstControlRequests::raw_readsTextWithoutClaiming()
 {
-    Bench bench;
+    ControlBench bench;
     bench.unit.answers = {toBytes("1E0047001347343339383037"),
                           toBytes(std::string_view("2.3.1\0\0", 7))};
     QCOMPARE(bench.requests.deviceId(bench.op()).value_or(""),
@@ -124,7 +124,7 @@ void TstControlRequests::raw_readsTextWithoutClaiming()
 
 void TstControlRequests::raw_refusesWhatIsNoDeviceId()
 {
-    Bench bench;
+    ControlBench bench;
     bench.unit.answers = {toBytes("1e00470013473433393830"), Bytes{}};
     VERIFY_FAILS(bench.requests.deviceId(bench.op()), Errc::InvalidData);
     VERIFY_FAILS(bench.requests.systemVersion(bench.op()), Errc::InvalidData);
@@ -132,7 +132,7 @@ void TstControlRequests::raw_refusesWhatIsNoDeviceId()
 
 void TstControlRequests::raw_stallMeansOldFirmware()
 {
-    Bench bench;
+    ControlBench bench;
     bench.unit.answers = {stall(), stall()};
     VERIFY_FAILS(bench.requests.deviceId(bench.op()), Errc::Unsupported);
     VERIFY_FAILS(bench.requests.enterDfu(bench.op()), Errc::Unsupported);
@@ -140,7 +140,7 @@ void TstControlRequests::raw_stallMeansOldFirmware()
 
 void TstControlRequests::raw_disconnectIsSuccessOnlyWhereTheUnitLeaves()
 {
-    Bench bench;
+    ControlBench bench;
     bench.unit.answers = {gone(), gone(), gone(), Bytes{}};
     VERIFY_OK(bench.requests.reset(bench.op()));
     VERIFY_OK(bench.requests.enterDfu(bench.op()));
@@ -154,7 +154,7 @@ void TstControlRequests::raw_disconnectIsSuccessOnlyWhereTheUnitLeaves()
 
 void TstControlRequests::queued_sendsAndReceives()
 {
-    Bench bench;
+    ControlBench bench;
     // INIT: flags status|id, pending, id 7. CHECK: ok. SEND. CHECK: pending, then size 3, result 0.
     bench.unit.answers = {hex("030000000200"
                               "0700"),
@@ -184,7 +184,7 @@ void TstControlRequests::queued_sendsAndReceives()
 
 void TstControlRequests::queued_withoutPayloadSkipsSend()
 {
-    Bench bench;
+    ControlBench bench;
     bench.unit.answers = {hex("030000000000"
                               "0100"),
                           hex("090000000000"
@@ -197,7 +197,7 @@ void TstControlRequests::queued_withoutPayloadSkipsSend()
 
 void TstControlRequests::queued_waitsWhileTheUnitIsBusy()
 {
-    Bench bench;
+    ControlBench bench;
     bench.unit.answers = {hex("010000000300"), hex("010000000400"),
                           hex("030000000000"
                               "0100"),
@@ -210,7 +210,7 @@ void TstControlRequests::queued_waitsWhileTheUnitIsBusy()
 
 void TstControlRequests::queued_givesUpOnAUnitThatStaysBusy()
 {
-    Bench bench;
+    ControlBench bench;
     bench.unit.answers.assign(100, hex("010000000300"));
     VERIFY_FAILS(bench.requests.clearWifiCredentials(bench.op()), Errc::Busy);
     QVERIFY(bench.unit.seen.size() <= 20);
@@ -218,7 +218,7 @@ void TstControlRequests::queued_givesUpOnAUnitThatStaysBusy()
 
 void TstControlRequests::queued_negativeResultIsDenied()
 {
-    Bench bench;
+    ControlBench bench;
     bench.unit.answers = {hex("030000000000"
                               "0100"),
                           hex("090000000000"
@@ -230,7 +230,7 @@ void TstControlRequests::queued_negativeResultIsDenied()
 
 void TstControlRequests::queued_unknownRequestIsUnsupported()
 {
-    Bench bench;
+    ControlBench bench;
     bench.unit.answers = {hex("030000000000"
                               "0100"),
                           hex("090000000000"
@@ -242,7 +242,7 @@ void TstControlRequests::queued_unknownRequestIsUnsupported()
 
 void TstControlRequests::queued_notFoundAndStallAreUnsupported()
 {
-    Bench bench;
+    ControlBench bench;
     bench.unit.answers = {stall(), hex("010000000500"),
                           hex("030000000000"
                               "0100"),
@@ -256,11 +256,11 @@ void TstControlRequests::queued_shortRepliesAreErrors()
 {
     for (const std::string_view reply :
          {"", "0300", "0300000000", "030000000000", "03000000000001"}) {
-        Bench bench;
+        ControlBench bench;
         bench.unit.answers = {hex(reply)};
         VERIFY_FAILS(bench.requests.clearWifiCredentials(bench.op()), Errc::InvalidData);
     }
-    Bench huge;
+    ControlBench huge;
     huge.unit.answers = {hex("030000000000"
                              "0100"),
                          hex("0d0000000000"
@@ -268,7 +268,7 @@ void TstControlRequests::queued_shortRepliesAreErrors()
                              "00000000"),
                          hex("010000000000")};
     VERIFY_FAILS(huge.requests.queued(211, {}, huge.op()), Errc::Protocol);
-    Bench cut;
+    ControlBench cut;
     cut.unit.answers = {hex("030000000000"
                             "0100"),
                         hex("0d0000000000"
@@ -280,7 +280,7 @@ void TstControlRequests::queued_shortRepliesAreErrors()
 
 void TstControlRequests::queued_pendingEndsAtTheDeadlineAndIsReset()
 {
-    Bench bench;
+    ControlBench bench;
     bench.unit.answers.assign(10000, hex("010000000200"));
     bench.unit.answers.front() = hex("030000000000"
                                      "0900");

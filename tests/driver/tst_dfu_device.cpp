@@ -333,8 +333,8 @@ Bytes pattern(std::size_t size)
     return bytes;
 }
 
-struct Bench {
-    explicit Bench(Behaviour behaviour = {})
+struct DfuBench {
+    explicit DfuBench(Behaviour behaviour = {})
     {
         opened = DfuDevice::open(std::make_unique<ScriptedDfu>(behaviour, log, clock), op());
     }
@@ -415,7 +415,7 @@ private Q_SLOTS:
 
 void TstDfuDevice::open_readsAlternatesAndAttributes()
 {
-    Bench bench;
+    DfuBench bench;
     VERIFY_OK(bench.opened);
     QCOMPARE(bench.log.claims, 1);
     QCOMPARE(bench.log.selected, std::vector<int>{0});
@@ -433,10 +433,10 @@ void TstDfuDevice::open_readsAlternatesAndAttributes()
 
 void TstDfuDevice::open_clearsTheErrorStateOfACore()
 {
-    Bench bench({.state = 10,
-                 .status = 0x0A,
-                 .transferSize = 1024,
-                 .alternates = {std::string(kCoreFlash) + '\0'}});
+    DfuBench bench({.state = 10,
+                    .status = 0x0A,
+                    .transferSize = 1024,
+                    .alternates = {std::string(kCoreFlash) + '\0'}});
     VERIFY_OK(bench.opened);
     QCOMPARE(bench.log.kinds(), std::string("SCS"));
     QCOMPARE(bench.dfu().layout().size(), std::size_t{2});
@@ -445,7 +445,7 @@ void TstDfuDevice::open_clearsTheErrorStateOfACore()
 void TstDfuDevice::open_abortsWhatWasUnderWay()
 {
     for (const int state : {3, 5, 6, 9}) {
-        Bench bench({.state = static_cast<std::uint8_t>(state)});
+        DfuBench bench({.state = static_cast<std::uint8_t>(state)});
         VERIFY_OK(bench.opened);
         QCOMPARE(bench.log.kinds(), std::string("SAS"));
     }
@@ -453,48 +453,48 @@ void TstDfuDevice::open_abortsWhatWasUnderWay()
 
 void TstDfuDevice::open_findsTheFunctionalDescriptorElsewhere()
 {
-    Bench bench({.functionalInConfiguration = false});
+    DfuBench bench({.functionalInConfiguration = false});
     VERIFY_OK(bench.opened);
     QCOMPARE(bench.dfu().attributes().transferSize, std::uint16_t{4096});
 }
 
 void TstDfuDevice::open_refusesRunTimeInterfaces()
 {
-    Bench bench({.interfaceProtocol = 1});
+    DfuBench bench({.interfaceProtocol = 1});
     VERIFY_FAILS(bench.opened, Errc::Unsupported);
     QCOMPARE(bench.log.transfers, 0);
 }
 
 void TstDfuDevice::open_refusesPlainDfu()
 {
-    Bench bench({.version = 0x0110});
+    DfuBench bench({.version = 0x0110});
     VERIFY_FAILS(bench.opened, Errc::Unsupported);
 }
 
 void TstDfuDevice::open_refusesBlocksOfNoBytes()
 {
-    Bench bench({.transferSize = 0});
+    DfuBench bench({.transferSize = 0});
     VERIFY_FAILS(bench.opened, Errc::Unsupported);
 }
 
 void TstDfuDevice::open_failsWhereIdleIsNeverReached()
 {
     // State 2 with a status that no ABORT clears.
-    Bench bench({.state = 2, .status = 0x0B});
+    DfuBench bench({.state = 2, .status = 0x0B});
     VERIFY_FAILS(bench.opened, Errc::Protocol);
     QCOMPARE(bench.log.kinds(), std::string("SASASASASA"));
 }
 
 void TstDfuDevice::status_ofTheWrongSizeResetsAndFails()
 {
-    Bench bench({.shortStatus = 5});
+    DfuBench bench({.shortStatus = 5});
     VERIFY_FAILS(bench.opened, Errc::InvalidData);
     QCOMPARE(bench.log.resets, 1);
 }
 
 void TstDfuDevice::erase_takesEachSectorOnce()
 {
-    Bench bench;
+    DfuBench bench;
     VERIFY_OK(bench.opened);
     VERIFY_OK(bench.dfu().erase(0x0800C001, 0x08040000 - 0x0800C001 + 1, bench.op()));
     QCOMPARE(bench.log.erased,
@@ -504,7 +504,7 @@ void TstDfuDevice::erase_takesEachSectorOnce()
 
 void TstDfuDevice::erase_reportsProtectedSectorWithoutATransfer()
 {
-    Bench bench;
+    DfuBench bench;
     VERIFY_OK(bench.opened);
     const int before = bench.log.transfers;
     VERIFY_FAILS(bench.dfu().erase(0x08000000, 16, bench.op()), Errc::Protected);
@@ -515,7 +515,7 @@ void TstDfuDevice::erase_reportsProtectedSectorWithoutATransfer()
 
 void TstDfuDevice::erase_refusesAddressesOutsideOfTheLayout()
 {
-    Bench bench;
+    DfuBench bench;
     VERIFY_OK(bench.opened);
     const int before = bench.log.transfers;
     VERIFY_FAILS(bench.dfu().erase(0x080E0000, 0x20001, bench.op()), Errc::InvalidArgument);
@@ -527,20 +527,20 @@ void TstDfuDevice::erase_refusesAddressesOutsideOfTheLayout()
 
 void TstDfuDevice::erase_takesAStalledStatusForARefusal()
 {
-    Bench bench({.stallsStatusOfWork = true});
+    DfuBench bench({.stallsStatusOfWork = true});
     VERIFY_OK(bench.opened);
     VERIFY_FAILS(bench.dfu().erase(0x08020000, 1, bench.op()), Errc::Protected);
 }
 
 void TstDfuDevice::erase_reportsWhatTheUnitReports()
 {
-    Bench target({.failWith = 0x01});
+    DfuBench target({.failWith = 0x01});
     auto result = target.dfu().erase(0x08020000, 1, target.op());
     VERIFY_FAILS(result, Errc::Protected);
     QVERIFY(result.error().message.find("erase sector 0x08020000") != std::string::npos);
     QVERIFY(result.error().message.find("errTARGET") != std::string::npos);
 
-    Bench broken({.failWith = 0x04});
+    DfuBench broken({.failWith = 0x04});
     result = broken.dfu().erase(0x08020000, 1, broken.op());
     VERIFY_FAILS(result, Errc::Io);
     QCOMPARE(result.error().blame, Blame::Unit);
@@ -549,7 +549,7 @@ void TstDfuDevice::erase_reportsWhatTheUnitReports()
 
 void TstDfuDevice::download_countsBlocksFromOneAddress()
 {
-    Bench bench;
+    DfuBench bench;
     VERIFY_OK(bench.opened);
     bench.log.entries.clear();
     const MemoryBlock block{.address = 0x08020000, .bytes = pattern(3 * 4096)};
@@ -565,7 +565,7 @@ void TstDfuDevice::download_countsBlocksFromOneAddress()
 
 void TstDfuDevice::download_setsTheAddressAgainForAShortTail()
 {
-    Bench bench({.transferSize = 1024, .alternates = {std::string(kCoreFlash)}});
+    DfuBench bench({.transferSize = 1024, .alternates = {std::string(kCoreFlash)}});
     VERIFY_OK(bench.opened);
     bench.log.entries.clear();
     const MemoryBlock block{.address = 0x08005000, .bytes = pattern(2 * 1024 + 6)};
@@ -585,7 +585,7 @@ void TstDfuDevice::download_setsTheAddressAgainForAShortTail()
 
 void TstDfuDevice::download_setsEveryAddressWhereBlocksAreClamped()
 {
-    Bench bench({.transferSize = 8192});
+    DfuBench bench({.transferSize = 8192});
     VERIFY_OK(bench.opened);
     const MemoryBlock block{.address = 0x08020000, .bytes = pattern(3 * 4096)};
     VERIFY_OK(bench.dfu().download(block, bench.op()));
@@ -597,7 +597,7 @@ void TstDfuDevice::download_setsEveryAddressWhereBlocksAreClamped()
 
 void TstDfuDevice::download_refusesProtectedMemoryWithoutATransfer()
 {
-    Bench bench;
+    DfuBench bench;
     VERIFY_OK(bench.opened);
     const int before = bench.log.transfers;
     VERIFY_FAILS(bench.dfu().download({.address = 0x0800BFFC, .bytes = pattern(8)}, bench.op()),
@@ -607,7 +607,7 @@ void TstDfuDevice::download_refusesProtectedMemoryWithoutATransfer()
 
 void TstDfuDevice::download_reportsProgressByBytes()
 {
-    Bench bench;
+    DfuBench bench;
     VERIFY_OK(bench.opened);
     CountingSink sink;
     OpContext op = bench.op();
@@ -618,7 +618,7 @@ void TstDfuDevice::download_reportsProgressByBytes()
 
 void TstDfuDevice::download_worksAgainAfterAFailedBlock()
 {
-    Bench bench({.failWith = 0x07});
+    DfuBench bench({.failWith = 0x07});
     VERIFY_OK(bench.opened);
     const MemoryBlock block{.address = 0x08020000, .bytes = pattern(5000)};
     VERIFY_FAILS(bench.dfu().download(block, bench.op()), Errc::Io);
@@ -628,7 +628,7 @@ void TstDfuDevice::download_worksAgainAfterAFailedBlock()
 
 void TstDfuDevice::poll_waitsAsLongAsTheUnitSays()
 {
-    Bench bench({.poll = 500ms, .busyAnswers = 3});
+    DfuBench bench({.poll = 500ms, .busyAnswers = 3});
     VERIFY_OK(bench.opened);
     const auto before = bench.clock.now();
     VERIFY_OK(bench.dfu().erase(0x08020000, 1, bench.op()));
@@ -638,7 +638,7 @@ void TstDfuDevice::poll_waitsAsLongAsTheUnitSays()
 
 void TstDfuDevice::poll_ofZeroIsLegal()
 {
-    Bench bench({.poll = 0ms, .busyAnswers = 90});
+    DfuBench bench({.poll = 0ms, .busyAnswers = 90});
     VERIFY_OK(bench.opened);
     const auto before = bench.clock.now();
     VERIFY_OK(bench.dfu().erase(0x08020000, 1, bench.op()));
@@ -647,7 +647,7 @@ void TstDfuDevice::poll_ofZeroIsLegal()
 
 void TstDfuDevice::poll_givesUpOnEndlessZero()
 {
-    Bench bench({.poll = 0ms, .busyAnswers = 1'000'000});
+    DfuBench bench({.poll = 0ms, .busyAnswers = 1'000'000});
     VERIFY_OK(bench.opened);
     VERIFY_FAILS(bench.dfu().erase(0x08020000, 1, bench.op()), Errc::Timeout);
     QVERIFY(bench.log.transfers < 200);
@@ -655,7 +655,7 @@ void TstDfuDevice::poll_givesUpOnEndlessZero()
 
 void TstDfuDevice::poll_endsAtTheDeadline()
 {
-    Bench bench({.poll = 100ms, .busyAnswers = 1'000'000});
+    DfuBench bench({.poll = 100ms, .busyAnswers = 1'000'000});
     VERIFY_OK(bench.opened);
     const auto before = bench.clock.now();
     VERIFY_FAILS(bench.dfu().erase(0x08020000, 1, bench.op(5s)), Errc::Timeout);
@@ -664,7 +664,7 @@ void TstDfuDevice::poll_endsAtTheDeadline()
 
 void TstDfuDevice::poll_capsAbsurdTimes()
 {
-    Bench bench({.poll = 0xFFFFFFms, .busyAnswers = 1});
+    DfuBench bench({.poll = 0xFFFFFFms, .busyAnswers = 1});
     VERIFY_OK(bench.opened);
     auto before = bench.clock.now();
     VERIFY_OK(bench.dfu().erase(0x08020000, 1, bench.op()));
@@ -678,14 +678,14 @@ void TstDfuDevice::poll_capsAbsurdTimes()
 void TstDfuDevice::poll_endsAfterTwoMinutesWhateverTheUnitSays()
 {
     for (const auto poll : {1000ms, 59'000ms}) {
-        Bench bench({.poll = poll, .busyAnswers = 1'000'000});
+        DfuBench bench({.poll = poll, .busyAnswers = 1'000'000});
         VERIFY_OK(bench.opened);
         const auto before = bench.clock.now();
         VERIFY_FAILS(bench.dfu().erase(0x08020000, 1, bench.op(3600s)), Errc::Timeout);
         QVERIFY(bench.clock.now() - before <= 120s);
     }
     // Also where an earlier session left it busy.
-    Bench busy({.state = 7});
+    DfuBench busy({.state = 7});
     QVERIFY(!busy.opened);
     QCOMPARE(busy.opened.error().code, Errc::Timeout);
 }
@@ -733,7 +733,7 @@ void TstDfuDevice::detach_needsARunTimeInterface()
 
 void TstDfuDevice::refusals_sayWhatTheyMean()
 {
-    Bench bench({.failWith = 0x0B});
+    DfuBench bench({.failWith = 0x0B});
     const auto result = bench.dfu().erase(0x08020000, 1, bench.op());
     VERIFY_FAILS(result, Errc::Protected);
     QVERIFY(result.error().message.find("read-protected") != std::string::npos);
@@ -741,7 +741,7 @@ void TstDfuDevice::refusals_sayWhatTheyMean()
 
 void TstDfuDevice::blocks_belowThePacketSizeAreSentByAddress()
 {
-    Bench bench({.transferSize = 32});
+    DfuBench bench({.transferSize = 32});
     VERIFY_OK(bench.opened);
     QCOMPARE(bench.dfu().attributes().transferSize, std::uint16_t{64});
 }
@@ -752,7 +752,7 @@ void TstDfuDevice::romStallsWhenPolledEarly_areWaitedOutThreeTimes()
     for (const auto& [id, stalls, works] : {std::tuple{UsbId{0x0483, 0xDF11}, 3, true},
                                             {UsbId{0x0483, 0xDF11}, 4, false},
                                             {UsbId{0x2B04, 0xD006}, 1, false}}) {
-        Bench bench({.poll = 10ms, .id = id, .stallsWhileBusy = stalls});
+        DfuBench bench({.poll = 10ms, .id = id, .stallsWhileBusy = stalls});
         VERIFY_OK(bench.opened);
         const auto result = bench.dfu().erase(0x08020000, 1, bench.op());
         QCOMPARE(result.has_value(), works);
@@ -761,14 +761,14 @@ void TstDfuDevice::romStallsWhenPolledEarly_areWaitedOutThreeTimes()
 
 void TstDfuDevice::poll_beyondTheDeadlineIsATimeout()
 {
-    Bench bench({.poll = 30s});
+    DfuBench bench({.poll = 30s});
     VERIFY_OK(bench.opened);
     VERIFY_FAILS(bench.dfu().erase(0x08020000, 1, bench.op(10s)), Errc::Timeout);
 }
 
 void TstDfuDevice::upload_readsExactlyWhatWasAsked()
 {
-    Bench bench;
+    DfuBench bench;
     VERIFY_OK(bench.opened);
     const MemoryBlock block{.address = 0x08020000, .bytes = pattern(2 * 4096 + 612)};
     VERIFY_OK(bench.dfu().download(block, bench.op()));
@@ -794,7 +794,7 @@ void TstDfuDevice::upload_readsExactlyWhatWasAsked()
 
 void TstDfuDevice::upload_reportsAnEarlyEnd()
 {
-    Bench bench({.memoryEnd = 0x08021800});
+    DfuBench bench({.memoryEnd = 0x08021800});
     VERIFY_OK(bench.opened);
     const auto read = bench.dfu().upload(0x08020000, 3 * 4096, bench.op());
     VERIFY_FAILS(read, Errc::Protocol);
@@ -805,7 +805,7 @@ void TstDfuDevice::upload_reportsAnEarlyEnd()
 
 void TstDfuDevice::upload_learnsWhyTheUnitStalls()
 {
-    Bench bench;
+    DfuBench bench;
     VERIFY_OK(bench.opened);
     // The UPLOAD itself: set address takes three transfers and ABORT one.
     bench.log.faultAt = bench.log.transfers + 4;
@@ -816,7 +816,7 @@ void TstDfuDevice::upload_learnsWhyTheUnitStalls()
 
 void TstDfuDevice::secrets_areMarkedOnTheirTransfersAlone()
 {
-    Bench bench;
+    DfuBench bench;
     VERIFY_OK(bench.opened);
     VERIFY_OK(bench.dfu().select(1, bench.op()));
     bench.log.entries.clear();
@@ -851,22 +851,22 @@ void TstDfuDevice::leave_acceptsEveryWayOfVanishing()
 {
     QFETCH(int, fault);
     QFETCH(int, state);
-    Bench bench({.leaveFault = static_cast<Fault>(fault),
-                 .stateAfterLeave = static_cast<std::uint8_t>(state)});
+    DfuBench bench({.leaveFault = static_cast<Fault>(fault),
+                    .stateAfterLeave = static_cast<std::uint8_t>(state)});
     VERIFY_OK(bench.opened);
     VERIFY_OK(bench.dfu().leave(0x08020000, bench.op()));
 }
 
 void TstDfuDevice::leave_refusalIsReported()
 {
-    Bench bench({.stateAfterLeave = 10});
+    DfuBench bench({.stateAfterLeave = 10});
     VERIFY_OK(bench.opened);
     QVERIFY(!bench.dfu().leave(0x08020000, bench.op()).has_value());
 }
 
 void TstDfuDevice::leave_closesTheDevice()
 {
-    Bench bench;
+    DfuBench bench;
     VERIFY_OK(bench.opened);
     VERIFY_OK(bench.dfu().leave(0x08020000, bench.op()));
     VERIFY_FAILS(bench.dfu().erase(0x08020000, 1, bench.op()), Errc::Disconnected);
@@ -876,7 +876,7 @@ void TstDfuDevice::leave_closesTheDevice()
 
 void TstDfuDevice::select_switchesTheMemory()
 {
-    Bench bench;
+    DfuBench bench;
     VERIFY_OK(bench.opened);
     VERIFY_OK(bench.dfu().select(1, bench.op()));
     QCOMPARE(bench.log.selected, (std::vector<int>{0, 1}));
@@ -887,7 +887,7 @@ void TstDfuDevice::select_switchesTheMemory()
 
 void TstDfuDevice::silence_isAnsweredWithOneLongStatusAndAReset()
 {
-    Bench bench;
+    DfuBench bench;
     VERIFY_OK(bench.opened);
     // The GETSTATUS behind the erase command never answers.
     bench.log.faultAt = bench.log.transfers + 1;
@@ -911,20 +911,20 @@ void TstDfuDevice::faults_atEveryTransferAreReportedAndSurvived()
 {
     QFETCH(int, fault);
     const MemoryBlock block{.address = 0x08020000, .bytes = pattern(4096 + 100)};
-    const auto flow = [&](Bench& bench) -> Result<> {
+    const auto flow = [&](DfuBench& bench) -> Result<> {
         TRY(bench.dfu().erase(block.address, 4196, bench.op()));
         TRY(bench.dfu().download(block, bench.op()));
         TRY(bench.dfu().upload(block.address, 4196, bench.op()));
         return {};
     };
-    Bench clean;
+    DfuBench clean;
     VERIFY_OK(clean.opened);
     const int first = clean.log.transfers;
     VERIFY_OK(flow(clean));
     const int last = clean.log.transfers;
     QVERIFY(last - first > 20);
     for (int at = first; at < last; ++at) {
-        Bench bench;
+        DfuBench bench;
         VERIFY_OK(bench.opened);
         bench.log.faultAt = at;
         bench.log.fault = static_cast<Fault>(fault);

@@ -11,6 +11,7 @@
 #include "sim/dfu_function.h"
 #include "sim/setup_console.h"
 #include "sim/stock.h"
+#include "support/photon_facts.h"
 #include "support/test_program.h"
 
 #include <QTest>
@@ -25,7 +26,6 @@ namespace {
 
 constexpr std::uint32_t kFlash = 0x08000000;
 constexpr std::uint32_t kFlashBytes = 0x100000;
-constexpr std::uint32_t kUser = 0x080A0000;
 constexpr std::uint32_t kUserEnd = 0x080C0000; // one sector of 128 KiB
 constexpr std::uint32_t kTables = 0x08004000;
 constexpr std::uint32_t kTablesEnd = 0x0800C000;
@@ -189,20 +189,23 @@ public:
         auto dfu =
             TRY(DfuDevice::open(std::make_unique<FunctionDevice>(*m_function, plan, clock), op));
         DfuTarget target(dfu);
-        const MemoryBlock block{.address = kUser, .bytes = content(9000)};
+        const MemoryBlock block{.address = photon::kUserPart, .bytes = content(9000)};
         TRY(programAndVerify(target, block, op));
-        if (!equalBytes(m_board.state->flash.view(kUser, 9000), block.bytes))
+        if (!equalBytes(m_board.state->flash.view(photon::kUserPart, 9000), block.bytes))
             return fail(Errc::Internal, Blame::Software, "success, and other bytes in the flash");
         TRY(dfu.select(1, op));
         if (TRY(dfu.upload(0x22, 612, op)).size() != 612)
             return fail(Errc::Internal, Blame::Software, "another length");
-        TRY(dfu.leave(kUser, op));
+        TRY(dfu.leave(photon::kUserPart, op));
         // Its return as firmware is the caller's proof that it left.
         if (!m_board.state->restart)
             return fail(Errc::Timeout, Blame::Unit, "it did not leave");
         return {};
     }
-    std::string damage() const override { return m_board.changedOutside({{kUser, kUserEnd}}); }
+    std::string damage() const override
+    {
+        return m_board.changedOutside({{photon::kUserPart, kUserEnd}});
+    }
     void replug() override
     {
         m_board.state->restart.reset();
@@ -292,7 +295,7 @@ public:
 private:
     static const Bytes& module()
     {
-        static const Bytes kModule = sim::buildModule({.start = kUser,
+        static const Bytes kModule = sim::buildModule({.start = photon::kUserPart,
                                                        .length = 3000,
                                                        .version = 9,
                                                        .function = sim::ModuleFunction::UserPart,

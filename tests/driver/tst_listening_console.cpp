@@ -18,10 +18,10 @@ using namespace std::chrono_literals;
 namespace {
 
 /// A line in virtual time: what is written goes to a handler, which queues what comes back.
-class ScriptedLine final : public ByteStream {
+class TalkingLine final : public ByteStream {
 public:
     using Handler = std::function<void(ByteView)>;
-    explicit ScriptedLine(const VirtualClock& clock) : m_clock(clock) {}
+    explicit TalkingLine(const VirtualClock& clock) : m_clock(clock) {}
 
     /// Queues `text` for reading, `after` behind everything queued before.
     void say(std::string_view text, std::chrono::milliseconds after = 0ms)
@@ -81,9 +81,9 @@ private:
     bool m_isGone = false;
 };
 
-struct Bench {
+struct ConsoleBench {
     VirtualClock clock;
-    ScriptedLine line{clock};
+    TalkingLine line{clock};
     ListeningConsole console{line};
 
     OpContext op(std::chrono::milliseconds limit = 600s) const
@@ -108,14 +108,14 @@ struct Dialogue {
     std::size_t next = 0;
     std::string input{};
 
-    void attach(ScriptedLine& line)
+    void attach(TalkingLine& line)
     {
         line.onWrite([this, &line](ByteView data) {
             for (const std::byte b : data)
                 take(line, static_cast<char>(b));
         });
     }
-    void take(ScriptedLine& line, char c)
+    void take(TalkingLine& line, char c)
     {
         if (next == 0) {
             if (c == 'w')
@@ -152,7 +152,7 @@ constexpr std::string_view kSecret = "correct horse battery";
 
 /// The unit's own YModem receiver, seen from outside.
 struct UnitReceiver {
-    ScriptedLine& line;
+    TalkingLine& line;
     std::string verdict{}; ///< what it says to the empty header
     std::chrono::milliseconds eraseTime{0};
     int loseAckOf = -1;
@@ -271,7 +271,7 @@ void TstListeningConsole::deviceId_isReadFromEveryBoardsWords()
 {
     QFETCH(QByteArray, text);
     for (const std::size_t chunk : {1U, 3U, 64U}) {
-        Bench bench;
+        ConsoleBench bench;
         bench.line.chunk = chunk;
         bench.answers('i', text.toStdString());
         const auto id = bench.console.deviceId(bench.op());
@@ -282,7 +282,7 @@ void TstListeningConsole::deviceId_isReadFromEveryBoardsWords()
 
 void TstListeningConsole::deviceId_timesOutWhereNobodyListens()
 {
-    Bench bench;
+    ConsoleBench bench;
     const auto id = bench.console.deviceId(bench.op());
     VERIFY_FAILS(id, Errc::Timeout);
     QVERIFY(id.error().message.find("not in listening mode") != std::string::npos);
@@ -294,7 +294,7 @@ void TstListeningConsole::deviceId_timesOutWhereNobodyListens()
 
 void TstListeningConsole::deviceId_asksAgainWhenTheFirstKeyIsLost()
 {
-    Bench bench;
+    ConsoleBench bench;
     int keys = 0;
     bench.line.onWrite([&](ByteView) {
         if (++keys == 2)
@@ -305,7 +305,7 @@ void TstListeningConsole::deviceId_asksAgainWhenTheFirstKeyIsLost()
 
 void TstListeningConsole::deviceId_reportsALostPort()
 {
-    Bench bench;
+    ConsoleBench bench;
     bench.line.hangUp();
     VERIFY_FAILS(bench.console.deviceId(bench.op()), Errc::Disconnected);
     VERIFY_OK(bench.console.exit(bench.op()));
@@ -313,7 +313,7 @@ void TstListeningConsole::deviceId_reportsALostPort()
 
 void TstListeningConsole::systemVersion_dropsMinimal()
 {
-    Bench bench;
+    ConsoleBench bench;
     bench.answers('v', "system firmware version: 2.3.1\n\r\n");
     QCOMPARE(bench.console.systemVersion(bench.op()).value_or(""), std::string("2.3.1"));
     bench.answers('v', "vsystem firmware version: 0.7.0-rc.3 minimal\n\r\n");
@@ -322,14 +322,14 @@ void TstListeningConsole::systemVersion_dropsMinimal()
 
 void TstListeningConsole::macAddress_isFound()
 {
-    Bench bench;
+    ConsoleBench bench;
     bench.answers('m', "Your device MAC address is\r\n6C:0B:84:3a:01:fe\r\n");
     QCOMPARE(bench.console.macAddress(bench.op()).value_or(""), std::string("6c:0b:84:3a:01:fe"));
 }
 
 void TstListeningConsole::modules_areReadPastEcho()
 {
-    Bench bench;
+    ConsoleBench bench;
     bench.answers('s',
                   "s\r\n{\"p\":6,\"m\":[{\"s\":16384,\"l\":\"m\",\"vc\":30,\"vv\":30,\"f\":\"b\","
                   "\"n\":\"0\",\"v\":501,\"d\":[]}],\"x\":\"}{\\\"\"}\r\n");
@@ -342,7 +342,7 @@ void TstListeningConsole::modules_areReadPastEcho()
 
 void TstListeningConsole::modules_endlessTalkIsAnError()
 {
-    Bench bench;
+    ConsoleBench bench;
     bench.line.chunk = 4096;
     bench.answers('s', "{" + std::string(100000, 'x'));
     VERIFY_FAILS(bench.console.modules(bench.op()), Errc::Protocol);
@@ -380,7 +380,7 @@ void TstListeningConsole::wifi_walksEveryVariant()
     QFETCH(QStringList, inputs);
     for (const bool echoes : {false, true}) {
         for (const std::size_t chunk : {1U, 5U, 200U}) {
-            Bench bench;
+            ConsoleBench bench;
             bench.line.chunk = chunk;
             bench.line.wantsSecrets = true;
             Dialogue dialogue{.echoes = echoes};
@@ -400,7 +400,7 @@ void TstListeningConsole::wifi_walksEveryVariant()
 
 void TstListeningConsole::wifi_reportsDerpAsDenied()
 {
-    Bench bench;
+    ConsoleBench bench;
     Dialogue dialogue{.prompts = {kSsidPrompt, kPasswordPrompt, kDerp}, .echoes = true};
     dialogue.attach(bench.line);
     const auto saved =
@@ -411,7 +411,7 @@ void TstListeningConsole::wifi_reportsDerpAsDenied()
 
 void TstListeningConsole::wifi_refusesEnterpriseNetworks()
 {
-    Bench bench;
+    ConsoleBench bench;
     Dialogue dialogue{.prompts = {kSsidPrompt, "EAP Type 0=PEAP/MSCHAPv2, 1=EAP-TLS: "}};
     dialogue.attach(bench.line);
     VERIFY_FAILS(
@@ -421,7 +421,7 @@ void TstListeningConsole::wifi_refusesEnterpriseNetworks()
 
 void TstListeningConsole::wifi_refusesTextThatWouldSplitTheLine()
 {
-    Bench bench;
+    ConsoleBench bench;
     const auto set = [&](std::string_view ssid, std::string_view password) {
         return bench.console.setWifi(ssid, SecretBytes(viewOf(password)), WifiSecurity::Wpa2,
                                      bench.op());
@@ -436,7 +436,7 @@ void TstListeningConsole::wifi_refusesTextThatWouldSplitTheLine()
 
 void TstListeningConsole::wifi_timesOutWithoutThePassword()
 {
-    Bench bench;
+    ConsoleBench bench;
     Dialogue dialogue{.prompts = {kSsidPrompt, kPasswordPrompt}, .echoes = true};
     dialogue.attach(bench.line);
     const auto saved =
@@ -448,7 +448,7 @@ void TstListeningConsole::wifi_timesOutWithoutThePassword()
 
 void TstListeningConsole::wifi_takesAnSsidThatLooksLikeAPrompt()
 {
-    Bench bench;
+    ConsoleBench bench;
     Dialogue dialogue{.prompts = {kSsidPrompt, kPasswordPrompt, kSaved}, .echoes = true};
     dialogue.attach(bench.line);
     VERIFY_OK(bench.console.setWifi("Awesome. Password: ", SecretBytes(viewOf(kSecret)),
@@ -458,7 +458,7 @@ void TstListeningConsole::wifi_takesAnSsidThatLooksLikeAPrompt()
 
 void TstListeningConsole::sendModule_deliversToTheUnit()
 {
-    Bench bench;
+    ConsoleBench bench;
     UnitReceiver unit{.line = bench.line,
                       .verdict = "\x06\r\nDownloaded file successfully!\r\nName: binary\r\n",
                       .eraseTime = 20s};
@@ -477,7 +477,7 @@ void TstListeningConsole::sendModule_deliversToTheUnit()
 
 void TstListeningConsole::sendModule_reportsTheUnitsWords()
 {
-    Bench bench;
+    ConsoleBench bench;
     UnitReceiver unit{.line = bench.line, .verdict = "\x18\x18Validation failed: 0x1d\r\n"};
     bench.line.onWrite([&](ByteView data) { unit.take(data); });
     const auto sent = bench.console.sendModule("binary", pattern(2000), bench.op());
@@ -491,7 +491,7 @@ void TstListeningConsole::sendModule_reportsTheUnitsWords()
 
 void TstListeningConsole::sendModule_reportsARefusedHeader()
 {
-    Bench bench;
+    ConsoleBench bench;
     UnitReceiver unit{.line = bench.line, .refusesHeader = true};
     bench.line.onWrite([&](ByteView data) { unit.take(data); });
     const auto sent = bench.console.sendModule("binary", pattern(2000), bench.op());
@@ -502,7 +502,7 @@ void TstListeningConsole::sendModule_reportsARefusedHeader()
 
 void TstListeningConsole::sendModule_takesARestartBehindTheAckForSuccess()
 {
-    Bench bench;
+    ConsoleBench bench;
     UnitReceiver unit{.line = bench.line, .verdict = "\x06"};
     bench.line.onWrite([&](ByteView data) {
         unit.take(data);
@@ -514,7 +514,7 @@ void TstListeningConsole::sendModule_takesARestartBehindTheAckForSuccess()
 
 void TstListeningConsole::sendModule_neverRepeatsABlock()
 {
-    Bench bench;
+    ConsoleBench bench;
     UnitReceiver unit{.line = bench.line, .loseAckOf = 3};
     bench.line.onWrite([&](ByteView data) { unit.take(data); });
     const auto sent = bench.console.sendModule("binary", pattern(9000), bench.op());
@@ -527,7 +527,7 @@ void TstListeningConsole::sendModule_neverRepeatsABlock()
 /// A receiver for the other flavours: answers each frame by number of writes.
 void TstListeningConsole::ymodem_startsAgainBehindALateC()
 {
-    Bench bench;
+    ConsoleBench bench;
     int headers = 0;
     bench.line.say("C", 3s);
     bench.line.onWrite([&](ByteView frame) {
@@ -551,7 +551,7 @@ void TstListeningConsole::ymodem_startsAgainBehindALateC()
 
 void TstListeningConsole::ymodem_answersTheEotHandshake()
 {
-    Bench bench;
+    ConsoleBench bench;
     int ends = 0;
     bench.line.say("C");
     bench.line.onWrite([&](ByteView frame) {
@@ -572,7 +572,7 @@ void TstListeningConsole::ymodem_answersTheEotHandshake()
 
 void TstListeningConsole::ymodem_givesUpAfterTenRefusals()
 {
-    Bench bench;
+    ConsoleBench bench;
     bench.line.say("C");
     bench.line.onWrite([&](ByteView frame) {
         if (frame.size() > 100)
@@ -587,7 +587,7 @@ void TstListeningConsole::ymodem_givesUpAfterTenRefusals()
 
 void TstListeningConsole::ymodem_cancelsTheReceiverWhenStopped()
 {
-    Bench bench;
+    ConsoleBench bench;
     std::stop_source stop;
     bench.line.say("C");
     int frames = 0;
@@ -608,7 +608,7 @@ void TstListeningConsole::ymodem_cancelsTheReceiverWhenStopped()
 
 void TstListeningConsole::ymodem_streamsWhereTheReceiverAsksForIt()
 {
-    Bench bench;
+    ConsoleBench bench;
     bench.line.say("G");
     std::vector<int> numbers;
     bench.line.onWrite([&](ByteView frame) {
@@ -631,7 +631,7 @@ void TstListeningConsole::ymodem_streamsWhereTheReceiverAsksForIt()
 
 void TstListeningConsole::ymodem_refusesNamesThatDoNotFit()
 {
-    Bench bench;
+    ConsoleBench bench;
     bench.line.say("CCCCC");
     YModemSender sender(bench.line);
     VERIFY_FAILS(sender.send("", pattern(1), bench.op()), Errc::InvalidArgument);

@@ -6,6 +6,7 @@
 #include "protocol/control_requests.h"
 #include "protocol/dfu_device.h"
 #include "protocol/listening_console.h"
+#include "support/photon_facts.h"
 #include "transport/replay.h"
 #include "transport/tracing.h"
 
@@ -15,9 +16,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::uint32_t kUserBase = 0x080A0000;
-constexpr std::uint32_t kKeySlot = 34;
-constexpr std::uint32_t kKeyBytes = 612;
 constexpr std::string_view kPassword = "line-four";
 
 #define VERIFY_FAILS(attempt, expected)                                                            \
@@ -89,9 +87,9 @@ Session runSession(std::unique_ptr<UsbDevice> usb, const Rig& rig)
         session.layout += concat(each.name, "|", each.layout.size(), "|");
     Bytes content(9001, std::byte{0x5A});
     const auto size = static_cast<std::uint32_t>(content.size());
-    must(dfu.erase(kUserBase, size, rig.op()));
-    must(dfu.download({.address = kUserBase, .bytes = content}, rig.op()));
-    session.read = toHex(must(dfu.upload(kUserBase, size, rig.op())));
+    must(dfu.erase(photon::kUserPart, size, rig.op()));
+    must(dfu.download({.address = photon::kUserPart, .bytes = content}, rig.op()));
+    session.read = toHex(must(dfu.upload(photon::kUserPart, size, rig.op())));
     const auto refused = dfu.erase(0x08000000, 4, rig.op());
     session.protectedErase = refused ? "" : name(refused.error().code);
     must(dfu.select(1, rig.op()));
@@ -195,9 +193,9 @@ void TstTracing::text_isReadBackAsItWas()
 {
     TracedRig traced;
     auto dfu = traced.openDfu();
-    must(dfu.upload(kUserBase, 5000, traced.rig.op()));
+    must(dfu.upload(photon::kUserPart, 5000, traced.rig.op()));
     must(dfu.select(1, traced.rig.op()));
-    must(dfu.uploadSecret(kKeySlot, kKeyBytes, traced.rig.op()));
+    must(dfu.uploadSecret(photon::kPrivateKey, photon::kPrivateKeyBytes, traced.rig.op()));
     const Trace trace = traced.ring->snapshot();
     QVERIFY(trace.entries.size() > 20);
     Trace again = must(parseTrace(toText(trace)));
@@ -215,7 +213,7 @@ void TstTracing::secretUpload_leavesStatusesInTheClear()
     auto dfu = traced.openDfu();
     must(dfu.select(1, traced.rig.op()));
     traced.ring->clear();
-    must(dfu.uploadSecret(kKeySlot, kKeyBytes, traced.rig.op()));
+    must(dfu.uploadSecret(photon::kPrivateKey, photon::kPrivateKeyBytes, traced.rig.op()));
     std::size_t secrets = 0;
     std::size_t statuses = 0;
     for (const TraceEntry& entry : traced.ring->snapshot().entries) {
@@ -224,7 +222,7 @@ void TstTracing::secretUpload_leavesStatusesInTheClear()
         secrets += isUpload ? entry.received : 0;
         statuses += entry.request.starts_with("control-in a1 03") && entry.in.size() == 6 ? 1 : 0;
     }
-    QCOMPARE(secrets, static_cast<std::size_t>(kKeyBytes));
+    QCOMPARE(secrets, static_cast<std::size_t>(photon::kPrivateKeyBytes));
     QVERIFY(statuses > 0);
 }
 
@@ -292,11 +290,12 @@ void TstTracing::key_leavesItsLengthOnly()
     TracedRig traced;
     auto dfu = traced.openDfu();
     must(dfu.select(1, traced.rig.op()));
-    const auto old = must(dfu.uploadSecret(kKeySlot, kKeyBytes, traced.rig.op()));
-    Bytes fresh(kKeyBytes);
+    const auto old =
+        must(dfu.uploadSecret(photon::kPrivateKey, photon::kPrivateKeyBytes, traced.rig.op()));
+    Bytes fresh(photon::kPrivateKeyBytes);
     for (std::size_t at = 0; at < fresh.size(); ++at)
         fresh[at] = static_cast<std::byte>(at * 31 + 7);
-    must(dfu.downloadSecret(kKeySlot, SecretBytes(fresh), traced.rig.op()));
+    must(dfu.downloadSecret(photon::kPrivateKey, SecretBytes(fresh), traced.rig.op()));
     const std::string text = traced.text();
     QVERIFY(!leaves(text, old.reveal()));
     QVERIFY(!leaves(text, fresh));
@@ -359,10 +358,10 @@ void TstTracing::replay_repeatsFailures()
     traced.rig.setBaud(14400);
     auto dfu = must(DfuDevice::open(traced.open(kDfu), traced.rig.op()));
     must(traced.rig.bench().failTransfer(1, 9, sim::FaultKind::Unplug));
-    VERIFY_FAILS(dfu.upload(kUserBase, 65536, traced.rig.op()), Errc::Disconnected);
+    VERIFY_FAILS(dfu.upload(photon::kUserPart, 65536, traced.rig.op()), Errc::Disconnected);
     auto replayed = must(DfuDevice::open(
         must(ReplayUsbDevice::create(must(parseTrace(traced.text())))), traced.rig.op()));
-    VERIFY_FAILS(replayed.upload(kUserBase, 65536, traced.rig.op()), Errc::Disconnected);
+    VERIFY_FAILS(replayed.upload(photon::kUserPart, 65536, traced.rig.op()), Errc::Disconnected);
 }
 
 void TstTracing::replay_givesZerosForSecrets()

@@ -6,6 +6,7 @@
 #include "protocol/dfu_device.h"
 #include "protocol/listening_console.h"
 #include "sim/usbip_server.h"
+#include "support/photon_facts.h"
 #include "transport/usbip_serial.h"
 
 #include <future>
@@ -17,10 +18,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::uint32_t kDctBase = 0x08004000;
-constexpr std::uint32_t kUserBase = 0x080A0000;
-constexpr std::uint32_t kKeySlot = 34; // particle-devices 3.1, in the space of alternate 1
-constexpr std::uint32_t kKeyBytes = 612;
-constexpr std::size_t kKeyInSector = 0x1D7C + kKeySlot;
+constexpr std::size_t kKeyInSector = 0x1D7C + photon::kPrivateKey;
 constexpr std::uint8_t kDataIn = 0x81;
 constexpr std::string_view kVersionLine = "system firmware version: 1.5.2\n\r\n";
 constexpr ControlSetup kGetStatus{.requestType = 0xA1, .request = 3};
@@ -220,9 +218,11 @@ void TstUsbIpBus::dfu_uploadsTheKeySlot()
     Served served;
     auto dfu = served.openDfu();
     must(dfu.select(1, served.rig.op()));
-    const auto key = must(dfu.uploadSecret(kKeySlot, kKeyBytes, served.rig.op()));
+    const auto key =
+        must(dfu.uploadSecret(photon::kPrivateKey, photon::kPrivateKeyBytes, served.rig.op()));
     const Bytes sector = served.rig.board().physicalDct(served.rig.board().currentDct());
-    QVERIFY(equalBytes(key.reveal(), ByteView(sector).subspan(kKeyInSector, kKeyBytes)));
+    QVERIFY(
+        equalBytes(key.reveal(), ByteView(sector).subspan(kKeyInSector, photon::kPrivateKeyBytes)));
 }
 
 void TstUsbIpBus::dfu_uploadsBothDctSectors()
@@ -244,10 +244,10 @@ void TstUsbIpBus::dfu_writesWhatIsReadBack()
     for (std::size_t at = 0; at < content.size(); ++at)
         content[at] = static_cast<std::byte>(at * 7 + (at >> 8));
     const auto size = static_cast<std::uint32_t>(content.size());
-    must(dfu.erase(kUserBase, size, served.rig.op()));
-    must(dfu.download({.address = kUserBase, .bytes = content}, served.rig.op()));
-    QVERIFY(must(dfu.upload(kUserBase, size, served.rig.op())) == content);
-    QVERIFY(served.rig.board().readFlash(kUserBase, content.size()) == content);
+    must(dfu.erase(photon::kUserPart, size, served.rig.op()));
+    must(dfu.download({.address = photon::kUserPart, .bytes = content}, served.rig.op()));
+    QVERIFY(must(dfu.upload(photon::kUserPart, size, served.rig.op())) == content);
+    QVERIFY(served.rig.board().readFlash(photon::kUserPart, content.size()) == content);
     QVERIFY(served.rig.board().violations().empty());
 }
 
@@ -361,7 +361,7 @@ void TstUsbIpBus::unplug_duringAnUploadIsDisconnected()
     Served served;
     auto dfu = served.openDfu();
     must(served.rig.bench().failTransfer(1, 12, sim::FaultKind::Unplug));
-    VERIFY_FAILS(dfu.upload(kUserBase, 65536, served.rig.op()), Errc::Disconnected);
+    VERIFY_FAILS(dfu.upload(photon::kUserPart, 65536, served.rig.op()), Errc::Disconnected);
     must(served.rig.bench().setPower(1, true));
     QVERIFY(served.waitFor(kCdc).serial == served.rig.unit().deviceId);
 }

@@ -3,13 +3,13 @@
 #include "virtual_rig.h"
 
 #include "sim/stock.h"
+#include "support/photon_facts.h"
 
 using namespace provost;
 using namespace provost::test;
 
 namespace {
 
-constexpr std::uint32_t kUser = 0x080A0000;
 constexpr std::uint32_t kPart2 = 0x08060000;
 
 Bytes pattern(std::size_t size, unsigned seed)
@@ -118,15 +118,15 @@ private Q_SLOTS:
         Rig rig(benchText("stock = \"1.5.2\""));
         const auto device = rig.openDfu();
         RawDfu dfu(rig, *device);
-        must(dfu.command(0x41, kUser));
+        must(dfu.command(0x41, photon::kUserPart));
         const Bytes first = pattern(4096, 1);
         const Bytes second = pattern(1000, 2);
-        must(dfu.command(0x21, kUser));
+        must(dfu.command(0x21, photon::kUserPart));
         must(dfu.carryOut(2, first));
         must(dfu.carryOut(3, second));
-        QVERIFY(rig.board().readFlash(kUser, 4096) == first);
-        QVERIFY(rig.board().readFlash(kUser + 4096, 1000) == second);
-        QVERIFY(dfu.read(kUser + 4096, 1000) == second);
+        QVERIFY(rig.board().readFlash(photon::kUserPart, 4096) == first);
+        QVERIFY(rig.board().readFlash(photon::kUserPart + 4096, 1000) == second);
+        QVERIFY(dfu.read(photon::kUserPart + 4096, 1000) == second);
     }
 
     void flash_clearsBitsOnly()
@@ -134,11 +134,11 @@ private Q_SLOTS:
         Rig rig(benchText("stock = \"1.5.2\""));
         const auto device = rig.openDfu();
         RawDfu dfu(rig, *device);
-        must(dfu.command(0x41, kUser));
-        must(dfu.write(kUser, *fromHex("f0f0f0f0")));
+        must(dfu.command(0x41, photon::kUserPart));
+        must(dfu.write(photon::kUserPart, *fromHex("f0f0f0f0")));
         // Bootloaders from 11 on read back and notice.
-        QVERIFY(!dfu.write(kUser, *fromHex("0f0f0f0f")));
-        QCOMPARE(toHex(rig.board().readFlash(kUser, 4)), std::string("00000000"));
+        QVERIFY(!dfu.write(photon::kUserPart, *fromHex("0f0f0f0f")));
+        QCOMPARE(toHex(rig.board().readFlash(photon::kUserPart, 4)), std::string("00000000"));
     }
 
     void flash_isWrittenBlindlyByBootloader7()
@@ -146,10 +146,10 @@ private Q_SLOTS:
         Rig rig(benchText("stock = \"0.4.9\""));
         const auto device = rig.openDfu();
         RawDfu dfu(rig, *device);
-        must(dfu.command(0x41, kUser));
-        must(dfu.write(kUser, *fromHex("f0f0f0f0")));
-        must(dfu.write(kUser, *fromHex("0f0f0f0f")));
-        QCOMPARE(toHex(dfu.read(kUser, 4)), std::string("00000000"));
+        must(dfu.command(0x41, photon::kUserPart));
+        must(dfu.write(photon::kUserPart, *fromHex("f0f0f0f0")));
+        must(dfu.write(photon::kUserPart, *fromHex("0f0f0f0f")));
+        QCOMPARE(toHex(dfu.read(photon::kUserPart, 4)), std::string("00000000"));
     }
 
     void erase_belowTheSystemPartsFailsByAStalledGetStatus()
@@ -267,12 +267,12 @@ private Q_SLOTS:
         const auto device = rig.openDfu();
         RawDfu dfu(rig, *device);
         Bytes set;
-        ByteWriter(set).u8(0x21).le32(kUser);
+        ByteWriter(set).u8(0x21).le32(photon::kUserPart);
         must(dfu.download(0, set));
         QVERIFY(must(dfu.status()).poll > 0);
         must(dfu.status());
         QCOMPARE(rig.board().violations().size(), std::size_t{1});
-        must(dfu.command(0x21, kUser));
+        must(dfu.command(0x21, photon::kUserPart));
         QCOMPARE(rig.board().violations().size(), std::size_t{1});
     }
 

@@ -11,24 +11,13 @@
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "sim/bench.h"
+#include "support/must.h"
 
 #include <QTest>
 #include <stdexcept>
 #include <thread>
 
 namespace provost::test {
-
-/// The value, or an exception that fails the test; Qt Test does not tell an exception's text.
-template <class T>
-T must(Result<T> result)
-{
-    if (!result) {
-        qWarning("%s", describe(result.error()).c_str());
-        throw std::runtime_error(describe(result.error()));
-    }
-    if constexpr (!std::is_void_v<T>)
-        return std::move(*result);
-}
 
 inline std::string benchText(std::string_view unit, std::string_view hosts = "",
                              std::string_view speed = "instant")

@@ -3,6 +3,7 @@
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "crypto/unit_key.h"
+#include "support/photon_facts.h"
 #include "support/proven_unit.h"
 #include "support/test_program.h"
 
@@ -18,14 +19,6 @@ namespace {
 
 constexpr std::uint32_t kReceiveArea = 0x080C0000; // particle-devices 2.2
 constexpr std::uint32_t kUserPart = 0x080A0000;
-constexpr std::uint32_t kPrivateKey = 34; // particle-devices 3.3
-
-#define VERIFY_RUN(finished, wantedVerdict, wantedCause)                                           \
-    do {                                                                                           \
-        const RunFinished seen = (finished);                                                       \
-        QVERIFY2(seen.verdict == (wantedVerdict) && seen.cause == (wantedCause),                   \
-                 told(seen).c_str());                                                              \
-    } while (false)
 
 /// Random numbers of a computer whose generator begins anew with each key: on the thread that says
 /// so; any other thread gets good ones.
@@ -113,7 +106,7 @@ void TstCauses::keyMadeTwice_isNotBurnt_C052()
     const auto run = station->run();
     VERIFY_RUN(run, Verdict::Error, "C052");
     const auto& board = station->board();
-    QVERIFY(allFf(board.readFlash(inCurrentDct(board, kPrivateKey), 612)));
+    QVERIFY(allFf(board.readFlash(inCurrentDct(board, photon::kPrivateKey), 612)));
     // Not the unit's fault: it is not judged, and the owner of the key keeps it.
     QCOMPARE(station->journal().unit(board.deviceId())->state, std::string("new"));
     QCOMPARE(station->query("SELECT count(*) FROM journal WHERE kind = 'intend' AND subject = "
@@ -205,7 +198,7 @@ void TstCauses::otherKeyThanTheLockedOne_F402()
     const auto other = generateUnitKey();
     QVERIFY(other);
     station->afterStep("give-credentials", [&](int) {
-        station->board().pokeDct(kPrivateKey, other->privateDer.reveal());
+        station->board().pokeDct(photon::kPrivateKey, other->privateDer.reveal());
     });
     const auto run = station->run();
     VERIFY_RUN(run, Verdict::Fail, "F402");

@@ -12,19 +12,6 @@ namespace provost::test {
 
 namespace {
 
-std::unique_ptr<Station> quick(UnitWish unit = {}, std::chrono::milliseconds handshake = 1500ms)
-{
-    return Station::open(
-        {.bench = {.supplies = {{std::move(unit)}}}, .handshakeWithin = handshake});
-}
-
-#define VERIFY_RUN(finished, wantedVerdict, wantedCause)                                           \
-    do {                                                                                           \
-        const RunFinished seen = (finished);                                                       \
-        QVERIFY2(seen.verdict == (wantedVerdict) && seen.cause == (wantedCause),                   \
-                 told(seen).c_str());                                                              \
-    } while (false)
-
 } // namespace
 
 class TstCloudFaults : public QObject {

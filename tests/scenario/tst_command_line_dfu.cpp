@@ -5,6 +5,7 @@
 #include "support/test_program.h"
 
 #include "core/byte_io.h"
+#include "support/photon_facts.h"
 
 using namespace provost;
 using namespace provost::test;
@@ -13,7 +14,6 @@ namespace {
 
 constexpr std::uint16_t kVendor = 0x2B04;
 constexpr std::uint16_t kPhotonDfu = 0xD006;
-constexpr std::uint32_t kUser = 0x080A0000;
 constexpr std::uint32_t kSector = 0x20000;
 const DfuSuffix kPhotonSuffix{.product = kPhotonDfu, .vendor = kVendor};
 
@@ -88,7 +88,7 @@ void TstCommandLineDfu::write_skipsSectorsThatHoldItAlready()
     const auto third = unit.write("a.bin", place);
     QCOMPARE(third.last()["skipped"].toInteger(), qint64(kSector));
     QCOMPARE(third.last()["sectors_skipped"], QJsonValue(1));
-    QCOMPARE(unit.memory("0", kUser, content.size()), toQt(content));
+    QCOMPARE(unit.memory("0", photon::kUserPart, content.size()), toQt(content));
     QFile::remove(unit.folder.path("memory"));
 }
 
@@ -100,7 +100,7 @@ void TstCommandLineDfu::write_stripsAndChecksASuffix()
     const auto ran = unit.write("a.dfu", {"--alt", "0", "--address", "080a0000"});
     QVERIFY2(ran.exitCode == 0, ran.err);
     QCOMPARE(ran.last()["length"], QJsonValue(3000));
-    QCOMPARE(unit.memory("0", kUser, 3004),
+    QCOMPARE(unit.memory("0", photon::kUserPart, 3004),
              toQt(content) + QByteArray(4, '\xFF')); // the suffix stayed out
 }
 
@@ -111,15 +111,16 @@ void TstCommandLineDfu::write_placesADfuSeFileByItself()
     const Bytes table = numbered(64, 4);
     QVERIFY(unit.save(
         "all.dfu",
-        *buildDfuSeFile({{.alternate = 0, .elements = {{.address = kUser, .bytes = flash}}},
-                         {.alternate = 1, .elements = {{.address = 0x700, .bytes = table}}}},
-                        kPhotonSuffix)));
+        *buildDfuSeFile(
+            {{.alternate = 0, .elements = {{.address = photon::kUserPart, .bytes = flash}}},
+             {.alternate = 1, .elements = {{.address = 0x700, .bytes = table}}}},
+            kPhotonSuffix)));
     const auto ran = unit.write("all.dfu");
     QVERIFY2(ran.exitCode == 0, ran.err);
     QCOMPARE(ran.last()["elements"], QJsonValue(2));
     QCOMPARE(ran.last()["alt"], QJsonValue());
     QCOMPARE(ran.last()["verified"], QJsonValue(true));
-    QCOMPARE(unit.memory("0", kUser, flash.size()), toQt(flash));
+    QCOMPARE(unit.memory("0", photon::kUserPart, flash.size()), toQt(flash));
     QCOMPARE(unit.memory("1", 0x700, table.size()), toQt(table));
     QCOMPARE(unit.write("all.dfu").last()["skipped"].toInteger(), qint64(5064));
     // It says itself where it belongs.
@@ -133,17 +134,18 @@ void TstCommandLineDfu::write_keepsElementsThatShareASector()
     const Bytes two = numbered(100, 6);
     const Bytes three = numbered(kSector, 7);
     // Not in order, and the last one reaches into the next sector.
-    QVERIFY(unit.save("all.dfu",
-                      *buildDfuSeFile({{.elements = {{.address = kUser + 0x4000, .bytes = three},
-                                                     {.address = kUser + 0x100, .bytes = two},
-                                                     {.address = kUser, .bytes = one}}}},
-                                      {})));
+    QVERIFY(unit.save(
+        "all.dfu",
+        *buildDfuSeFile({{.elements = {{.address = photon::kUserPart + 0x4000, .bytes = three},
+                                       {.address = photon::kUserPart + 0x100, .bytes = two},
+                                       {.address = photon::kUserPart, .bytes = one}}}},
+                        {})));
     const auto ran = unit.write("all.dfu");
     QVERIFY2(ran.exitCode == 0, ran.err);
     QCOMPARE(ran.last()["sectors"], QJsonValue(2));
-    QCOMPARE(unit.memory("0", kUser, 100), toQt(one));
-    QCOMPARE(unit.memory("0", kUser + 0x100, 100), toQt(two));
-    QCOMPARE(unit.memory("0", kUser + 0x4000, kSector), toQt(three));
+    QCOMPARE(unit.memory("0", photon::kUserPart, 100), toQt(one));
+    QCOMPARE(unit.memory("0", photon::kUserPart + 0x100, 100), toQt(two));
+    QCOMPARE(unit.memory("0", photon::kUserPart + 0x4000, kSector), toQt(three));
 }
 
 void TstCommandLineDfu::write_ofOneMemoryLeavesTheOtherAlone()
@@ -153,14 +155,15 @@ void TstCommandLineDfu::write_ofOneMemoryLeavesTheOtherAlone()
     const Bytes table = numbered(16, 9);
     QVERIFY(unit.save(
         "all.dfu",
-        *buildDfuSeFile({{.alternate = 0, .elements = {{.address = kUser, .bytes = flash}}},
-                         {.alternate = 1, .elements = {{.address = 0x700, .bytes = table}}}},
-                        kPhotonSuffix)));
+        *buildDfuSeFile(
+            {{.alternate = 0, .elements = {{.address = photon::kUserPart, .bytes = flash}}},
+             {.alternate = 1, .elements = {{.address = 0x700, .bytes = table}}}},
+            kPhotonSuffix)));
     const auto before = unit.memory("1", 0x700, 16);
     const auto ran = unit.write("all.dfu", {"--alt", "0"});
     QVERIFY2(ran.exitCode == 0, ran.err);
     QCOMPARE(ran.last()["elements"], QJsonValue(1));
-    QCOMPARE(unit.memory("0", kUser, 16), toQt(flash));
+    QCOMPARE(unit.memory("0", photon::kUserPart, 16), toQt(flash));
     QCOMPARE(unit.memory("1", 0x700, 16), before);
     QCOMPARE(unit.write("all.dfu", {"--alt", "2"}).exitCode, 4);
 }
@@ -183,7 +186,7 @@ std::vector<Refusal> refusals()
     };
     static const Bytes kGood = numbered(200, 2);
     static const Bytes kSmall = numbered(16, 3);
-    const DfuElement good{.address = kUser, .bytes = kGood};
+    const DfuElement good{.address = photon::kUserPart, .bytes = kGood};
     const auto withElement = [&](std::uint8_t alternate, std::uint32_t address) {
         // Behind one that could be written: it must not be.
         return dfuSe(
@@ -238,7 +241,7 @@ void TstCommandLineDfu::write_refusesBeforeTheFirstWrite()
 {
     QFETCH(const int, index);
     static const Served unit; // nothing is written, so one unit serves all rows
-    static const QByteArray before = unit.memory("0", kUser, 3000);
+    static const QByteArray before = unit.memory("0", photon::kUserPart, 3000);
     QCOMPARE(before.size(), 3000);
     const Refusal row = refusals().at(static_cast<std::size_t>(index));
     QVERIFY(unit.save(row.file, row.content));
@@ -246,7 +249,7 @@ void TstCommandLineDfu::write_refusesBeforeTheFirstWrite()
     QCOMPARE(ran.exitCode, 4);
     QCOMPARE(ran.last()["event"], QJsonValue("error"));
     QVERIFY2(ran.err.contains(row.says), ran.err);
-    QCOMPARE(unit.memory("0", kUser, 3000), before);
+    QCOMPARE(unit.memory("0", photon::kUserPart, 3000), before);
 }
 
 } // namespace

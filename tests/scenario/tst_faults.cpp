@@ -4,6 +4,7 @@
 #include "core/text.h"
 #include "crypto/unit_key.h"
 #include "engine/causes.h"
+#include "support/photon_facts.h"
 #include "support/proven_unit.h"
 #include "support/station_fixture.h"
 #include "support/test_program.h"
@@ -19,7 +20,6 @@ namespace provost::test {
 
 namespace {
 
-constexpr std::uint32_t kPrivateKey = 34; // particle-devices 3.3
 constexpr std::uint32_t kPublicKey = 1250;
 constexpr std::uint32_t kStaticAddress = 1634;
 constexpr std::uint32_t kUnused = 1658; // 95 bytes that nobody reads
@@ -31,12 +31,6 @@ constexpr std::uint32_t kServerKey = 2082;
 constexpr std::uint32_t kServerAddress = 2466;
 constexpr std::uint32_t kPendingModules = 2852;
 constexpr std::uint32_t kEapArea = 3823;
-
-std::unique_ptr<Station> quick(UnitWish unit = {}, std::chrono::milliseconds handshake = 1500ms)
-{
-    return Station::open(
-        {.bench = {.supplies = {{std::move(unit)}}}, .handshakeWithin = handshake});
-}
 
 /// Turns one byte of the current DCT over.
 void spoil(Station& station, int slot, std::uint32_t offset)
@@ -58,13 +52,6 @@ void storeForeignCredentials(sim::VirtualBoard& board)
     for (const unsigned copy : {0U, 1U})
         board.pokeFlash(0x08004000 + 0x4000 * copy + kWifi, record);
 }
-
-#define VERIFY_RUN(finished, wantedVerdict, wantedCause)                                           \
-    do {                                                                                           \
-        const RunFinished seen = (finished);                                                       \
-        QVERIFY2(seen.verdict == (wantedVerdict) && seen.cause == (wantedCause),                   \
-                 told(seen).c_str());                                                              \
-    } while (false)
 
 } // namespace
 
@@ -230,18 +217,19 @@ void TstFaults::changedByte_isFound()
         std::string_view cause;
     };
     constexpr std::array kChanges{
-        Change{"server-key", kPrivateKey + 60, "F201"},   // the modulus
-        Change{"server-key", kPrivateKey + 9, "F214"},    // a length that the unit's reader ignores
-        Change{"server-key", kPrivateKey + 1100, "F214"}, // filler behind the key
+        Change{"server-key", photon::kPrivateKey + 60, "F201"}, // the modulus
+        Change{"server-key", photon::kPrivateKey + 9,
+               "F214"}, // a length that the unit's reader ignores
+        Change{"server-key", photon::kPrivateKey + 1100, "F214"}, // filler behind the key
         Change{"server-key", kPublicKey + 60, "F214"},
         Change{"server-key", kServerKey + 100, "F215"},
         Change{"server-key", kServerAddress + 5, "F216"},
         // Behind the proof only the live handshake sees it,
-        Change{"prove-keys", kPrivateKey + 300, "F405"}, // a prime
+        Change{"prove-keys", photon::kPrivateKey + 300, "F405"}, // a prime
         Change{"prove-keys", kServerAddress + 5, "F404"},
         Change{"prove-keys", kServerAddress + 66, "F404"},
         // and what not even that sees, the shipping state finds.
-        Change{"live-handshake", kPrivateKey + 9, "F303"},
+        Change{"live-handshake", photon::kPrivateKey + 9, "F303"},
     };
     constexpr int kSlots = kChanges.size();
     auto station =
@@ -325,7 +313,7 @@ void TstFaults::shippingState_isProvedFieldByField()
         Leftover{kUpdateFlag, "\xa5", "F301"},
         Leftover{kPendingModules, "\xcd\xab", "F301"},
         Leftover{kUnused, "bench-secret-4711", "F302"}, // the test password
-        Leftover{kPrivateKey + 60, "?", "F303"},
+        Leftover{photon::kPrivateKey + 60, "?", "F303"},
         Leftover{kPublicKey + 60, "?", "F303"},
         Leftover{kEapArea, "server key", "F304"}, // the test server's modulus
         Leftover{0, "credentials", "F305"},

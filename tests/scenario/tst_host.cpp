@@ -4,6 +4,7 @@
 #include "host/bench_operator.h"
 #include "host/host.h"
 #include "sim/virtual_cloud.h"
+#include "support/must.h"
 #include "support/recording_sink.h"
 #include "support/test_program.h"
 #include "transport/trace_ring.h"
@@ -21,16 +22,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto kPatience = 40s;
+constexpr auto kRunBound = 40s;
 constexpr std::string_view kPassword = "virtual-plant-wifi";
-
-template <class T>
-T must(Result<T> result)
-{
-    if (!result)
-        qFatal("%s", describe(result.error()).c_str());
-    return detail::takeValue(std::move(result));
-}
 
 /// No eight bytes of `secret` in a row, as hexadecimal or as they are.
 bool leaks(const std::string& text, ByteView secret)
@@ -121,7 +114,7 @@ RunFinished TstHost::run(Host& host, int slot, RecordingSink::Hook hook) const
     const auto unit = must(host.bench()->insertNext(slot));
     must(host.start(SlotId{slot}, unit->label));
     const auto finished = sink.waitFor<RunFinished>(
-        kPatience, [slot](const auto& event) { return event.slot == SlotId{slot}; });
+        kRunBound, [slot](const auto& event) { return event.slot == SlotId{slot}; });
     host.events().remove(sink);
     if (!finished)
         qFatal("slot %d has no verdict", slot);
@@ -138,7 +131,7 @@ void TstHost::slotThatIsOff_takesNoUnit()
     RecordingSink sink;
     host->events().add(sink);
     host->watchSlots();
-    const auto changed = sink.waitFor<SlotChanged>(kPatience, [](const auto&) { return true; });
+    const auto changed = sink.waitFor<SlotChanged>(kRunBound, [](const auto&) { return true; });
     QVERIFY(changed);
     QCOMPARE(changed->slot, SlotId{2});
     QCOMPARE(changed->availability, SlotAvailability::Off);

@@ -2,6 +2,7 @@
 // half-written.
 #include "core/text.h"
 #include "engine/causes.h"
+#include "support/proven_unit.h"
 #include "support/station_fixture.h"
 #include "support/test_program.h"
 
@@ -19,14 +20,6 @@ struct StopAt {
     int step = -1;               ///< as soon as this step has begun
     std::string_view critical{}; ///< or while this is being written
 };
-
-std::string joined(const std::vector<std::string>& lines)
-{
-    std::string all;
-    for (const auto& line : lines)
-        all += line + "; ";
-    return all;
-}
 
 /// Presses stop on the slot's own thread, so that the moment is always the same one.
 class Operator {

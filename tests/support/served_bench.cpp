@@ -1,6 +1,7 @@
 #include "served_bench.h"
 
 #include "core/text.h"
+#include "must.h"
 
 #include <QProcess>
 #include <QProcessEnvironment>
@@ -13,15 +14,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kUnitPatience = 60s;
-
-template <class T>
-T must(Result<T> result)
-{
-    if (!result)
-        throw std::runtime_error(describe(result.error()));
-    if constexpr (!std::is_void_v<T>)
-        return std::move(*result);
-}
 
 std::vector<sim::PtySlot> terminalsOf(const sim::Bench& bench)
 {

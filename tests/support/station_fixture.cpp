@@ -377,6 +377,12 @@ std::vector<std::string> Station::query(const std::string& sql)
     return found;
 }
 
+std::unique_ptr<Station> quick(UnitWish unit, std::chrono::milliseconds handshake)
+{
+    return Station::open(
+        {.bench = {.supplies = {{std::move(unit)}}}, .handshakeWithin = handshake});
+}
+
 std::string told(const RunFinished& finished)
 {
     return concat(name(finished.verdict), " ", finished.cause, " ", finished.error);

@@ -120,4 +120,14 @@ std::filesystem::path newFolder();
 std::string told(const RunFinished& finished);
 std::string causesOf(const RunRecord& record);
 
+/// A station with one virtual unit.
+std::unique_ptr<Station> quick(UnitWish unit = {}, std::chrono::milliseconds handshake = 1500ms);
+
 } // namespace provost::test
+
+#define VERIFY_RUN(finished, wantedVerdict, wantedCause)                                           \
+    do {                                                                                           \
+        const RunFinished seen = (finished);                                                       \
+        QVERIFY2(seen.verdict == (wantedVerdict) && seen.cause == (wantedCause),                   \
+                 told(seen).c_str());                                                              \
+    } while (false)

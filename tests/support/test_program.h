@@ -25,6 +25,10 @@ int runTest(int argc, char** argv)
 
 } // namespace provost::test
 
+#define PROVOST_JOINED(a, b) a##b
+#define PROVOST_ENTRY(number, name, Test)                                                          \
+    static const provost::test::TestEntry PROVOST_JOINED(provostTestEntry, number){                \
+        name, &provost::test::runTest<Test>};
+
 /// At the end of tst_<name>.cpp, in place of QTEST_GUILESS_MAIN.
-#define PROVOST_TEST(name, Test)                                                                   \
-    static const provost::test::TestEntry provostTestEntry{name, &provost::test::runTest<Test>};
+#define PROVOST_TEST(name, Test) PROVOST_ENTRY(__COUNTER__, name, Test)

@@ -6,6 +6,8 @@
 #include "core/text.h"
 #include "crypto/digest.h"
 #include "image/inspection.h"
+#include "support/photon_facts.h"
+#include "support/source_tree.h"
 
 #include <QFileInfo>
 #include <QJsonArray>
@@ -18,8 +20,6 @@
 using namespace provost;
 
 namespace {
-
-constexpr std::uint16_t kPhoton = 6;
 
 /// Recomputes the CRC of a file whose end address is right.
 void seal(Bytes& file)
@@ -68,11 +68,6 @@ QByteArray outputOf(const QString& command)
     return pipe && pclose(pipe) == 0 ? text : QByteArray();
 }
 
-QString catalogFolder()
-{
-    return QFileInfo(QFINDTESTDATA("../../firmware-images/catalog/photon-2.3.1.toml")).path();
-}
-
 class TstImage : public QObject {
     Q_OBJECT
 
@@ -103,7 +98,7 @@ private Q_SLOTS:
 
 void TstImage::platform_isReadByNameAndNumber()
 {
-    QCOMPARE(*parsePlatform("photon"), kPhoton);
+    QCOMPARE(*parsePlatform("photon"), test::photon::kPlatform);
     QCOMPARE(*parsePlatform("P1"), std::uint16_t{8});
     QCOMPARE(*parsePlatform("10"), std::uint16_t{10});
     QCOMPARE(*parsePlatform("0"), std::uint16_t{0});
@@ -194,7 +189,7 @@ void TstImage::demoImage_isTheOneOfTheManifest()
 {
     for (const char* const release :
          {"photon-1.5.2", "photon-2.3.1", "p1-2.3.1", "electron-2.3.1", "core-0.7.0"}) {
-        QFile file(catalogFolder() + "/" + release + ".toml");
+        QFile file(test::catalogFolder() + "/" + release + ".toml");
         QVERIFY(file.open(QIODevice::ReadOnly));
         QCOMPARE(file.readAll().toStdString(), demo::demoManifest(release));
     }
@@ -286,8 +281,11 @@ void TstImage::parse_refusesOtherBytesBehindCrc()
 
 void TstImage::parse_withoutProductFieldsHasNoProduct()
 {
-    const Bytes file = moduleOf(
-        {.platformId = kPhoton, .start = 0x080A0000, .function = 5, .index = 1, .suffixSize = 36});
+    const Bytes file = moduleOf({.platformId = test::photon::kPlatform,
+                                 .start = 0x080A0000,
+                                 .function = 5,
+                                 .index = 1,
+                                 .suffixSize = 36});
     const auto module = parseModule(file);
     QVERIFY(module);
     QVERIFY(!module->product);

@@ -5,6 +5,8 @@
 #include "core/text.h"
 #include "crypto/digest.h"
 #include "image/image_catalog.h"
+#include "support/photon_facts.h"
+#include "support/source_tree.h"
 
 #include <QFileInfo>
 #include <QTemporaryDir>
@@ -22,8 +24,6 @@ using Change = std::function<void(Images&)>;
 Q_DECLARE_METATYPE(Change)
 
 namespace {
-
-constexpr std::uint16_t kPhoton = 6;
 
 Images demoSet(std::string_view version, std::string_view platform = "photon")
 {
@@ -46,11 +46,6 @@ void alter(Images& images, std::size_t which, const std::function<void(FlashImag
     change(image);
     image.sha256[0] ^= std::byte{1};
     images[which] = std::make_shared<const FlashImage>(std::move(image));
-}
-
-QString catalogFolder()
-{
-    return QFileInfo(QFINDTESTDATA("../../firmware-images/catalog/photon-2.3.1.toml")).path();
 }
 
 std::string manifestOf(std::string_view platform, std::string_view role, ByteView file,
@@ -186,7 +181,7 @@ void TstImageCatalog::set_breakingARuleIsRefused()
     QFETCH(QString, reason);
     Images images = demoSet("2.3.1");
     change(images);
-    const auto checked = checkSet(kPhoton, images);
+    const auto checked = checkSet(test::photon::kPlatform, images);
     QVERIFY(!checked);
     QCOMPARE(checked.error().code, reason.contains("nullptr") ? Errc::Internal : Errc::InvalidData);
     QVERIFY2(contains(checked.error().message, reason.toStdString()),
@@ -197,12 +192,12 @@ void TstImageCatalog::set_mayListOneImageTwice()
 {
     Images images = demoSet("2.3.1");
     images.push_back(images.back());
-    QVERIFY(checkSet(kPhoton, images));
+    QVERIFY(checkSet(test::photon::kPlatform, images));
 }
 
 void TstImageCatalog::catalog_findsVerifiedImages()
 {
-    const auto catalog = openCatalog(pathOf(catalogFolder()), pathOf(m_images.path()));
+    const auto catalog = openCatalog(pathOf(test::catalogFolder()), pathOf(m_images.path()));
     QVERIFY2(catalog, catalog ? "" : catalog.error().message.c_str());
     for (const demo::DemoImage& each : demo::demoImages()) {
         const auto image = (*catalog)->find(each.platform, each.role, each.version);
@@ -219,7 +214,7 @@ void TstImageCatalog::catalog_findsVerifiedImages()
 
 void TstImageCatalog::catalog_listsItsEntries()
 {
-    const auto catalog = openCatalog(pathOf(catalogFolder()), "/nowhere");
+    const auto catalog = openCatalog(pathOf(test::catalogFolder()), "/nowhere");
     QVERIFY(catalog);
     const auto entries = (*catalog)->entries();
     QCOMPARE(entries.size(), demo::demoImages().size());
@@ -232,7 +227,7 @@ void TstImageCatalog::catalog_listsItsEntries()
 
 void TstImageCatalog::catalog_servesSeveralThreads()
 {
-    const auto catalog = openCatalog(pathOf(catalogFolder()), pathOf(m_images.path()));
+    const auto catalog = openCatalog(pathOf(test::catalogFolder()), pathOf(m_images.path()));
     QVERIFY(catalog);
     std::array<std::shared_ptr<const FlashImage>, 8> found;
     {
@@ -249,7 +244,7 @@ void TstImageCatalog::catalog_servesSeveralThreads()
 
 void TstImageCatalog::catalog_namesKnownVersionsWhereOneIsMissing()
 {
-    const auto catalog = openCatalog(pathOf(catalogFolder()), pathOf(m_images.path()));
+    const auto catalog = openCatalog(pathOf(test::catalogFolder()), pathOf(m_images.path()));
     QVERIFY(catalog);
     const auto missing = (*catalog)->find("photon", "user", "3.0.0");
     QCOMPARE(missing.error().code, Errc::NotFound);
@@ -266,7 +261,7 @@ void TstImageCatalog::catalog_reportsFileThatDiffersFromManifest()
     Bytes file = demo::buildModule(user.plan);
     file[5000] ^= std::byte{0x10};
     QVERIFY(save(folder.filePath(QString::fromStdString(user.fileName)), file));
-    const auto catalog = openCatalog(pathOf(catalogFolder()), pathOf(folder.path()));
+    const auto catalog = openCatalog(pathOf(test::catalogFolder()), pathOf(folder.path()));
     QVERIFY(catalog);
     const auto found = (*catalog)->find("photon", "user", "2.3.1");
     QCOMPARE(found.error().code, Errc::Mismatch);
@@ -277,7 +272,7 @@ void TstImageCatalog::catalog_reportsFileThatDiffersFromManifest()
 void TstImageCatalog::catalog_reportsMissingFile()
 {
     QTemporaryDir folder;
-    const auto catalog = openCatalog(pathOf(catalogFolder()), pathOf(folder.path()));
+    const auto catalog = openCatalog(pathOf(test::catalogFolder()), pathOf(folder.path()));
     QVERIFY(catalog);
     QCOMPARE((*catalog)->find("photon", "user", "2.3.1").error().code, Errc::NotFound);
 }

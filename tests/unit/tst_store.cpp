@@ -1,5 +1,6 @@
 // Journal: what a run leaves behind, and what is read back of it.
 #include "store/journal.h"
+#include "support/must.h"
 #include "support/test_program.h"
 
 #include <QTemporaryDir>
@@ -9,6 +10,7 @@
 #include <thread>
 
 using namespace provost;
+using provost::test::must;
 using namespace std::chrono_literals;
 
 namespace {
@@ -17,15 +19,6 @@ const std::string kUnitA = "0123456789abcdef01234567";
 const std::string kUnitB = "0123456789abcdef0123ffff";
 const std::string kPrintA(64, 'a');
 const std::string kPrintB(64, 'b');
-
-/// The value of what has to succeed.
-template <class T>
-T must(Result<T> result)
-{
-    if (!result)
-        qFatal("%s", describe(result.error()).c_str());
-    return detail::takeValue(std::move(result));
-}
 
 RunStart aStart(std::string label = {})
 {

@@ -3,6 +3,7 @@
 #include "store/journal.h"
 #include "store/migrator.h"
 #include "store/sqlite_p.h"
+#include "support/must.h"
 #include "support/test_program.h"
 
 #include <QDir>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 using namespace provost;
+using provost::test::must;
 using namespace std::chrono_literals;
 using sqlite::Access;
 using sqlite::Connection;
@@ -24,15 +26,6 @@ using sqlite::Connection;
 namespace {
 
 const std::string kUnit = "0123456789abcdef01234567";
-
-/// The value of what has to succeed.
-template <class T>
-T must(Result<T> result)
-{
-    if (!result)
-        qFatal("%s", describe(result.error()).c_str());
-    return detail::takeValue(std::move(result));
-}
 
 Result<RunId> beginWith(Journal& journal, const std::string& deviceId)
 {
