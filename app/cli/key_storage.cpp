@@ -9,6 +9,8 @@
 #include "host/host.h"
 #include "image/module_info.h"
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 
 namespace provost::cli {
@@ -150,6 +152,26 @@ Result<> refuseClearInProduction(const Arguments& arguments, std::string_view wh
                            "clear; use --escrow or --encrypt. The refusal is on record"));
     }
     return {};
+}
+
+Result<> refuseKeyMemoryInProduction(const Arguments& arguments, const MemoryRange& range,
+                                     const std::string& file)
+{
+    // First and last byte: both DCT sectors; the RSA and EC key slots; the Core's SPI key.
+    constexpr std::array<MemoryRange, 4> kKeyPlaces{{
+        {.alternate = 0, .address = 0x08004000, .length = 0x8000},
+        {.alternate = 1, .address = 34, .length = 1216},
+        {.alternate = 1, .address = 3106, .length = 192},
+        {.alternate = 1, .address = 0x2000, .length = 0x400},
+    }};
+    const auto touches = [&](const MemoryRange& place) {
+        return place.alternate == range.alternate &&
+               std::uint64_t{range.address} < std::uint64_t{place.address} + place.length &&
+               std::uint64_t{place.address} < std::uint64_t{range.address} + range.length;
+    };
+    if (std::ranges::none_of(kKeyPlaces, touches))
+        return {};
+    return refuseClearInProduction(arguments, "read memory that holds a private key into", file);
 }
 
 Result<KeyStorage> keyStorageOf(const Arguments& arguments)

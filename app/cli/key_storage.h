@@ -42,4 +42,15 @@ Result<WrittenKey> writeKeyPair(const std::string& file, const KeyRules& rules,
 Result<> refuseClearInProduction(const Arguments& arguments, std::string_view what,
                                  const std::string& file);
 
+/// A range of a unit's memory, as DFU's alternates number them; SWD sees alternate 0.
+struct MemoryRange {
+    unsigned alternate = 0;
+    std::uint32_t address = 0;
+    std::uint32_t length = 0;
+};
+/// The same guard for reading memory of a real unit into a file, where the range touches a place
+/// that holds private keys on any platform (particle-devices 2.1, 2.3, 3.3).
+Result<> refuseKeyMemoryInProduction(const Arguments& arguments, const MemoryRange& range,
+                                     const std::string& file);
+
 } // namespace provost::cli

@@ -4,6 +4,7 @@ namespace provost {
 
 namespace {
 constexpr std::chrono::milliseconds kLookAtNests{100};
+constexpr std::chrono::milliseconds kEmptyFor{1500};
 } // namespace
 
 void NestFeeder::post(StationEvent event)
@@ -18,9 +19,29 @@ void NestFeeder::post(StationEvent event)
     }
 }
 
-bool NestFeeder::startNext(SlotId slot)
+void NestFeeder::lookWhetherEmpty(SlotId slot, Clock::Steady now)
+{
+    const bool occupied = m_config.occupied(slot);
+    const auto since = m_emptySince.try_emplace(slot, now).first->second;
+    if (!occupied && now - since < kEmptyFor)
+        return;
+    m_emptySince.erase(slot);
+    const MutexLock lock(m_mutex);
+    auto& nest = m_nests[slot];
+    if (!occupied && nest == Nest::Done)
+        nest = Nest::Ready;
+}
+
+bool NestFeeder::startNext(SlotId slot, Clock::Steady now)
 {
     bool tell = false;
+    bool done = false;
+    {
+        const MutexLock lock(m_mutex);
+        done = m_nests[slot] == Nest::Done;
+    }
+    if (done)
+        lookWhetherEmpty(slot, now);
     {
         const MutexLock lock(m_mutex);
         auto& nest = m_nests[slot];
@@ -65,7 +86,7 @@ void NestFeeder::feed(const Clock& clock, const std::stop_token& stop)
         for (const auto slot : m_config.slots) {
             if (free <= 0)
                 break;
-            free -= startNext(slot) ? 1 : 0;
+            free -= startNext(slot, clock.now()) ? 1 : 0;
         }
         static_cast<void>(clock.sleepUntil(clock.now() + kLookAtNests, {}));
     }

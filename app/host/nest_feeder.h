@@ -21,8 +21,9 @@ struct NestFeederConfig {
     std::function<void(SlotId)> onReady{};
 };
 
-/// Listens to the station's events; a nest takes its next unit when the last one has left it
-/// (UnitRemoved). Never more runs at once than units remain.
+/// Listens to the station's events; a nest takes its next unit when the last one has left it:
+/// another one is seen there (UnitRemoved), or it stays empty for longer than a unit is away that
+/// restarts. Never more runs at once than units remain.
 class NestFeeder final : public EventSink {
 public:
     explicit NestFeeder(NestFeederConfig config) : m_config(std::move(config)) {}
@@ -32,11 +33,13 @@ public:
 
 private:
     enum class Nest : std::uint8_t { Ready, Told, Busy, Done };
-    bool startNext(SlotId slot);
+    bool startNext(SlotId slot, Clock::Steady now);
+    void lookWhetherEmpty(SlotId slot, Clock::Steady now);
 
     const NestFeederConfig m_config;
     Mutex m_mutex;
     std::map<SlotId, Nest> m_nests PROVOST_GUARDED_BY(m_mutex);
+    std::map<SlotId, Clock::Steady> m_emptySince{}; ///< of nests whose unit is done
     int m_running PROVOST_GUARDED_BY(m_mutex) = 0;
 };
 
