@@ -8,6 +8,7 @@
 #include "core/file_io.h"
 #include "core/text.h"
 #include "crypto/secret_file.h"
+#include "host/host.h"
 #include "image/module_info.h"
 #include "transport/tcp_stream.h"
 
@@ -67,6 +68,11 @@ void waitForStop(const StopSignal& stop, const Clock& clock)
     }
 }
 
+Result<SecretBytes> keyPassphraseOf(const Arguments& arguments)
+{
+    return serverKeyPassphrase(arguments.text("key-passphrase-file"));
+}
+
 Result<> serveHandshakes(const Arguments& arguments)
 {
     const auto listen = TRY(parseHostPort(arguments.text("listen")));
@@ -74,6 +80,7 @@ Result<> serveHandshakes(const Arguments& arguments)
     config.folder = arguments.text("registry");
     config.serverKeyFile = arguments.text("server-key");
     config.rest = false;
+    config.keyPassphrase = TRY(keyPassphraseOf(arguments));
     config.handshakeHost = listen.host;
     config.handshakePort = listen.port;
     const SystemClock clock;
@@ -95,6 +102,7 @@ Result<> serveCloud(const Arguments& arguments)
     const auto listen = TRY(parseHostPort(arguments.text("listen")));
     CloudServiceConfig config;
     config.folder = arguments.text("data");
+    config.keyPassphrase = TRY(keyPassphraseOf(arguments));
     config.restHost = listen.host;
     config.restPort = listen.port;
     config.handshakeHost = listen.host;
@@ -186,6 +194,13 @@ Exit dial(const Arguments& arguments)
     return dialled->passed ? Exit::Pass : Exit::Fail;
 }
 
+Option keyPassphraseOption()
+{
+    return {.name = "key-passphrase-file",
+            .value = "FILE",
+            .help = "its first line opens the server key; else the program's own credential"};
+}
+
 } // namespace
 
 std::vector<Command> handshakeCommands()
@@ -202,7 +217,8 @@ std::vector<Command> handshakeCommands()
                          {.name = "registry",
                           .value = "DIR",
                           .help = "known units: DIR/<device id>.pub.pem",
-                          .required = true}},
+                          .required = true},
+                         keyPassphraseOption()},
              .example = "provost handshake serve --listen 127.0.0.1:5683 --server-key "
                         "cloud/server-key.pem --registry cloud",
              .run = [](const Arguments& a) { return reportIfFailed(serveHandshakes(a), a); }},
@@ -239,6 +255,7 @@ std::vector<Command> cloudCommands()
                .help = "of the REST service; port 0: any free one",
                .required = true},
               {.name = "data", .value = "DIR", .help = "registry and server key", .required = true},
+              keyPassphraseOption(),
               {.name = "handshake-port", .value = "PORT", .help = "any free one by default"},
               {.name = "token-file",
                .value = "FILE",

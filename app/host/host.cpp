@@ -4,9 +4,12 @@
 #include "cloud/local_handshake_server.h"
 #include "cloud/outbox_sender.h"
 #include "config/load_station.h"
+#include "core/byte_io.h"
 #include "core/durable_file.h"
 #include "core/text.h"
+#include "crypto/digest.h"
 #include "crypto/key_protection.h"
+#include "crypto/secret_file.h"
 #include "device/particle_unit.h"
 #include "host/slot_hardware.h"
 #include "host/slot_watcher.h"
@@ -73,6 +76,25 @@ std::filesystem::path stateFolder()
     return std::filesystem::path(base.toStdString()) / "provost";
 }
 
+Result<SecretBytes> serverKeyPassphrase(const std::filesystem::path& file)
+{
+    if (!file.empty())
+        return readSecretLine(file);
+    const auto own = stateFolder() / "credentials" / "server-key-passphrase";
+    auto kept = readSecretLine(own);
+    if (kept || kept.error().code != Errc::NotFound)
+        return kept;
+    constexpr std::size_t kRandomBytes = 32;
+    TRY(makeFolder(own.parent_path()));
+    Bytes random = TRY(randomBytes(kRandomBytes));
+    std::string line = toHex(random) + "\n";
+    auto made = writeDurably(own, viewOf(line), 0600);
+    wipe(random);
+    wipe(std::as_writable_bytes(std::span(line)));
+    TRY(std::move(made));
+    return readSecretLine(own);
+}
+
 Result<sim::Speed> speedNamed(std::string_view word)
 {
     if (word == "instant")
@@ -98,6 +120,7 @@ struct Host::Impl {
     std::filesystem::path database{};
     StationConfig station{};
     std::vector<std::string> overridden{};
+    std::unique_ptr<KeyToken> token{}; ///< outlives the pool
     std::shared_ptr<KeyPool> pool{};
     StepRegistry registry{};
     std::unique_ptr<Journal> journal{};
@@ -206,8 +229,12 @@ Result<> Host::Impl::fillPool(const HostOptions& options)
     constexpr std::size_t kKeysPerSlot = 2;
     const auto rules = TRY(keyRulesOf(kFirstPlatform));
     const std::size_t slots = options.bench.empty() ? station.slots.size() : 1;
-    pool = std::make_shared<KeyPool>(
-        KeyPoolConfig{.rules = rules, .size = kKeysPerSlot * slots, .onChange = {}});
+    KeyPoolConfig config{.rules = rules, .size = kKeysPerSlot * slots, .onChange = {}};
+    if (station.token) {
+        token = TRY(KeyToken::open(std::move(*station.token)));
+        config.make = [this](const KeyRules& wanted) { return token->makeKey(wanted); };
+    }
+    pool = std::make_shared<KeyPool>(std::move(config));
     return {};
 }
 
@@ -268,6 +295,7 @@ Result<> Host::Impl::openCloud()
                         ? database.parent_path() / (database.stem().string() + "-cloud")
                         : station.cloudFolder;
     config.rest = station.cloudIsLocal;
+    config.keyPassphrase = TRY(serverKeyPassphrase(station.keyPassphraseFile));
     config.handshakeHost = station.handshakeHost;
     config.handshakePort = station.handshakePort;
     TRY(makeFolder(config.folder));

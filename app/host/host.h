@@ -36,6 +36,10 @@ DataFolders dataFolders();
 /// ~/.local/state/provost, or $XDG_STATE_HOME/provost.
 std::filesystem::path stateFolder();
 
+/// The passphrase of a server key: the first line of `file`; where none is named, of the program's
+/// own credential in the state folder, which is made once (mode 0600).
+Result<SecretBytes> serverKeyPassphrase(const std::filesystem::path& file);
+
 class Host {
 public:
     /// @returns every error that keeps the station from working, with its cause

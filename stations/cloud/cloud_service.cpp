@@ -80,8 +80,9 @@ Result<std::unique_ptr<CloudService>> CloudService::start(CloudServiceConfig con
                            ": beyond loopback a token is required, so that not everybody can "
                            "register keys"));
     auto registry = TRY(Registry::open(config.folder));
-    auto key = TRY(config.serverKeyFile.empty() ? readOrMakeServerKey(config.folder)
-                                                : readServerKey(config.serverKeyFile));
+    auto key = TRY(config.serverKeyFile.empty()
+                       ? readOrMakeServerKey(config.folder, config.keyPassphrase)
+                       : readServerKey(config.serverKeyFile, config.keyPassphrase));
     const TcpListener::Config restAt{
         .address = rest, .port = config.restPort, .maxConnections = config.maxRequests};
     const TcpListener::Config deviceAt{

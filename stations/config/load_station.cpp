@@ -82,8 +82,21 @@ Result<> readStation(const TomlTable& table, const std::filesystem::path& folder
     return table.finish();
 }
 
-Result<> readHandshake(const TomlTable& table, StationConfig& config)
+Result<KeyTokenConfig> readToken(const TomlTable& table, const std::filesystem::path& folder)
 {
+    KeyTokenConfig token;
+    token.module = TRY(table.text("module"));
+    token.label = TRY(table.text("label"));
+    token.pin = TRY(readSecretLine(folder / TRY(table.text("pin_file"))));
+    TRY(table.finish());
+    return token;
+}
+
+Result<> readHandshake(const TomlTable& table, const std::filesystem::path& folder,
+                       StationConfig& config)
+{
+    if (table.has("key_passphrase_file"))
+        config.keyPassphraseFile = folder / TRY(table.text("key_passphrase_file"));
     config.handshakeHost = TRY(table.text("host"));
     config.handshakePort = static_cast<std::uint16_t>(TRY(table.integerOr("port", 5683)));
     config.cloudFolder = TRY(table.textOr("folder", ""));
@@ -107,6 +120,10 @@ Result<StationConfig> loadStation(const std::filesystem::path& file)
     const auto station = TRY(document.table("station"));
     TRY(readStation(station, folder, config));
     TRY(readSlots(document, config));
+    if (document.has("token")) {
+        const auto token = TRY(document.table("token"));
+        config.token = TRY(readToken(token, folder));
+    }
     // A station that only puts keys into units shows them no network.
     const bool line = config.kind == StationKind::Line;
     if (line || document.has("network")) {
@@ -115,7 +132,7 @@ Result<StationConfig> loadStation(const std::filesystem::path& file)
     }
     if (line || document.has("handshake")) {
         const auto handshake = TRY(document.table("handshake"));
-        TRY(readHandshake(handshake, config));
+        TRY(readHandshake(handshake, folder, config));
     }
     config.cloudIsLocal = !document.has("cloud");
     if (!config.cloudIsLocal) {

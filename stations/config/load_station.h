@@ -1,6 +1,7 @@
 // station.toml: slots, network, cloud and custody of one real station.
 #pragma once
 
+#include "crypto/key_token.h"
 #include "engine/plan.h"
 #include "engine/ports.h"
 
@@ -22,13 +23,16 @@ struct StationConfig {
     /// Units are for sale: no guard of the keys can be overridden, no key leaves in the clear.
     bool production = false;
     StationSettings settings{};
-    std::filesystem::path escrowFolder{}; ///< where the escrow certificate lies; empty: none
-    std::filesystem::path signingKey{};   ///< of manifests; empty: beside the database
+    std::filesystem::path escrowFolder{};  ///< where the escrow certificate lies; empty: none
+    std::filesystem::path signingKey{};    ///< of manifests; empty: beside the database
+    std::optional<KeyTokenConfig> token{}; ///< where keys of units are made; nullopt: here
     std::vector<StationSlot> slots{};
     std::string cloudUrl{};
     SecretBytes cloudToken{};
     bool cloudIsLocal = false;           ///< no [cloud]: the station serves its own
     std::filesystem::path cloudFolder{}; ///< registry and server key of a local cloud
+    /// Its first line is the passphrase of the endpoint's server key; empty: the program's own.
+    std::filesystem::path keyPassphraseFile{};
     std::string handshakeHost{"127.0.0.1"};
     std::uint16_t handshakePort = 0;
 };

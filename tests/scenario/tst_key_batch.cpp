@@ -5,6 +5,7 @@
 #include "store/journal.h"
 #include "support/proven_unit.h"
 #include "support/remote_line.h"
+#include "support/soft_token.h"
 #include "support/test_program.h"
 
 #include <QCryptographicHash>
@@ -258,6 +259,7 @@ private Q_SLOTS:
     void cloudAway_leavesUnitsHeldAndNoProduct();
     void manifest_isRefusedWhenChanged();
     void plansAndStations_areOfOneKind();
+    void keysOfAToken_areBurntAndOnRecord();
     void files_areMadeOnceAndGoneOnWith();
 };
 
@@ -344,8 +346,8 @@ void TstKeyBatch::keyedUnit_isRefusedOrKept()
     QFETCH(const int, exitCode);
     CommandFolder folder;
     QVERIFY(writePlan(folder, keyed));
-    QVERIFY(folder.write("bench.toml", QByteArray::fromStdString(benchToml(
-                                           {.supplies = {{UnitWish{.key = "burnt"}}}}))));
+    QVERIFY(folder.write("bench.toml", QByteArray::fromStdString(
+                                           benchToml({.supplies = {{UnitWish{.key = "burnt"}}}}))));
     const auto ran =
         folder.json({"keys", "batch", "--platform", "6", "--count", "1", "--inject", "--simulate",
                      "./bench.toml", "--plan", "./keys.toml", "--db", "line.db"});
@@ -426,6 +428,36 @@ void TstKeyBatch::plansAndStations_areOfOneKind()
                      .exitCode,
                  4);
     QCOMPARE(folder.provost(injectArguments(true)).exitCode, 2); // none to go on with
+}
+
+void TstKeyBatch::keysOfAToken_areBurntAndOnRecord()
+{
+    CommandFolder folder;
+    QVERIFY2(makeSoftToken(folder.path("hsm")), "softhsm2 is missing");
+    folder.environment().insert("SOFTHSM2_CONF", folder.path("hsm/softhsm2.conf"));
+    RemoteLine line(threeUnits(), folder);
+    const QByteArray token = QByteArray("[token]\nmodule = \"") + kSoftTokenModule +
+                             "\"\nlabel = \"units\"\npin_file = \"pin\"\n";
+    QVERIFY(line.writeStation(kKeyStation, token) && line.shareServerKey("line-cloud"));
+    QVERIFY(folder.write("pin", "000000\n"));
+    const auto locked = folder.provost(injectArguments(false));
+    QCOMPARE(locked.exitCode, 4); // wrong PIN: no key is made anywhere else instead
+    QVERIFY2(locked.err.contains("PIN"), locked.err);
+    QVERIFY(folder.write("pin", QByteArray(kSoftTokenPin) + "\n"));
+    const auto ran = folder.provost(injectArguments(false));
+    QVERIFY2(ran.exitCode == 0, ran.err);
+    QCOMPARE(ran.last()["injected"].toInt(), kBatchUnits);
+    const SystemClock clock;
+    const auto journal =
+        RemoteLine::need(Journal::openReadOnly(folder.path("line.db").toStdString(), clock));
+    for (const auto& slot : line.bench().slots()) {
+        const auto custody =
+            RemoteLine::need(journal->custodyOf(fingerprintOn(*line.bench().board(slot.number))));
+        QVERIFY(!custody.empty());
+        QCOMPARE(custody.front().event, std::string("birth"));
+        QVERIFY(custody.front().detail.find("in token units") != std::string::npos);
+        QCOMPARE(custody.back().event, std::string("destruction"));
+    }
 }
 
 void TstKeyBatch::files_areMadeOnceAndGoneOnWith()
