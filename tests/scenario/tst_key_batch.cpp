@@ -175,9 +175,8 @@ private:
     {
         const SystemClock clock;
         const auto journal =
-            RemoteLine::need(Journal::openReadOnly(m_folder.path("line.db").toStdString(), clock));
-        const auto registry =
-            RemoteLine::need(Registry::open(m_folder.path("line-cloud").toStdString()));
+            must(Journal::openReadOnly(m_folder.path("line.db").toStdString(), clock));
+        const auto registry = must(Registry::open(m_folder.path("line-cloud").toStdString()));
         const auto listed = QJsonDocument::fromJson(m_folder.read("batches/lot-1/manifest.json"))
                                 .object()["units"]
                                 .toArray();
@@ -186,8 +185,8 @@ private:
             const auto& board = *m_line.bench().board(slot.number);
             const auto onUnit = fingerprintOn(board);
             keys.insert(onUnit);
-            const auto known = RemoteLine::need(journal->keyOf(board.deviceId()));
-            const auto held = RemoteLine::need(registry->find(board.deviceId()));
+            const auto known = must(journal->keyOf(board.deviceId()));
+            const auto held = must(registry->find(board.deviceId()));
             const auto entry = std::ranges::find_if(listed, [&](const QJsonValue& each) {
                 return each.toObject()["device_id"].toString().toStdString() == board.deviceId();
             });
@@ -203,9 +202,9 @@ private:
         demand(keys.size() == kBatchUnits, "two units have one key");
         demand(listed.size() == kBatchUnits, "the manifest lists another number of units");
         std::set<std::string> everMade;
-        for (const auto& key : RemoteLine::need(journal->allKeys()))
+        for (const auto& key : must(journal->allKeys()))
             demand(everMade.insert(key.fingerprint).second, "a key is on record twice");
-        demand(RemoteLine::need(journal->keysWithOpenCustody()).empty(),
+        demand(must(journal->keysWithOpenCustody()).empty(),
                "a private key is not on record as destroyed");
     }
 
@@ -448,11 +447,10 @@ void TstKeyBatch::keysOfAToken_areBurntAndOnRecord()
     QVERIFY2(ran.exitCode == 0, ran.err);
     QCOMPARE(ran.last()["injected"].toInt(), kBatchUnits);
     const SystemClock clock;
-    const auto journal =
-        RemoteLine::need(Journal::openReadOnly(folder.path("line.db").toStdString(), clock));
+    const auto journal = must(Journal::openReadOnly(folder.path("line.db").toStdString(), clock));
     for (const auto& slot : line.bench().slots()) {
         const auto custody =
-            RemoteLine::need(journal->custodyOf(fingerprintOn(*line.bench().board(slot.number))));
+            must(journal->custodyOf(fingerprintOn(*line.bench().board(slot.number))));
         QVERIFY(!custody.empty());
         QCOMPARE(custody.front().event, std::string("birth"));
         QVERIFY(custody.front().detail.find("in token units") != std::string::npos);

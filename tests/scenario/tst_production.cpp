@@ -80,11 +80,10 @@ void TstProduction::clearKey_besideARunningStationIsOnRecord()
 {
     const ProductionFolder folder;
     const SystemClock clock;
-    const auto station =
-        RemoteLine::need(Journal::open(folder.path("line.db").toStdString(), clock));
+    const auto station = must(Journal::open(folder.path("line.db").toStdString(), clock));
     QCOMPARE(folder.typed("keys new --platform photon --out k --clear-key --db line.db").exitCode,
              4);
-    QCOMPARE(RemoteLine::need(station->stationEvents()).size(), std::size_t{1});
+    QCOMPARE(must(station->stationEvents()).size(), std::size_t{1});
 }
 
 void TstProduction::sealedKeys_areMade()

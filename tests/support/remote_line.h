@@ -6,6 +6,7 @@
 #include "sim/bench.h"
 #include "sim/usbip_server.h"
 #include "support/command_line.h"
+#include "support/must.h"
 #include "support/station_fixture.h"
 
 #include <atomic>
@@ -18,11 +19,11 @@ class RemoteLine {
 public:
     /// @param folder  of the program: station.toml and what it names go there
     RemoteLine(const BenchWish& wish, CommandFolder& folder)
-        : m_folder(folder), m_bench(need(sim::Bench::parse(benchToml(wish), "remote.toml"))),
-          m_server(need(sim::UsbIpServer::start(m_bench->ports(), {.speed = sim::Speed::Instant})))
+        : m_folder(folder), m_bench(must(sim::Bench::parse(benchToml(wish), "remote.toml"))),
+          m_server(must(sim::UsbIpServer::start(m_bench->ports(), {.speed = sim::Speed::Instant})))
     {
         for (const auto& slot : m_bench->slots())
-            need(m_bench->insertNext(slot.number));
+            must(m_bench->insertNext(slot.number));
     }
 
     sim::Bench& bench() { return *m_bench; }
@@ -69,14 +70,6 @@ public:
             m_bench->board(slot.number)->watchFlash([count, seen](std::uint32_t, std::size_t) {
                 seen(++*count);
             });
-    }
-
-    template <class T>
-    static T need(Result<T> result)
-    {
-        if (!result)
-            qFatal("%s", describe(result.error()).c_str());
-        return std::move(*result);
     }
 
 private:
