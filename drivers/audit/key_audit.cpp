@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 namespace provost {
 
@@ -137,8 +138,8 @@ std::vector<AuditFinding> auditKeys(std::span<const AuditedKey> keys)
     findDuplicates(keys, numbers.ec, findings);
     findSharedPrimes(keys, numbers.rsa, findings);
     findDuplicateIds(keys, findings);
-    std::ranges::stable_sort(findings, [](const AuditFinding& a, const AuditFinding& b) {
-        return std::pair(a.kind, a.keys.front()) < std::pair(b.kind, b.keys.front());
+    std::ranges::sort(findings, [](const AuditFinding& a, const AuditFinding& b) {
+        return std::tie(a.kind, a.keys, a.reason) < std::tie(b.kind, b.keys, b.reason);
     });
     return findings;
 }

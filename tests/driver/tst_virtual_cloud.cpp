@@ -221,7 +221,9 @@ private:
             receiveIv = toBytes(ByteView(cipher).first(16));
             const unsigned now = readBe16(message, 2);
             const unsigned expected =
-                id == 0 ? ((u8(credentials[32]) | (u8(credentials[33]) << 8)) + 1U) & 0xFFFF
+                id == 0 ? (static_cast<unsigned>(u8(credentials[32]) | (u8(credentials[33]) << 8)) +
+                           1U) &
+                              0xFFFFU
                         : (id + 1) & 0xFFFF;
             if (now != expected)
                 return;

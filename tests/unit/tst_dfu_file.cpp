@@ -131,7 +131,7 @@ void TstDfuFile::suffix_ofDfuSuffixIsRead()
 
 void TstDfuFile::plainFile_isItsOwnContent()
 {
-    for (const std::size_t size : {0, 1, 15, 16, 4096}) {
+    for (const std::size_t size : {0U, 1U, 15U, 16U, 4096U}) {
         const Bytes content = sample(size, 5);
         const auto file = parseDfuFile(content);
         QVERIFY(file && !file->suffix && file->images.empty());
