@@ -348,7 +348,7 @@ std::vector<Command> keysBatchCommands()
              .summary = "Gives N units a key each, or makes N key files, with a signed manifest",
              .options = std::move(options),
              .example = "provost keys batch --platform photon --count 4 --inject --simulate "
-                        "photon-quick --speed instant",
+                        "photon-quick --speed instant --out lot-1",
              .run = batchCommand,
              .notes = "A batch that was killed anywhere goes on with --resume: no key is lost and "
                       "none is given twice."},
@@ -361,7 +361,7 @@ std::vector<Command> keysBatchCommands()
                           .value = "PEM",
                           .help = "the station's, from a source of your own",
                           .required = true}},
-             .example = "provost keys manifest batches/photon-1 --public-key station-key.pub.pem",
+             .example = "provost keys manifest lot-1 --public-key lot-1/station-key.pub.pem",
              .run = manifestCommand,
              .looksOnly = true}};
 }
