@@ -43,6 +43,7 @@ Result<ManifestUnit> publicPartOf(const std::filesystem::path& privateFile, cons
 Result<bool> isThere(const std::filesystem::path& file)
 {
     std::error_code ignored;
+    TRY(removeDurably(file.string() + ".partial"));
     if (std::filesystem::exists(file, ignored))
         return true;
     TRY(removeDurably(file.string() + ".pub.pem"));

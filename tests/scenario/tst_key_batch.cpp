@@ -11,7 +11,7 @@
 #include <QCryptographicHash>
 
 #include <algorithm>
-#include <mutex>
+#include <map>
 #include <set>
 #include <sys/inotify.h>
 #include <thread>
@@ -44,15 +44,16 @@ std::string fingerprintOn(const sim::VirtualBoard& board)
     return reading.fingerprint();
 }
 
-/// Calls `seen` with the number of each write to the journal's log, from 1, until it goes.
+/// Calls `seen` with the number of each write to a file of that name in the folder (to any: empty),
+/// from 1, until it goes.
 class WriteWatch {
 public:
-    WriteWatch(const QString& folder, std::function<void(int)> seen)
-        : m_fd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)),
+    WriteWatch(const QString& folder, std::string name, std::function<void(int)> seen)
+        : m_name(std::move(name)), m_fd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)),
           m_thread(
               [this, seen = std::move(seen)](const std::stop_token& stop) { watch(stop, seen); })
     {
-        ::inotify_add_watch(m_fd, qPrintable(folder), IN_MODIFY);
+        ::inotify_add_watch(m_fd, qPrintable(folder), IN_MODIFY | IN_CREATE);
     }
     ~WriteWatch()
     {
@@ -71,7 +72,7 @@ private:
             for (ssize_t at = 0; at < got;) {
                 const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
                 at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
-                if (event->len > 0 && std::string_view(event->name) == "line.db-wal")
+                if (event->len > 0 && (m_name.empty() || m_name == event->name))
                     seen(++count);
             }
             if (got <= 0)
@@ -79,6 +80,7 @@ private:
         }
     }
 
+    const std::string m_name;
     const int m_fd;
     std::jthread m_thread;
 };
@@ -110,7 +112,7 @@ public:
             });
         for (const int place : m_killing.write) {
             MortalCommand program;
-            const WriteWatch watch(m_folder.path("."), [&](int write) {
+            const WriteWatch watch(m_folder.path("."), "line.db-wal", [&](int write) {
                 if (write >= place)
                     program.kill();
             });
@@ -260,6 +262,7 @@ private Q_SLOTS:
     void plansAndStations_areOfOneKind();
     void keysOfAToken_areBurntAndOnRecord();
     void files_areMadeOnceAndGoneOnWith();
+    void files_surviveKillsAnywhere();
 };
 
 void TstKeyBatch::killedBehindChangesOfTheFlash()
@@ -486,6 +489,50 @@ void TstKeyBatch::files_areMadeOnceAndGoneOnWith()
     const auto derived = folder.run("openssl", {"pkey", "-in", "lot/key-000003.pem", "-passin",
                                                 "pass:correct horse", "-pubout"});
     QCOMPARE(derived.out, folder.read("lot/key-000003.pem.pub.pem"));
+}
+
+void TstKeyBatch::files_surviveKillsAnywhere()
+{
+    const CommandFolder folder;
+    QVERIFY(QDir(folder.path(".")).mkdir("lot") && folder.write("words", "correct horse\n"));
+    const QStringList make{
+        "keys",     "batch", "--platform",        "photon", "--count",       "12",
+        "--out",    "lot",   "--passphrase-file", "words",  "--signing-key", "s.pem",
+        "--resume", "--json"};
+    int kills = 0;
+    std::map<QString, QByteArray> kept;
+    for (const int place : {1, 2, 3, 4, 5, 7, 9, 12}) {
+        MortalCommand program;
+        {
+            const WriteWatch watch(folder.path("lot"), "", [&](int write) {
+                if (write >= place)
+                    program.kill();
+            });
+            kills += program.run(folder, make) ? 1 : 0;
+        }
+        // What once was whole stays as it is.
+        const auto files = QDir(folder.path("lot")).entryList({"key-*.pem"}, QDir::Files);
+        for (const auto& name : files) {
+            if (name.endsWith(".pub.pem"))
+                continue;
+            const auto content = folder.read("lot/" + name);
+            QVERIFY(kept.try_emplace(name, content).first->second == content);
+        }
+    }
+    QVERIFY(kills >= 4);
+    const auto last = folder.provost(make);
+    QVERIFY2(last.exitCode == 0, last.err);
+    QCOMPARE(last.last()["done"].toInt(), 12);
+    QVERIFY(QDir(folder.path("lot")).entryList({"*.partial"}).isEmpty());
+    QCOMPARE(folder.provost({"keys", "manifest", "lot", "--public-key", "s.pub.pem"}).exitCode, 0);
+    for (const auto& [name, content] : kept)
+        QCOMPARE(folder.read("lot/" + name), content);
+    for (int key = 1; key <= 12; ++key) {
+        const auto name = QString("lot/key-%1.pem").arg(key, 6, 10, QChar('0'));
+        const auto derived = folder.run(
+            "openssl", {"pkey", "-in", name, "-passin", "pass:correct horse", "-pubout"});
+        QCOMPARE(derived.out, folder.read(name + ".pub.pem"));
+    }
 }
 
 } // namespace provost::test

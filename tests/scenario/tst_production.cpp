@@ -48,6 +48,7 @@ private Q_SLOTS:
     void unlockedMemory_hasNoOverride();
     void ownEscrow_isFoundAroundTheStation();
     void runs_areMarked();
+    void serverKey_isSealedWhereItLayInTheClear();
 };
 
 void TstProduction::clearKeys_areRefusedAndOnRecord_data()
@@ -196,6 +197,33 @@ void TstProduction::runs_areMarked()
         QCOMPARE(manifest["training"].toBool(), !production);
         QCOMPARE(manifest["simulated"].toBool(), true);
     }
+}
+
+void TstProduction::serverKey_isSealedWhereItLayInTheClear()
+{
+    const CommandFolder folder;
+    QVERIFY(QDir(folder.path(".")).mkdir("line-cloud"));
+    QVERIFY(QFile::copy(QString::fromStdString(sharedServerKey().string()),
+                        folder.path("line-cloud/server-key.pem")));
+    QVERIFY(folder.read("line-cloud/server-key.pem").startsWith("-----BEGIN PRIVATE KEY"));
+    const auto clear =
+        folder.run("openssl", {"pkey", "-in", "line-cloud/server-key.pem", "-pubout"});
+    const QStringList batch{"keys",    "batch",    "--platform", "photon",       "--count",
+                            "1",       "--inject", "--simulate", "photon-quick", "--speed",
+                            "instant", "--db",     "line.db"};
+    QCOMPARE(folder.provost(batch).exitCode, 0);
+    QVERIFY(
+        folder.read("line-cloud/server-key.pem").startsWith("-----BEGIN ENCRYPTED PRIVATE KEY"));
+    const QString own = ".local/state/provost/credentials/server-key-passphrase";
+    QCOMPARE(folder.permissions(own) & (QFile::ReadGroup | QFile::ReadOther), QFile::Permissions());
+    const auto sealed = folder.run("openssl", {"pkey", "-in", "line-cloud/server-key.pem",
+                                               "-passin", "file:" + folder.path(own), "-pubout"});
+    QCOMPARE(sealed.out, clear.out);
+    QCOMPARE(folder.provost(batch).exitCode, 0); // it opens what it sealed
+    QVERIFY(folder.write(own, "another\n"));
+    const auto locked = folder.provost(batch);
+    QCOMPARE(locked.exitCode, 4);
+    QVERIFY2(locked.err.contains("passphrase"), locked.err);
 }
 
 } // namespace provost::test
