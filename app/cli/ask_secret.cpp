@@ -4,7 +4,6 @@
 #include "core/text.h"
 
 #include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <poll.h>
 #include <termios.h>
@@ -64,7 +63,7 @@ Result<SecretBytes> readLine(const QuietTerminal& terminal, const std::stop_toke
         const auto got = ::read(terminal.fd(), &line.writable()[length], 1);
         if (got < 0 && errno != EINTR && errno != EAGAIN)
             return fail(Errc::Io, Blame::Station,
-                        concat("read the passphrase: ", std::strerror(errno)), errno);
+                        concat("read the passphrase: ", systemMessage(errno)), errno);
         if (got == 0 || (got > 0 && line.reveal()[length] == std::byte{'\n'}))
             return SecretBytes(line.reveal().first(length));
         if (got > 0 && ++length == kLongest)

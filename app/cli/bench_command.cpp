@@ -6,7 +6,6 @@
 #include "host/host.h"
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <unistd.h>
 
@@ -48,7 +47,7 @@ Result<> serveBench(const Arguments& arguments)
     ::execv(pointers[0], pointers.data());
     const int code = errno;
     return fail(Errc::Io, Blame::Station,
-                concat("start ", program.string(), ": ", std::strerror(code)), code);
+                concat("start ", program.string(), ": ", systemMessage(code)), code);
 }
 
 } // namespace

@@ -93,7 +93,8 @@ inline ByteView viewOf(std::string_view text)
 }
 inline Bytes toBytes(ByteView view)
 {
-    return Bytes(view.begin(), view.end());
+    Bytes copy(view.begin(), view.end());
+    return copy;
 }
 inline Bytes toBytes(std::string_view text)
 {
@@ -102,8 +103,7 @@ inline Bytes toBytes(std::string_view text)
 inline std::string toText(ByteView bytes)
 {
     std::string text(bytes.size(), '\0');
-    std::transform(bytes.begin(), bytes.end(), text.begin(),
-                   [](std::byte b) { return static_cast<char>(b); });
+    std::ranges::transform(bytes, text.begin(), [](std::byte b) { return static_cast<char>(b); });
     return text;
 }
 inline bool equalBytes(ByteView a, ByteView b)

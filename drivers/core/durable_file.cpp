@@ -5,7 +5,6 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <system_error>
@@ -18,7 +17,7 @@ namespace {
 Unexpected broken(std::string_view attempt, const std::filesystem::path& file, int error)
 {
     return fail(Errc::Io, Blame::Station,
-                concat(attempt, " ", file.string(), ": ", std::strerror(error)), error);
+                concat(attempt, " ", file.string(), ": ", systemMessage(error)), error);
 }
 
 class Descriptor {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,11 +14,13 @@ namespace {
 
 Unexpected failedWith(int error, std::string_view what, const std::filesystem::path& file)
 {
-    const Errc code = error == ENOENT                      ? Errc::NotFound
-                      : error == EACCES || error == EEXIST ? Errc::Denied
-                                                           : Errc::Io;
+    Errc code = Errc::Io;
+    if (error == ENOENT)
+        code = Errc::NotFound;
+    else if (error == EACCES || error == EEXIST)
+        code = Errc::Denied;
     const Blame blame = code == Errc::Io ? Blame::Station : Blame::Operator;
-    return fail(code, blame, concat(what, " ", file.string(), ": ", std::strerror(error)), error);
+    return fail(code, blame, concat(what, " ", file.string(), ": ", systemMessage(error)), error);
 }
 
 int writeAndSync(int file, ByteView bytes)

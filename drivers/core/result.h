@@ -105,6 +105,7 @@ Unexpected brokenPrecondition(const char* condition, const char* file, int line)
 
 #define PROVOST_JOIN2(a, b) a##b
 #define PROVOST_JOIN(a, b) PROVOST_JOIN2(a, b)
+// NOLINTBEGIN(bugprone-macro-parentheses): a name that is declared takes no parentheses
 #define PROVOST_TRY(expr, variable)                                                                \
     __extension__({                                                                                \
         auto variable = (expr);                                                                    \
@@ -112,6 +113,7 @@ Unexpected brokenPrecondition(const char* condition, const char* file, int line)
             return ::provost::Unexpected(std::move(variable).error());                             \
         ::provost::detail::takeValue(std::move(variable));                                         \
     })
+// NOLINTEND(bugprone-macro-parentheses)
 
 /// Yields the value or returns the error. Use it as a whole statement or a whole initialiser:
 /// leaving a braced list half-way, GCC 12 leaks the members already built.

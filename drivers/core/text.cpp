@@ -5,6 +5,7 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <system_error>
 
 namespace provost {
 
@@ -30,6 +31,11 @@ std::string hexDigits(std::uint32_t value, int digits)
 }
 
 } // namespace
+
+std::string systemMessage(int error)
+{
+    return std::generic_category().message(error);
+}
 
 std::string toHex(ByteView bytes)
 {

@@ -37,7 +37,8 @@ inline std::string toPiece(std::string text)
 }
 inline std::string toPiece(char text)
 {
-    return std::string(1, text);
+    std::string piece(1, text);
+    return piece;
 }
 template <std::integral T>
     requires(!std::same_as<T, char>)
@@ -45,6 +46,9 @@ std::string toPiece(T value)
 {
     return std::to_string(value);
 }
+
+/// What the system says of an errno, as strerror(3) does, from any thread.
+std::string systemMessage(int error);
 
 /// concat("wrote ", 4096, " bytes"): the pieces, one behind the other.
 template <class... Pieces>

@@ -4,7 +4,6 @@
 #include <asm/termbits.h> // termios2; not together with <termios.h>
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -30,7 +29,7 @@ Result<PtyMaster> PtyMaster::open()
         ::ptsname_r(fd.get(), path, sizeof path) != 0) {
         const int error = errno;
         return fail(Errc::Io, Blame::Station,
-                    concat("open a pseudo-terminal: ", std::strerror(error)), error);
+                    concat("open a pseudo-terminal: ", systemMessage(error)), error);
     }
     PtyMaster master(std::move(fd), path);
     master.freshen();

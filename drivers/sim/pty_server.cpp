@@ -4,7 +4,6 @@
 #include "sim/pty_p.h"
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <poll.h>
 #include <sys/stat.h>
@@ -23,7 +22,7 @@ constexpr auto kWritePatience = 10s; ///< of a unit that takes no more bytes
 Unexpected linkFailed(const std::string& link, std::string_view what, int error)
 {
     return fail(error == EACCES || error == EPERM ? Errc::Denied : Errc::Io, Blame::Station,
-                concat(what, " ", link, ": ", std::strerror(error)), error);
+                concat(what, " ", link, ": ", systemMessage(error)), error);
 }
 
 /// Replaces a link, and nothing else.

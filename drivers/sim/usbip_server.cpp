@@ -73,7 +73,7 @@ Result<BoundSocket> listenAt(const UsbIpAddress& at)
     if (!fd.valid() || ::bind(fd.get(), raw->ai_addr, raw->ai_addrlen) != 0 ||
         ::listen(fd.get(), kBacklog) != 0) {
         const int error = errno;
-        return fail(codeOf(error), Blame::Station, concat(attempt, ": ", std::strerror(error)),
+        return fail(codeOf(error), Blame::Station, concat(attempt, ": ", systemMessage(error)),
                     error);
     }
     const std::uint16_t port = boundPort(fd.get());

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -118,7 +117,7 @@ Unexpected FdIo::broken(std::string_view attempt, int error) const
     const bool gone = error == EIO || error == ENODEV || error == ENXIO || error == EPIPE ||
                       error == ECONNRESET || error == ESHUTDOWN;
     return fail(gone ? Errc::Disconnected : Errc::Io, Blame::Fixture,
-                concat(attempt, " ", m_name, ": ", std::strerror(error)), error);
+                concat(attempt, " ", m_name, ": ", systemMessage(error)), error);
 }
 
 ssize_t FdIo::writePiece(ByteView data) const

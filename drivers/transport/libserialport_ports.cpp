@@ -122,7 +122,7 @@ public:
                     concat("set ", bitsPerSecond, " bit/s: the serial server at ", m_stream->peer(),
                            " sets its own rate"));
     }
-    Result<> setDtr(bool) override
+    Result<> setDtr(bool /*on*/) override
     {
         return fail(
             Errc::Unsupported, Blame::Station,
@@ -194,7 +194,7 @@ Result<std::vector<SerialPortInfo>> LibserialportPorts::enumerate()
 
 Result<std::unique_ptr<SerialPort>> LibserialportPorts::open(const std::string& path)
 {
-    if (path.rfind("tcp:", 0) == 0)
+    if (path.starts_with("tcp:"))
         return openTcp(path);
     if (path == concat("/dev/", nameOf(path)) && sysfs::hasTty(nameOf(path)))
         return openListed(path);

@@ -156,7 +156,7 @@ public:
     Result<> reset() override { return done(libusb_reset_device(m_handle.get()), "reset"); }
 
 private:
-    Result<> done(int code, std::string attempt) const
+    Result<> done(int code, std::string_view attempt) const
     {
         if (code == LIBUSB_SUCCESS)
             return {};
@@ -310,8 +310,7 @@ Result<UsbDeviceInfo> LibusbBus::waitFor(const UsbPortPath& port, std::span<cons
         const std::uint64_t seen = m_context->generation();
         const auto present = TRY(m_context->enumerate());
         for (const auto& info : present) {
-            const bool wanted =
-                anyOf.empty() || std::find(anyOf.begin(), anyOf.end(), info.id) != anyOf.end();
+            const bool wanted = anyOf.empty() || std::ranges::find(anyOf, info.id) != anyOf.end();
             if (info.port == port && wanted)
                 return info;
         }

@@ -31,7 +31,7 @@ std::string stringDescriptor(libusb_device_handle* handle, std::uint8_t index)
 
 } // namespace
 
-Unexpected libusbError(int code, std::string attempt)
+Unexpected libusbError(int code, std::string_view attempt)
 {
     Errc errc = Errc::Io;
     Blame blame = Blame::Fixture;
@@ -127,7 +127,7 @@ void LibusbBus::Context::handleEvents(const std::stop_token& stop)
     }
 }
 
-int LibusbBus::Context::onHotplug(libusb_context*, libusb_device* device,
+int LibusbBus::Context::onHotplug(libusb_context* /*context*/, libusb_device* device,
                                   libusb_hotplug_event event, void* self)
 {
     auto& context = *static_cast<Context*>(self);

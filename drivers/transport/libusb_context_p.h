@@ -13,7 +13,7 @@
 namespace provost {
 
 /// A failed libusb call, in the terms of a transport (protocol sheet 6.1).
-Unexpected libusbError(int code, std::string attempt);
+Unexpected libusbError(int code, std::string_view attempt);
 
 struct LibusbHandleDeleter {
     void operator()(libusb_device_handle* handle) const { libusb_close(handle); }

@@ -90,22 +90,24 @@ Result<> ReplayUsbDevice::selectAlternate(std::uint8_t number, std::uint8_t alte
     return act(trace::alternate(number, alternate));
 }
 
-Result<std::size_t> ReplayUsbDevice::controlIn(ControlSetup setup, ByteSpan to, const OpContext&)
+Result<std::size_t> ReplayUsbDevice::controlIn(ControlSetup setup, ByteSpan to,
+                                               const OpContext& /*op*/)
 {
     return read(trace::controlIn(setup, to.size()), to);
 }
 
-Result<> ReplayUsbDevice::controlOut(ControlSetup setup, ByteView data, const OpContext&)
+Result<> ReplayUsbDevice::controlOut(ControlSetup setup, ByteView data, const OpContext& /*op*/)
 {
     return act(trace::controlOut(setup), data);
 }
 
-Result<std::size_t> ReplayUsbDevice::bulkIn(std::uint8_t endpoint, ByteSpan to, const OpContext&)
+Result<std::size_t> ReplayUsbDevice::bulkIn(std::uint8_t endpoint, ByteSpan to,
+                                            const OpContext& /*op*/)
 {
     return read(trace::bulkIn(endpoint, to.size()), to);
 }
 
-Result<> ReplayUsbDevice::bulkOut(std::uint8_t endpoint, ByteView data, const OpContext&)
+Result<> ReplayUsbDevice::bulkOut(std::uint8_t endpoint, ByteView data, const OpContext& /*op*/)
 {
     return act(trace::bulkOut(endpoint), data);
 }

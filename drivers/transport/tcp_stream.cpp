@@ -22,7 +22,7 @@ std::string peerOf(int fd)
 {
     sockaddr_storage address{};
     socklen_t size = sizeof address;
-    auto* const generic = static_cast<sockaddr*>(static_cast<void*>(&address));
+    auto* const generic = reinterpret_cast<sockaddr*>(&address);
     std::array<char, NI_MAXHOST> host{};
     std::array<char, NI_MAXSERV> port{};
     if (::getpeername(fd, generic, &size) != 0 ||
@@ -60,7 +60,7 @@ Result<int> connectOne(const addrinfo& address, const std::string& name, const O
     const int fd = ::socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return fail(Errc::Io, Blame::Station,
-                    concat("connect to ", name, ": ", std::strerror(errno)), errno);
+                    concat("connect to ", name, ": ", systemMessage(errno)), errno);
     FdIo io(fd, FdKind::Socket, name);
     int error = ::connect(fd, address.ai_addr, address.ai_addrlen) == 0 ? 0 : errno;
     if (error == EINPROGRESS) {
@@ -71,7 +71,7 @@ Result<int> connectOne(const addrinfo& address, const std::string& name, const O
     }
     if (error != 0)
         return fail(Errc::Unavailable, Blame::Station,
-                    concat("connect to ", name, ": ", std::strerror(error)), error);
+                    concat("connect to ", name, ": ", systemMessage(error)), error);
     return io.release();
 }
 

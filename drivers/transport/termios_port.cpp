@@ -6,7 +6,6 @@
 // Not <termios.h>: rates outside its table (14400, 28800) need termios2 and BOTHER.
 #include <asm/termbits.h>
 #include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -25,7 +24,7 @@ Unexpected openFailed(const std::string& path, int error)
         code = Errc::Denied;
     else if (error == EBUSY || error == EWOULDBLOCK)
         code = Errc::Busy;
-    return fail(code, Blame::Station, concat("open ", path, ": ", std::strerror(error)), error);
+    return fail(code, Blame::Station, concat("open ", path, ": ", systemMessage(error)), error);
 }
 
 void makeRaw(termios2& settings)

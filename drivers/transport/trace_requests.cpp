@@ -5,6 +5,7 @@
 
 #include <array>
 #include <charconv>
+#include <memory>
 #include <sstream>
 
 namespace provost::trace {
@@ -47,8 +48,10 @@ bool readPorts(std::string_view text, std::vector<std::uint8_t>& ports)
     while (true) {
         const auto end = std::min(text.find('.'), text.size());
         std::uint8_t port = 0;
-        const auto [stopped, error] = std::from_chars(text.data(), text.data() + end, port);
-        if (error != std::errc{} || stopped != text.data() + end)
+        const auto number = text.substr(0, end);
+        const auto [stopped, error] =
+            std::from_chars(std::to_address(number.begin()), std::to_address(number.end()), port);
+        if (error != std::errc{} || stopped != std::to_address(number.end()))
             return false;
         ports.push_back(port);
         if (end == text.size())

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <memory>
 #include <optional>
 
 namespace provost {
@@ -177,7 +178,7 @@ Result<UsbIpAddress> parseUsbIpAddress(const std::string& text)
     if (!text.starts_with(kScheme))
         return badAddress(text);
     const auto slash = text.find('/');
-    std::string_view server = std::string_view(text).substr(0, slash).substr(kScheme.size());
+    const std::string_view server = std::string_view(text).substr(0, slash).substr(kScheme.size());
     UsbIpAddress address;
     if (slash != std::string::npos)
         address.busId = text.substr(slash + 1);
@@ -186,14 +187,18 @@ Result<UsbIpAddress> parseUsbIpAddress(const std::string& text)
     if ((literal && close == std::string_view::npos) ||
         (slash != std::string::npos && address.busId.empty()))
         return badAddress(text);
-    const auto colon = literal ? (close + 1 < server.size() ? close + 1 : std::string_view::npos)
-                               : server.find(':');
+    auto colon = std::string_view::npos;
+    if (!literal)
+        colon = server.find(':');
+    else if (close + 1 < server.size())
+        colon = close + 1;
     address.host = literal ? server.substr(1, close - 1) : server.substr(0, colon);
     if (colon != std::string_view::npos) {
         const std::string_view digits = server.substr(colon + 1);
-        const char* const end = digits.data() + digits.size();
-        const auto [stopped, error] = std::from_chars(digits.data(), end, address.port);
-        if (server[colon] != ':' || error != std::errc{} || stopped != end)
+        const auto [stopped, error] = std::from_chars(std::to_address(digits.begin()),
+                                                      std::to_address(digits.end()), address.port);
+        if (server[colon] != ':' || error != std::errc{} ||
+            stopped != std::to_address(digits.end()))
             return badAddress(text);
     }
     if (address.host.empty() || address.port == 0)
@@ -229,6 +234,7 @@ Result<std::vector<UsbDeviceInfo>> UsbIpBus::enumerate()
     const auto devices =
         TRY(m_hub->list({.clock = clock, .deadline = {clock.now() + kEnumerateLimit}}));
     std::vector<UsbDeviceInfo> infos;
+    infos.reserve(devices.size());
     for (const UsbIpDevice& device : devices)
         infos.push_back(device.info);
     return infos;
@@ -252,9 +258,10 @@ Result<UsbDeviceInfo> UsbIpBus::waitFor(const UsbPortPath& port, std::span<const
     while (true) {
         if (auto ready = op.checkpoint(); !ready) {
             // Out of time: where the server could not be asked, that is what to report.
-            const bool explained = unreachable && ready.error().code == Errc::Timeout;
-            return Unexpected(inFrame(explained ? *unreachable : std::move(ready).error(),
-                                      concat("wait for a device at ", toText(port))));
+            if (ready.error().code == Errc::Timeout && unreachable)
+                ready = Unexpected(*std::move(unreachable));
+            return Unexpected(
+                inFrame(std::move(ready).error(), concat("wait for a device at ", toText(port))));
         }
         auto found = m_hub->look(port, anyOf, op);
         if (found && *found)

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -183,7 +182,7 @@ Result<> UsbIpLink::receive()
             return {};
         // Whatever ended the connection, the device is out of reach.
         return fail(Errc::Disconnected, Blame::Fixture,
-                    concat("read from ", m_name, ": ", std::strerror(errno)), errno);
+                    concat("read from ", m_name, ": ", systemMessage(errno)), errno);
     }
 }
 

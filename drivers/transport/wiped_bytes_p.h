@@ -13,7 +13,7 @@ struct WipingAllocator {
     using value_type = T;
     WipingAllocator() = default;
     template <class Other>
-    WipingAllocator(const WipingAllocator<Other>&)
+    WipingAllocator(const WipingAllocator<Other>& /*other*/)
     {
     }
     T* allocate(std::size_t count) { return std::allocator<T>().allocate(count); }

@@ -85,7 +85,7 @@ Unexpected broken(std::string_view attempt, const TcpListener::Config& config, i
         code = Errc::Denied;
     return fail(
         code, Blame::Station,
-        concat(attempt, " ", config.address.literal, ":", config.port, ": ", std::strerror(error)),
+        concat(attempt, " ", config.address.literal, ":", config.port, ": ", systemMessage(error)),
         error);
 }
 

@@ -1,12 +1,12 @@
 #include "sim/virtual_cloud.h"
 
 #include "core/mutex.h"
+#include "core/text.h"
 #include "sim/faulty_stream_p.h"
 
 #include <cerrno>
 #include <condition_variable>
 #include <cstdlib>
-#include <cstring>
 #include <optional>
 #include <system_error>
 
@@ -25,8 +25,7 @@ public:
         std::string name = (std::filesystem::temp_directory_path(error) / "cloud-XXXXXX").string();
         if (error || ::mkdtemp(name.data()) == nullptr)
             return fail(Errc::Io, Blame::Station,
-                        "make a temporary folder for a virtual cloud: " +
-                            std::string(std::strerror(errno)),
+                        "make a temporary folder for a virtual cloud: " + systemMessage(errno),
                         errno);
         return TemporaryFolder(name);
     }

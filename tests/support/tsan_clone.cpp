@@ -1,5 +1,5 @@
-// QProcess calls clone(2) in a way that ThreadSanitizer 19 takes for a thread with a slot of its own
-// and stops at. Its child only prepares and executes another program: nothing to watch.
+// QProcess calls clone(2) in a way that ThreadSanitizer 19 takes for a thread with a slot of its
+// own and stops at. Its child only prepares and executes another program: nothing to watch.
 #include <sched.h>
 #include <sys/types.h>
 
