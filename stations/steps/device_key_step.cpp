@@ -112,6 +112,8 @@ private:
                                                          .state = "journalled",
                                                          .origin = "kept",
                                                          .run = context.run()}));
+        // It was read from the unit: there is no burn of ours to wait for.
+        TRY(context.journal().setKeyState(context.run(), key.fingerprint(), "burnt"));
         context.facts().keyFingerprint = key.fingerprint();
         context.facts().keySlotDigest = sha256Hex(slot);
         context.note(concat("kept · ", shortFingerprint(key.fingerprint()),
