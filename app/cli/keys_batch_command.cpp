@@ -30,6 +30,7 @@ public:
             return;
         const MutexLock lock(m_mutex);
         m_worst = std::max(m_worst, finished->verdict);
+        m_vainInRow = finished->verdict <= Verdict::Hold ? 0 : m_vainInRow + 1;
         refresh();
         print(*finished);
     }
@@ -37,7 +38,9 @@ public:
     int remaining()
     {
         const MutexLock lock(m_mutex);
-        return m_failed ? 0 : m_host.batch()->wanted - countOf(m_units).done();
+        return m_failed || m_vainInRow >= kMostVainInRow
+                   ? 0
+                   : m_host.batch()->wanted - countOf(m_units).done();
     }
 
     /// @returns the first error of looking it up
@@ -49,6 +52,14 @@ public:
             return Unexpected(*m_failed);
         return m_units;
     }
+
+    /// So many units in a row came to nothing that it is not the units.
+    bool goesWrong()
+    {
+        const MutexLock lock(m_mutex);
+        return m_vainInRow >= kMostVainInRow;
+    }
+    static constexpr int kMostVainInRow = 10;
 
     Verdict worst()
     {
@@ -100,6 +111,7 @@ private:
     std::vector<BatchUnit> m_units PROVOST_GUARDED_BY(m_mutex);
     std::optional<Error> m_failed PROVOST_GUARDED_BY(m_mutex);
     Verdict m_worst PROVOST_GUARDED_BY(m_mutex) = Verdict::NotRun;
+    int m_vainInRow PROVOST_GUARDED_BY(m_mutex) = 0;
 };
 
 /// Feeds the nests until the batch is done, the user stops it or no further unit can be had.
@@ -236,7 +248,11 @@ Result<Exit> runBatch(Host& host, const Arguments& arguments)
         return exitFor(worst);
     printNote(
         concat("provost: ", counted(static_cast<std::size_t>(batch.wanted - counts.done()), "unit"),
-               " of ", batch.wanted, " to do: ", stopped ? "stopped" : "no further unit can be had",
+               " of ", batch.wanted, " to do: ",
+               stopped            ? "stopped"
+               : book.goesWrong() ? concat(BatchBook::kMostVainInRow,
+                                           " units in a row came to nothing; look at the causes")
+                                  : "no further unit can be had",
                "; go on with --resume --name ", batch.name));
     return exitFor(std::max(worst, stopped ? Verdict::Aborted : Verdict::Error));
 }

@@ -160,7 +160,7 @@ Result<> chooseTcp(StepContext& context, DfuDevice& device, const OpContext& op)
     if (transport.size == 0)
         return {};
     return writeSlot(context, device, transport.offset, Bytes(transport.size, kTcp),
-                     "cloud transport", "F215", op);
+                     kTransportEffect, "F215", op);
 }
 
 Result<> proveTransport(StepContext& context, DfuDevice& device, const OpContext& op)

@@ -31,11 +31,21 @@ public:
 
     Result<> run(StepContext& context) override
     {
-        const auto& layout = context.plan().platform.dct;
         const auto op = context.op().withSecrets();
         auto* device = TRY(openDct(context, op));
+        TRY(giveKey(context, *device, op));
+        // Where there is a choice of transports, this key is one only over TCP; a product's plan
+        // sets it with the server key.
+        return context.plan().kind == PlanKind::KeyInjection ? chooseTcp(context, *device, op)
+                                                             : Result<>();
+    }
+
+private:
+    Result<> giveKey(StepContext& context, DfuDevice& device, const OpContext& op)
+    {
+        const auto& layout = context.plan().platform.dct;
         const auto slot =
-            TRY(device->uploadSecret(layout.privateKey.offset, layout.privateKey.size, op));
+            TRY(device.uploadSecret(layout.privateKey.offset, layout.privateKey.size, op));
         const auto rules = TRY(keyRulesOf(context.plan().platform.id, KeyTransport::Tcp));
         const auto reading = readAsUnit(slot.reveal(), rules);
         const auto standing =
@@ -44,21 +54,20 @@ public:
             !TRY(isOfThisBatch(context, reading.publicKey->fingerprint())))
             return refuseKeyed(*reading.publicKey);
         if (standing == Standing::Unknown && m_keyed == Keyed::Keep)
-            return keepForeign(context, *device, *reading.publicKey, slot.reveal());
+            return keepForeign(context, device, *reading.publicKey, slot.reveal());
         if (standing == Standing::Ours) {
             context.facts().keyFingerprint = reading.publicKey->fingerprint();
             context.facts().keySlotDigest = sha256Hex(slot.reveal());
             context.note(concat("kept · ", shortFingerprint(reading.publicKey->fingerprint()),
                                 " is readable and ours by record"));
-            return completePublicSlot(context, *device, *reading.publicKey);
+            return completePublicSlot(context, device, *reading.publicKey);
         }
         if (standing == Standing::OnAnotherUnit)
-            return burn(context, *device, rules, "the key of another unit of ours");
-        return burn(context, *device, rules,
+            return burn(context, device, rules, "the key of another unit of ours");
+        return burn(context, device, rules,
                     reading.readable ? "not ours by record" : reading.reason);
     }
 
-private:
     enum class Standing : std::uint8_t { Ours, Unknown, OnAnotherUnit, Unreadable };
 
     static Result<Standing> standingOf(StepContext& context, const RsaPublicKey& key)

@@ -33,6 +33,7 @@ constexpr std::string_view kKeyEffect = "burn-device-key";         ///< fingerpr
 constexpr std::string_view kPublicKeyEffect = "write-public-key";
 constexpr std::string_view kServerKeyEffect = "write-server-key";
 constexpr std::string_view kShippingKeyEffect = "write-shipping-server-key";
+constexpr std::string_view kTransportEffect = "write-transport";
 
 /// The image of a role and release, refused where it is a demo image and the unit is real.
 Result<std::shared_ptr<const FlashImage>> imageFor(StepContext& context, std::string_view role,
