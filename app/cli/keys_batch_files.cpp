@@ -8,6 +8,7 @@
 #include "host/host.h"
 #include "host/key_manifest.h"
 
+#include <algorithm>
 #include <set>
 
 namespace provost::cli {
