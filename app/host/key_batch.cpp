@@ -8,12 +8,19 @@ namespace provost {
 
 namespace {
 
-/// photon-20261121T190412Z
-std::string timedName(const KeyBatchOrder& order, const Clock& clock)
+/// photon-20261121T190412Z; photon-20261121T190412Z-2 where the same second has seen one already.
+/// Nobody else begins one meanwhile: this journal is ours.
+std::string timedName(const std::vector<KeyBatch>& batches, const KeyBatchOrder& order,
+                      const Clock& clock)
 {
     std::string stamp = isoUtc(clock.utcNow());
     std::erase_if(stamp, [](char c) { return c == '-' || c == ':'; });
-    return concat(order.platform, "-", stamp.substr(0, stamp.find('.')), "Z");
+    const std::string base = concat(order.platform, "-", stamp.substr(0, stamp.find('.')), "Z");
+    std::string free = base;
+    for (int number = 2; std::ranges::find(batches, free, &KeyBatch::name) != batches.end();
+         ++number)
+        free = concat(base, "-", number);
+    return free;
 }
 
 Result<KeyBatch> resumed(const std::vector<KeyBatch>& batches, const TestPlan& plan,
@@ -45,12 +52,13 @@ Result<KeyBatch> beginOrResume(Journal& journal, const TestPlan& plan, const std
     const auto batches = TRY(journal.keyBatches());
     if (order.resume)
         return resumed(batches, plan, order);
-    return journal.beginKeyBatch({.name = order.name.empty() ? timedName(order, clock) : order.name,
-                                  .platform = order.platform,
-                                  .planId = plan.id,
-                                  .planDigest = plan.digest,
-                                  .station = station,
-                                  .wanted = order.wanted});
+    return journal.beginKeyBatch(
+        {.name = order.name.empty() ? timedName(batches, order, clock) : order.name,
+         .platform = order.platform,
+         .planId = plan.id,
+         .planDigest = plan.digest,
+         .station = station,
+         .wanted = order.wanted});
 }
 
 BatchCounts countOf(const std::vector<BatchUnit>& units)
