@@ -9,6 +9,7 @@
 #include "core/file_io.h"
 #include "core/text.h"
 #include "crypto/secret_file.h"
+#include "host/host.h"
 #include "image/module_info.h"
 #include "sim/fault_switch.h"
 #include "transport/tcp_stream.h"
@@ -69,6 +70,11 @@ void waitForStop(const StopSignal& stop, const Clock& clock)
     }
 }
 
+Result<SecretBytes> keyPassphraseOf(const Arguments& arguments)
+{
+    return serverKeyPassphrase(arguments.text("key-passphrase-file"));
+}
+
 Result<> serveHandshakes(const Arguments& arguments)
 {
     const auto listen = TRY(parseHostPort(arguments.text("listen")));
@@ -76,6 +82,7 @@ Result<> serveHandshakes(const Arguments& arguments)
     config.folder = arguments.text("registry");
     config.serverKeyFile = arguments.text("server-key");
     config.rest = false;
+    config.keyPassphrase = TRY(keyPassphraseOf(arguments));
     config.handshakeHost = listen.host;
     config.handshakePort = listen.port;
     const SystemClock clock;
@@ -97,6 +104,7 @@ Result<VirtualCloudConfig> cloudConfigOf(const Arguments& arguments)
     const auto listen = TRY(parseHostPort(arguments.text("listen")));
     VirtualCloudConfig config;
     config.service.folder = arguments.text("data");
+    config.service.keyPassphrase = TRY(keyPassphraseOf(arguments));
     config.service.restHost = listen.host;
     config.service.restPort = listen.port;
     config.service.handshakeHost = listen.host;
@@ -212,6 +220,13 @@ Exit dial(const Arguments& arguments)
     return dialled->passed ? Exit::Pass : Exit::Fail;
 }
 
+Option keyPassphraseOption()
+{
+    return {.name = "key-passphrase-file",
+            .value = "FILE",
+            .help = "its first line opens the server key; else the program's own credential"};
+}
+
 } // namespace
 
 std::vector<Command> handshakeCommands()
@@ -228,7 +243,8 @@ std::vector<Command> handshakeCommands()
                          {.name = "registry",
                           .value = "DIR",
                           .help = "known units: DIR/<device id>.pub.pem",
-                          .required = true}},
+                          .required = true},
+                         keyPassphraseOption()},
              .example = "provost handshake serve --listen 127.0.0.1:5683 --server-key "
                         "cloud/server-key.pem --registry cloud",
              .run = [](const Arguments& a) { return reportIfFailed(serveHandshakes(a), a); }},
@@ -269,6 +285,7 @@ std::vector<Command> cloudCommands()
                .help = "of the REST service; port 0: any free one",
                .required = true},
               {.name = "data", .value = "DIR", .help = "registry and server key", .required = true},
+              keyPassphraseOption(),
               {.name = "handshake-port", .value = "PORT", .help = "any free one by default"},
               {.name = "token-file",
                .value = "FILE",

@@ -9,6 +9,7 @@ std::vector<Command> runCommands();
 std::vector<Command> imageCommands();
 std::vector<Command> keysCommands();
 std::vector<Command> keysAuditCommands();
+std::vector<Command> keysBatchCommands();
 std::vector<Command> handshakeCommands();
 std::vector<Command> explainCommands();
 std::vector<Command> benchCommands();

@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/device_address.h"
 #include "cli/dfu_write.h"
+#include "cli/key_storage.h"
 #include "cli/output.h"
 #include "core/byte_io.h"
 #include "core/file_io.h"
@@ -134,6 +135,9 @@ Result<> readMemory(const Arguments& arguments)
     ProgressBar bar;
     const auto op = commandContext(clock, kBudget, &bar, stop).phase("reading", 0, 1);
     auto device = TRY(findDevice(arguments.positionals()[0], op));
+    if (!device.info.simulated)
+        TRY(refuseKeyMemoryInProduction(
+            arguments, {.alternate = alternate, .address = address, .length = length}, file));
     auto dfu = TRY(openDfu(device, op));
     TRY(dfu.select(alternate, op));
     // It may hold keys: kept in wiped memory, in a file that only its owner reads.

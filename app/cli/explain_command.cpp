@@ -5,8 +5,10 @@
 #include "cli/output.h"
 #include "core/file_io.h"
 #include "core/text.h"
+#include "crypto/key_file.h"
 #include "crypto/secret_file.h"
 #include "crypto/unit_key.h"
+#include "host/host.h"
 
 namespace provost::cli {
 
@@ -36,7 +38,13 @@ Result<GivenKeys> keysOf(const Arguments& arguments)
     if (arguments.has("server-key")) {
         const std::string file = arguments.text("server-key");
         const SecretBytes bytes = TRY(readSecretFile(file, kLargestKey));
-        if (auto own = RsaPrivateKey::fromBytes(bytes.reveal())) {
+        auto opened = unwrapKeyFile(bytes.reveal());
+        if (!opened && opened.error().code == Errc::Denied)
+            opened = unwrapKeyFile(bytes.reveal(),
+                                   TRY(serverKeyPassphrase(arguments.text("key-passphrase-file"))));
+        if (!opened && opened.error().code == Errc::Denied)
+            return Unexpected(inFrame(opened.error(), "--server-key " + file));
+        if (auto own = RsaPrivateKey::fromBytes((opened ? *opened : bytes).reveal())) {
             keys.serverPublic = own->publicKey();
             keys.serverPrivate = std::move(*own);
         } else {
@@ -129,6 +137,10 @@ std::vector<Command> explainCommands()
              .options = {{.name = "server-key",
                           .value = "KEY",
                           .help = "private: opens the unit's reply; public: checks the signature"},
+                         {.name = "key-passphrase-file",
+                          .value = "FILE",
+                          .help = "its first line opens the server key; else the program's own "
+                                  "credential"},
                          {.name = "device-key",
                           .value = "KEY",
                           .help = "the unit's private key: opens the session"}},

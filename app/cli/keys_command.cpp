@@ -1,12 +1,12 @@
 // `provost keys …`
 #include "cli/commands.h"
+#include "cli/key_storage.h"
 #include "cli/output.h"
 #include "core/byte_io.h"
 #include "core/file_io.h"
 #include "core/text.h"
 #include "crypto/key_file.h"
 #include "crypto/secret_file.h"
-#include "image/module_info.h"
 
 namespace provost::cli {
 
@@ -14,94 +14,9 @@ namespace {
 
 constexpr std::size_t kLargestKeyInput = std::size_t{1} << 20;
 
-Result<KeyRules> rulesOf(const Arguments& arguments)
-{
-    const auto platform = TRY(parsePlatform(arguments.text("platform")));
-    std::optional<KeyTransport> transport;
-    if (arguments.has("protocol")) {
-        const std::string name = lowerCase(arguments.text("protocol"));
-        if (name != "tcp" && name != "udp")
-            return fail(Errc::InvalidArgument, Blame::Operator,
-                        concat("--protocol ", name, ": tcp or udp is meant"));
-        transport = name == "tcp" ? KeyTransport::Tcp : KeyTransport::Udp;
-    }
-    std::optional<FirmwareVersion> firmware;
-    if (arguments.has("firmware"))
-        firmware = TRY(parseFirmwareVersion(arguments.text("firmware")));
-    return keyRulesOf(platform, transport, firmware);
-}
-
-enum class Storage : std::uint8_t { Clear, Encrypted, Escrow };
-
-/// A private key is never written in the clear because somebody forgot an option.
-Result<Storage> storageOf(const Arguments& arguments)
-{
-    const bool clear = arguments.has("clear-key");
-    const bool encrypted = arguments.has("encrypt") || arguments.has("passphrase-file");
-    const bool escrow = arguments.has("escrow");
-    if (clear + encrypted + escrow > 1)
-        return fail(Errc::InvalidArgument, Blame::Operator,
-                    "--clear-key, --encrypt and --escrow exclude each other: name one");
-    if (clear + encrypted + escrow == 0)
-        return fail(Errc::Denied, Blame::Operator,
-                    concat("write a private key to ", arguments.text("out"),
-                           " in the clear: use --encrypt or --escrow, or --clear-key if that is "
-                           "meant"));
-    return clear ? Storage::Clear : encrypted ? Storage::Encrypted : Storage::Escrow;
-}
-
-Result<SecretBytes> passphraseOf(const Arguments& arguments)
-{
-    if (arguments.has("passphrase-file"))
-        return readSecretLine(arguments.text("passphrase-file"));
-    const StopSignal stop;
-    return askPassphrase(stop.token());
-}
-
-Result<> refuseExisting(const std::string& file)
-{
-    if (std::filesystem::exists(std::filesystem::symlink_status(file)))
-        return fail(Errc::Denied, Blame::Operator,
-                    concat("write ", file,
-                           ": it exists already and is never overwritten; name another file"));
-    return {};
-}
-
-/// The public half first: where one of the two exists already, nothing is left behind.
-Result<> writePair(const std::string& file, ByteView privateKey, const std::string& publicPem)
-{
-    const std::string publicFile = file + ".pub.pem";
-    TRY(refuseExisting(file));
-    TRY(refuseExisting(publicFile));
-    TRY(writeNewFile(publicFile, viewOf(publicPem), 0644));
-    auto written = writeNewFile(file, privateKey, 0600);
-    if (!written) {
-        std::error_code ignored;
-        std::filesystem::remove(publicFile, ignored);
-    }
-    return written;
-}
-
-Result<Bytes> underPassphrase(const BurnKey& key, const KeyRules& rules,
-                              const SecretBytes& passphrase)
-{
-    if (rules.kind == KeyKind::P256) {
-        const auto ec = TRY(EcPrivateKey::fromBytes(key.privateDer.reveal()));
-        return ec.toEncryptedPem(passphrase);
-    }
-    const auto rsa = TRY(RsaPrivateKey::fromBytes(key.privateDer.reveal()));
-    return rsa.toEncryptedPem(passphrase);
-}
-
-std::string publicPem(const BurnKey& key, const KeyRules& rules)
-{
-    // What was made a moment ago is read back without fail.
-    return rules.kind == KeyKind::P256 ? EcPublicKey::fromDer(key.publicDer)->toPem()
-                                       : RsaPublicKey::fromDer(key.publicDer)->toPem();
-}
-
+/// What was written, and under which name.
 void tellWritten(const Arguments& arguments, const KeyRules& rules, const BurnKey& key,
-                 std::string_view encoding, std::size_t length)
+                 const WrittenKey& written)
 {
     const std::string file = arguments.text("out");
     const bool ec = rules.kind == KeyKind::P256;
@@ -109,47 +24,29 @@ void tellWritten(const Arguments& arguments, const KeyRules& rules, const BurnKe
         printJson({{"event", "key"},
                    {"file", file},
                    {"public", file + ".pub.pem"},
-                   {"encoding", encoding},
+                   {"encoding", written.encoding},
                    {"bits", ec ? 256 : 1024},
-                   {"length", length},
+                   {"length", written.length},
                    {"fingerprint", key.fingerprint}});
     else
-        printText(concat(file, ": private key, ", ec ? "P-256" : "RSA-1024", ", ", encoding, ", ",
-                         length, " bytes, mode 0600\n", file, ".pub.pem: public key, SHA-256 ",
-                         key.fingerprint));
+        printText(concat(file, ": private key, ", ec ? "P-256" : "RSA-1024", ", ", written.encoding,
+                         ", ", written.length, " bytes, mode 0600\n", file,
+                         ".pub.pem: public key, SHA-256 ", key.fingerprint));
 }
 
-/// As the user said that it may lie on disk: for a passphrase, for an escrow key, or in the clear.
-Result<> writeKey(const Arguments& arguments, const KeyRules& rules, Storage storage,
+Result<> writeKey(const Arguments& arguments, const KeyRules& rules, const KeyStorage& storage,
                   const BurnKey& key)
 {
-    const std::string file = arguments.text("out");
-    const std::string pem = publicPem(key, rules);
-    if (storage == Storage::Clear) {
-        TRY(writePair(file, key.privateDer.reveal(), pem));
-        tellWritten(arguments, rules, key, rules.kind == KeyKind::P256 ? "sec1" : "pkcs1",
-                    key.privateDer.size());
-        return {};
-    }
-    Bytes sealed;
-    if (storage == Storage::Encrypted) {
-        const auto passphrase = TRY(passphraseOf(arguments));
-        sealed = TRY(underPassphrase(key, rules, passphrase));
-    } else {
-        const Bytes certificate = TRY(readFile(arguments.text("escrow"), 1UL << 20));
-        sealed = TRY(sealToCertificate(certificate, key.privateDer.reveal()));
-    }
-    TRY(writePair(file, sealed, pem));
-    tellWritten(arguments, rules, key, storage == Storage::Encrypted ? "encrypted-pkcs8" : "cms",
-                sealed.size());
+    const auto written = TRY(writeKeyPair(arguments.text("out"), rules, storage, key));
+    tellWritten(arguments, rules, key, written);
     return {};
 }
 
 Result<> makeKey(const Arguments& arguments)
 {
-    const auto rules = TRY(rulesOf(arguments));
-    const auto storage = TRY(storageOf(arguments));
+    const auto rules = TRY(keyRulesOf(arguments));
     TRY(refuseExisting(arguments.text("out")));
+    const auto storage = TRY(keyStorageOf(arguments));
     const auto key = TRY(generateKeyFor(rules));
     return writeKey(arguments, rules, storage, key);
 }
@@ -164,9 +61,9 @@ Result<SecretBytes> openingPassphrase(const Arguments& arguments)
 
 Result<> convertKey(const Arguments& arguments)
 {
-    const auto rules = TRY(rulesOf(arguments));
-    const auto storage = TRY(storageOf(arguments));
+    const auto rules = TRY(keyRulesOf(arguments));
     TRY(refuseExisting(arguments.text("out")));
+    const auto storage = TRY(keyStorageOf(arguments));
     const auto passphrase = TRY(openingPassphrase(arguments));
     const auto bytes = TRY(readSecretFile(arguments.positionals()[0], kLargestKeyInput));
     auto key = reencodeForUnit(bytes.reveal(), rules, passphrase);
@@ -244,7 +141,7 @@ Exit tellReading(const Arguments& arguments, const KeyReading& reading)
 
 Result<Exit> judged(const Arguments& arguments)
 {
-    const auto rules = TRY(rulesOf(arguments));
+    const auto rules = TRY(keyRulesOf(arguments));
     const auto passphrase = TRY(openingPassphrase(arguments));
     const auto bytes = TRY(readSecretFile(arguments.positionals()[0], kLargestKeyInput));
     if (arguments.has("server"))
@@ -276,16 +173,8 @@ std::vector<Command> keysCommands()
                      .value = "FILE",
                      .help = "private key; FILE.pub.pem beside it",
                      .required = true};
-    const std::vector<Option> storage{
-        {.name = "encrypt", .help = "ask for a passphrase and write encrypted PEM, mode 0600"},
-        {.name = "passphrase-file",
-         .value = "FILE",
-         .help = "its first line instead of asking; means --encrypt"},
-        {.name = "escrow",
-         .value = "CERT.pem",
-         .help = "write a CMS envelope that only the holder of this certificate's key opens"},
-        {.name = "clear-key", .help = "write the private key in the clear, mode 0600"}};
     const auto with = [&](std::vector<Option> options) {
+        const auto storage = keyStorageOptions();
         options.insert(options.end(), storage.begin(), storage.end());
         return options;
     };

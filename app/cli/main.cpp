@@ -18,9 +18,9 @@ int main(int argc, char** argv)
     std::vector<Command> commands;
     for (const auto& group :
          {runCommands(), slotCommands(), planCommands(), recordCommands(), releaseCommands(),
-          keysCommands(), keysAuditCommands(), imageCommands(), cloudCommands(),
-          handshakeCommands(), explainCommands(), benchCommands(), dfuCommands(), stlinkCommands(),
-          stlinkDctCommands(), serialCommands(), ymodemCommands()})
+          keysCommands(), keysAuditCommands(), keysBatchCommands(), imageCommands(),
+          cloudCommands(), handshakeCommands(), explainCommands(), benchCommands(), dfuCommands(),
+          stlinkCommands(), stlinkDctCommands(), serialCommands(), ymodemCommands()})
         commands.insert(commands.end(), group.begin(), group.end());
     return static_cast<int>(dispatch(commands, std::vector<std::string>(argv + 1, argv + argc)));
 }

@@ -164,6 +164,7 @@ JsonObject toJson(const RunRecord& run, const std::optional<TraceRecord>& trace)
             {"plan_digest", run.start.planDigest},
             {"station", textOrNull(run.start.station)},
             {"simulated", run.start.simulated},
+            {"training", run.start.training},
             {"id_route", textOrNull(run.route)},
             {"steps", steps},
             {"images", images},
@@ -193,7 +194,8 @@ void print(const RunRecord& run, const std::optional<TraceRecord>& trace)
     printText(concat("\nrun ", run.id.value, "  ", shownName(run.verdict), "  ",
                      shownTime(run.startedUtc), " UTC  ", fixed(run.seconds, 1), " s  slot ",
                      run.start.slot, "  plan ", run.start.planId, " revision ",
-                     run.start.planRevision, run.start.simulated ? "  SIMULATED" : ""));
+                     run.start.planRevision, run.start.simulated ? "  SIMULATED" : "",
+                     run.start.training && !run.start.simulated ? "  TRAINING" : ""));
     if (!run.cause.empty()) {
         const auto& cause = causeById(run.cause);
         printText(concat("  ", cause.id, "  ", cause.title, " · ", cause.action));

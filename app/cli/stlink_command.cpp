@@ -1,5 +1,7 @@
 // `provost stlink …`: a debug probe by itself, for engineers and as an independent check.
 #include "cli/commands.h"
+#include "cli/device_address.h"
+#include "cli/key_storage.h"
 #include "cli/module_guard.h"
 #include "cli/output.h"
 #include "cli/probe_session.h"
@@ -123,6 +125,7 @@ Result<> readTarget(const Arguments& arguments)
     const SystemClock clock;
     const StopSignal stop;
     ProgressBar bar;
+    TRY(refuseKeyMemoryInProduction(arguments, {.address = address, .length = length}, file));
     // It may hold keys: traced without payload, kept in wiped memory, read by its owner only.
     const auto op =
         commandContext(clock, kProbeBudget, &bar, stop).phase("reading", 0, 1).withSecrets();

@@ -4,15 +4,18 @@
 #include "cloud/local_handshake_server.h"
 #include "cloud/outbox_sender.h"
 #include "config/load_station.h"
+#include "core/byte_io.h"
+#include "core/durable_file.h"
 #include "core/text.h"
+#include "crypto/digest.h"
 #include "crypto/key_protection.h"
+#include "crypto/secret_file.h"
 #include "device/swd_unit.h"
 #include "host/access_point.h"
+#include "host/slot_hardware.h"
 #include "host/slot_switches.h"
 #include "host/slot_watcher.h"
 #include "steps/register_all_steps.h"
-#include "transport/libserialport_ports.h"
-#include "transport/libusb_bus.h"
 #include "transport/tracing.h"
 
 #include <QCoreApplication>
@@ -25,21 +28,6 @@
 namespace provost {
 
 namespace {
-
-Result<> makeFolder(const std::filesystem::path& folder)
-{
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    if (error)
-        return Unexpected(
-            Error{.code = Errc::Io,
-                  .blame = Blame::Station,
-                  .message = concat("make folder ", folder.string(), ": ", error.message()),
-                  .frames = {},
-                  .native = error.value(),
-                  .cause = "C050"});
-    return {};
-}
 
 /// What a slot's unit is reached through; keeps its last transfers.
 struct SlotTrace {
@@ -112,6 +100,25 @@ std::filesystem::path stateFolder()
     return std::filesystem::path(base.toStdString()) / "provost";
 }
 
+Result<SecretBytes> serverKeyPassphrase(const std::filesystem::path& file)
+{
+    if (!file.empty())
+        return readSecretLine(file);
+    const auto own = stateFolder() / "credentials" / "server-key-passphrase";
+    auto kept = readSecretLine(own);
+    if (kept || kept.error().code != Errc::NotFound)
+        return kept;
+    constexpr std::size_t kRandomBytes = 32;
+    TRY(makeFolder(own.parent_path()));
+    Bytes random = TRY(randomBytes(kRandomBytes));
+    std::string line = toHex(random) + "\n";
+    auto made = writeDurably(own, viewOf(line), 0600);
+    wipe(random);
+    wipe(std::as_writable_bytes(std::span(line)));
+    TRY(std::move(made));
+    return readSecretLine(own);
+}
+
 Result<sim::Speed> speedNamed(std::string_view word)
 {
     if (word == "instant")
@@ -124,22 +131,30 @@ Result<sim::Speed> speedNamed(std::string_view word)
                 concat("--speed ", word, ": must be instant, demo or timed"));
 }
 
+namespace {
+std::filesystem::path databaseOf(const HostOptions& options)
+{
+    return options.database.empty() ? stateFolder() / "provost.db" : options.database;
+}
+} // namespace
+
 struct Host::Impl {
     SystemClock clock{};
     EventHub events{};
     std::filesystem::path database{};
     StationConfig station{};
     std::vector<std::string> overridden{};
+    std::unique_ptr<KeyToken> token{}; ///< outlives the pool
     std::shared_ptr<KeyPool> pool{};
     StepRegistry registry{};
     std::unique_ptr<Journal> journal{};
     std::unique_ptr<ImageCatalog> images{};
     std::shared_ptr<const TestPlan> plan{};
     std::unique_ptr<sim::Bench> bench{};
-    std::unique_ptr<LibusbBus> usb{};
-    std::unique_ptr<LibserialportPorts> serial{};
-    std::map<SlotId, UsbPortPath> ports{};
-    std::map<SlotId, UsbPortPath> probes{};                ///< wired to the slot's nest
+    std::unique_ptr<SlotHardware> hardware{};
+    std::map<SlotId, SlotAccess> ports{};
+    std::map<SlotId, UsbPortPath> probes{}; ///< wired to the slot's nest
+    std::optional<KeyBatch> batch{};
     std::map<SlotId, std::unique_ptr<SlotTrace>> traces{}; ///< one per port, made once
     std::unique_ptr<SlotSwitches> switches{};
     std::unique_ptr<CloudService> cloud{};
@@ -148,8 +163,9 @@ struct Host::Impl {
     std::unique_ptr<OutboxSender> outbox{};
     std::unique_ptr<NetworkWitness> witness{};
     std::unique_ptr<StationEngine> engine{};
-    std::unique_ptr<SlotWatcher> watcher{};
+    std::vector<std::unique_ptr<SlotWatcher>> watchers{}; ///< one a bus
 
+    Result<> refuseTraining(const HostOptions& options) const;
     Result<> protectKeys(const HostOptions& options);
     Result<> refuseOwnEscrow(const HostOptions& options) const;
     Result<> fillPool(const HostOptions& options);
@@ -163,18 +179,35 @@ struct Host::Impl {
     std::vector<SlotId> slots() const;
     Result<> knowSlot(std::string_view attempt, SlotId slot) const;
     Result<> checkRoutes() const;
-    UsbBus& bus() { return bench ? bench->usb() : static_cast<UsbBus&>(*usb); }
     NetworkWitness::Probe networkProbe() const;
+    Result<> openBatch(const KeyBatchOrder& order);
+    Result<> fitKind(const HostOptions& options) const;
     std::unique_ptr<UnitUnderTest> unitIn(SlotId slot);
     std::optional<TraceRecord> traceOf(SlotId slot) const;
 };
+
+/// In production nothing that guards keys can be overridden; that somebody tried is on record.
+Result<> Host::Impl::refuseTraining(const HostOptions& options) const
+{
+    if (!station.production || !options.training)
+        return {};
+    auto refused = fail(Errc::Denied, Blame::Operator,
+                        concat("start station ", station.settings.name,
+                               " with --training: its file says mode = \"production\"; leave the "
+                               "option out, or practise with another station file"));
+    const auto kept = recordStationEvent(
+        databaseOf(options), clock,
+        {.kind = "training-refused", .subject = options.station->string(), .payload = "run"});
+    return kept ? Result<>(refused) : Result<>(Unexpected(kept.error()));
+}
 
 Result<> Host::Impl::protectKeys(const HostOptions& options)
 {
     auto missing = missingProtection(protectMemory());
     if (missing.empty())
         return {};
-    if (options.training || !options.bench.empty()) {
+    const bool practice = options.training || !options.bench.empty();
+    if (practice && !station.production) {
         overridden = std::move(missing);
         return {};
     }
@@ -182,12 +215,13 @@ Result<> Host::Impl::protectKeys(const HostOptions& options)
     std::string text(kAttempt);
     for (const auto& each : missing)
         text += concat(text == kAttempt ? ": " : "; ", each);
-    return Unexpected(Error{.code = Errc::Denied,
-                            .blame = Blame::Station,
-                            .message = concat(text, " (for training: --training)"),
-                            .frames = {},
-                            .native = {},
-                            .cause = "C055"});
+    return Unexpected(
+        Error{.code = Errc::Denied,
+              .blame = Blame::Station,
+              .message = concat(text, station.production ? "" : " (for training: --training)"),
+              .frames = {},
+              .native = {},
+              .cause = "C055"});
 }
 
 /// Escrow is for whoever is not at this station: what it seals it must not be able to open.
@@ -196,8 +230,11 @@ Result<> Host::Impl::refuseOwnEscrow(const HostOptions& options) const
     const Bytes& certificate = station.settings.escrowCertificate;
     if (certificate.empty())
         return {};
-    std::vector<std::filesystem::path> folders{database.parent_path(),
-                                               station.settings.backupFolder, station.escrowFolder};
+    std::vector<std::filesystem::path> folders{
+        database.parent_path(), station.settings.backupFolder,
+        station.escrowFolder,   station.cloudFolder,
+        stateFolder(),          "/etc/provost",
+        "/var/lib/provost",     QDir::homePath().toStdString()};
     if (options.station)
         folders.push_back(options.station->parent_path());
     for (auto& folder : folders)
@@ -222,14 +259,18 @@ Result<> Host::Impl::fillPool(const HostOptions& options)
     constexpr std::size_t kKeysPerSlot = 2;
     const auto rules = TRY(keyRulesOf(kFirstPlatform));
     const std::size_t slots = options.bench.empty() ? station.slots.size() : 1;
-    pool = std::make_shared<KeyPool>(
-        KeyPoolConfig{.rules = rules, .size = kKeysPerSlot * slots, .onChange = {}});
+    KeyPoolConfig config{.rules = rules, .size = kKeysPerSlot * slots, .onChange = {}};
+    if (station.token) {
+        token = TRY(KeyToken::open(std::move(*station.token)));
+        config.make = [this](const KeyRules& wanted) { return token->makeKey(wanted); };
+    }
+    pool = std::make_shared<KeyPool>(std::move(config));
     return {};
 }
 
 Result<> Host::Impl::openRecords(const HostOptions& options)
 {
-    database = options.database.empty() ? stateFolder() / "provost.db" : options.database;
+    database = databaseOf(options);
     if (database.has_parent_path())
         TRY(makeFolder(database.parent_path()));
     journal = TRY(Journal::open(database, clock));
@@ -257,7 +298,9 @@ Result<> Host::Impl::openBench(const HostOptions& options, const DataFolders& fo
         station.cloudIsLocal = true;
     station.settings.network.storedPart = SecretBytes(bench->wifiPart().reveal());
     for (const auto& slot : bench->slots()) {
-        ports.emplace(SlotId{slot.number}, slot.port);
+        ports.emplace(
+            SlotId{slot.number},
+            SlotAccess{.usb = &bench->usb(), .serial = &bench->serial(), .port = slot.port});
         if (slot.probe)
             probes.emplace(SlotId{slot.number}, *slot.probe);
     }
@@ -301,6 +344,8 @@ Result<> Host::Impl::checkRoutes() const
                                 .native = {},
                                 .cause = "C042"});
     };
+    if (plan->kind == PlanKind::KeyInjection)
+        return {}; // it gives no credentials, and leaves those that are there
     if (plan->carrier == Carrier::Usb) {
         // particle-devices 1.3: firmware clears them on request from 0.8.0 on; before, by MODE.
         const bool byRequest = !isOlderRelease(plan->release, "0.8.0");
@@ -325,20 +370,9 @@ Result<> Host::Impl::checkRoutes() const
 
 Result<> Host::Impl::openHardware()
 {
-    usb = TRY(LibusbBus::create());
-    serial = std::make_unique<LibserialportPorts>();
-    for (const auto& slot : station.slots) {
-        auto path = LibusbBus::portPath(slot.usb);
-        if (!path)
-            return Unexpected(withCause(std::move(path).error(), "C042"));
-        ports.emplace(slot.slot, *path);
-        if (slot.probe.empty())
-            continue;
-        auto probe = LibusbBus::portPath(slot.probe);
-        if (!probe)
-            return Unexpected(withCause(std::move(probe).error(), "C042"));
-        probes.emplace(slot.slot, *probe);
-    }
+    hardware = TRY(SlotHardware::open(station.slots));
+    ports = hardware->slots();
+    probes = hardware->probes();
     return {};
 }
 
@@ -349,6 +383,7 @@ Result<> Host::Impl::openCloud()
                         ? database.parent_path() / (database.stem().string() + "-cloud")
                         : station.cloudFolder;
     config.rest = station.cloudIsLocal;
+    config.keyPassphrase = TRY(serverKeyPassphrase(station.keyPassphraseFile));
     config.handshakeHost = station.handshakeHost;
     config.handshakePort = station.handshakePort;
     TRY(makeFolder(config.folder));
@@ -366,9 +401,8 @@ Result<> Host::Impl::openCloud()
 
 void Host::Impl::openTraces()
 {
-    SerialPorts& lines = bench ? bench->serial() : static_cast<SerialPorts&>(*serial);
-    for (const auto& [slot, port] : ports)
-        traces.emplace(slot, std::make_unique<SlotTrace>(bus(), lines, clock));
+    for (const auto& [slot, access] : ports)
+        traces.emplace(slot, std::make_unique<SlotTrace>(*access.usb, *access.serial, clock));
 }
 
 std::unique_ptr<UnitUnderTest> Host::Impl::unitIn(SlotId slot)
@@ -382,14 +416,14 @@ std::unique_ptr<UnitUnderTest> Host::Impl::unitIn(SlotId slot)
         return std::make_unique<SwdUnit>(SwdConnection{.usb = trace.usb,
                                                        .serial = trace.serial,
                                                        .probe = probes.at(slot),
-                                                       .serial1 = ports.at(slot),
+                                                       .serial1 = ports.at(slot).port,
                                                        .holdMode = std::move(holdMode),
                                                        .timing = {},
                                                        .simulated = bench != nullptr},
                                          plan->platform);
     return std::make_unique<ParticleUnit>(UnitConnection{.usb = trace.usb,
                                                          .serial = trace.serial,
-                                                         .port = ports.at(slot),
+                                                         .port = ports.at(slot).port,
                                                          .holdMode = std::move(holdMode),
                                                          .timing = {},
                                                          .simulated = bench != nullptr},
@@ -436,6 +470,33 @@ void Host::Impl::openEngine()
                           .traceOf = [this](SlotId slot) { return traceOf(slot); }});
 }
 
+/// A line makes products, a key-injection station puts keys into units, and neither does the other.
+Result<> Host::Impl::fitKind(const HostOptions& options) const
+{
+    const bool keys = plan->kind == PlanKind::KeyInjection;
+    const auto refused = [&](std::string_view why) {
+        return fail(Errc::Denied, Blame::Operator, concat("run plan ", plan->id, ": ", why));
+    };
+    if (keys != options.batch.has_value())
+        return refused(keys ? "it puts keys into the units of a batch; use provost keys batch"
+                            : "it makes products; a batch takes a plan of kind \"key-injection\"");
+    if (options.station && keys != (station.kind == StationKind::KeyInjection))
+        return refused(keys ? "this station's file does not say kind = \"key-injection\""
+                            : "this station's file says kind = \"key-injection\"; use provost keys "
+                              "batch");
+    if (options.batch && options.batch->platform != plan->platform.name)
+        return refused(
+            concat("it is for ", plan->platform.name, ", the batch for ", options.batch->platform));
+    return {};
+}
+
+Result<> Host::Impl::openBatch(const KeyBatchOrder& order)
+{
+    batch = TRY(beginOrResume(*journal, *plan, station.settings.name, order, clock));
+    station.settings.keyBatch = batch->id;
+    return {};
+}
+
 Host::Host(std::unique_ptr<Impl> impl) : m_impl(std::move(impl)) {}
 Host::~Host() = default;
 
@@ -450,6 +511,9 @@ Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
     if (options.station)
         impl->station = TRY(loadStation(*options.station));
     impl->station.settings.operatorAnswers = options.operatorAnswers;
+    if (!options.bench.empty())
+        impl->station.settings.training = true;
+    TRY(impl->refuseTraining(options));
     TRY(impl->protectKeys(options));
     TRY(impl->openRecords(options));
     TRY(impl->refuseOwnEscrow(options));
@@ -462,6 +526,9 @@ Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
     if (plan.empty())
         plan = concat(impl->bench ? impl->bench->platform() : std::string("photon"), "-full");
     impl->plan = TRY(loadPlan(plan, folders, impl->registry, *impl->images));
+    TRY(impl->fitKind(options));
+    if (options.batch)
+        TRY(impl->openBatch(*options.batch));
     if (!impl->bench)
         TRY(impl->openHardware());
     TRY(impl->openSwitches());
@@ -541,6 +608,26 @@ const std::vector<std::string>& Host::overridden() const
     return m_impl->overridden;
 }
 
+const std::optional<KeyBatch>& Host::batch() const
+{
+    return m_impl->batch;
+}
+std::filesystem::path Host::signingKey() const
+{
+    const auto& named = m_impl->station.signingKey;
+    return named.empty() ? m_impl->database.parent_path() / "station-key.pem" : named;
+}
+bool Host::occupied(SlotId slot)
+{
+    const auto& platform = m_impl->plan->platform;
+    const auto& access = m_impl->ports.at(slot);
+    const auto devices = access.usb->enumerate();
+    return devices && std::ranges::any_of(*devices, [&](const UsbDeviceInfo& device) {
+               return device.port == access.port &&
+                      (device.id == platform.dfu || device.id == platform.firmware);
+           });
+}
+
 void Host::wipeKeys()
 {
     m_impl->pool->wipe();
@@ -549,17 +636,22 @@ void Host::wipeKeys()
 void Host::watchSlots()
 {
     m_impl->switches->announce();
-    if (m_impl->bench || m_impl->watcher)
+    if (m_impl->bench || !m_impl->watchers.empty())
         return; // the bench's operator says himself what he takes out
     if (m_impl->plan->carrier == Carrier::Swd)
         return; // probe and adapter stay on the bus whatever is in the nest
     const auto& platform = m_impl->plan->platform;
-    m_impl->watcher = std::make_unique<SlotWatcher>(
-        *m_impl->usb, m_impl->events, m_impl->clock,
-        SlotWatcherConfig{.ports = m_impl->ports,
-                          .units = {platform.dfu, platform.firmware},
-                          .busy = [this](SlotId slot) { return m_impl->engine->busy(slot); }});
-    m_impl->watcher->start();
+    std::map<UsbBus*, std::map<SlotId, UsbPortPath>> buses;
+    for (const auto& [slot, access] : m_impl->ports)
+        buses[access.usb].emplace(slot, access.port);
+    for (auto& [bus, ports] : buses) {
+        m_impl->watchers.push_back(std::make_unique<SlotWatcher>(
+            *bus, m_impl->events, m_impl->clock,
+            SlotWatcherConfig{.ports = std::move(ports),
+                              .units = {platform.dfu, platform.firmware},
+                              .busy = [this](SlotId slot) { return m_impl->engine->busy(slot); }}));
+        m_impl->watchers.back()->start();
+    }
 }
 
 } // namespace provost

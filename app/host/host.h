@@ -5,6 +5,7 @@
 #include "config/load_plan.h"
 #include "engine/station_engine.h"
 #include "host/event_hub.h"
+#include "host/key_batch.h"
 #include "sim/bench.h"
 
 #include <filesystem>
@@ -24,6 +25,7 @@ struct HostOptions {
     /// Keys are for practice: what the computer lacks to protect them is told, not refused. A
     /// virtual bench is practice always.
     bool training = false;
+    std::optional<KeyBatchOrder> batch{}; ///< key injection instead of a line
 };
 
 /// @returns InvalidArgument  not instant, demo or timed
@@ -33,6 +35,10 @@ Result<sim::Speed> speedNamed(std::string_view word);
 DataFolders dataFolders();
 /// ~/.local/state/provost, or $XDG_STATE_HOME/provost.
 std::filesystem::path stateFolder();
+
+/// The passphrase of a server key: the first line of `file`; where none is named, of the program's
+/// own credential in the state folder, which is made once (mode 0600).
+Result<SecretBytes> serverKeyPassphrase(const std::filesystem::path& file);
 
 /// Thread-safe once it is created.
 class Host {
@@ -66,6 +72,12 @@ public:
     Result<> switchSlot(SlotId slot, bool on, const std::string& why = {});
     /// What this computer lacks to protect keys, overridden for training; empty: nothing.
     const std::vector<std::string>& overridden() const;
+    /// The batch of key injection that the runs belong to; nullopt: a line.
+    const std::optional<KeyBatch>& batch() const;
+    /// Of manifests: as the station's file says, else beside the database.
+    std::filesystem::path signingKey() const;
+    /// A unit of the plan's platform is in the slot's nest now.
+    bool occupied(SlotId slot);
     /// Destroys the keys that were made ahead: the screen was locked, the operator went.
     void wipeKeys();
     /// From here on says which slots are off and when a unit leaves its nest; for screens.

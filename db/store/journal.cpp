@@ -15,14 +15,6 @@ namespace {
 constexpr std::string_view kStoppedCause = "C001";
 constexpr std::string_view kStoppedText = "station stopped during the run";
 
-/// The same file by any name has the same lock.
-std::filesystem::path canonicalName(const std::filesystem::path& file)
-{
-    std::error_code why;
-    auto name = std::filesystem::weakly_canonical(file, why);
-    return why ? file : name;
-}
-
 } // namespace
 
 Journal::Journal(std::unique_ptr<Impl> impl) : m_impl(std::move(impl)) {}
@@ -36,7 +28,7 @@ std::filesystem::path Journal::path() const
 Result<std::unique_ptr<Journal>> Journal::open(const std::filesystem::path& file,
                                                const Clock& clock)
 {
-    const auto name = canonicalName(file);
+    const auto name = detail::canonicalName(file);
     auto lock = TRY(FileLock::take(name));
     TRY(migrate(name));
     auto impl = std::make_unique<Impl>(name, clock, std::optional(std::move(lock)));
@@ -48,7 +40,7 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::filesystem::path& file
 Result<std::unique_ptr<Journal>> Journal::openReadOnly(const std::filesystem::path& file,
                                                        const Clock& clock)
 {
-    const auto name = canonicalName(file);
+    const auto name = detail::canonicalName(file);
     TRY(requireCurrentSchema(name));
     return std::unique_ptr<Journal>(new Journal(std::make_unique<Impl>(name, clock, std::nullopt)));
 }
@@ -136,15 +128,26 @@ Result<> Journal::Impl::closeCustody(Connection& db) const
 
 namespace detail {
 
+std::filesystem::path canonicalName(const std::filesystem::path& file)
+{
+    std::error_code why;
+    auto name = std::filesystem::weakly_canonical(file, why);
+    return why ? file : name;
+}
+
 Result<OpenRun> findRun(Connection& db, RunId run)
 {
-    auto row = TRY(db.query("SELECT r.unit_id, u.device_id, r.verdict IS NOT NULL, r.simulated "
-                            "FROM run AS r LEFT JOIN unit AS u USING (unit_id) WHERE run_id = ?",
+    auto row = TRY(db.query("SELECT r.unit_id, u.device_id, r.verdict IS NOT NULL, r.simulated, "
+                            "r.key_batch_id IS NOT NULL FROM run AS r LEFT JOIN unit AS u USING "
+                            "(unit_id) WHERE run_id = ?",
                             {run.value}));
     const bool found = TRY(row.step());
     if (!found)
         return fail(Errc::NotFound, Blame::Software, concat("find run ", run.value, ": none"));
-    OpenRun open{.deviceId = row.text(1), .finished = row.flag(2), .simulated = row.flag(3)};
+    OpenRun open{.deviceId = row.text(1),
+                 .finished = row.flag(2),
+                 .simulated = row.flag(3),
+                 .inKeyBatch = row.flag(4)};
     if (!row.isNull(0))
         open.unit = row.integer(0);
     return open;

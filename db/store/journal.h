@@ -1,7 +1,7 @@
 // The station's memory: everything a run does is here before it counts.
 #pragma once
 
-#include "store/record.h"
+#include "store/key_batch.h"
 
 #include <filesystem>
 #include <memory>
@@ -79,6 +79,16 @@ public:
     /// What made the unit a good one is known to be wrong: its state becomes `fail`, whatever its
     /// last run said, until a run judges it again; `inspect` stays.
     Result<> withdrawUnit(RunId run, const std::string& deviceId, std::string_view why);
+
+    /// Makes the order durable; from here on its runs carry its number (RunStart::keyBatch).
+    ///
+    /// @returns Denied  a batch of that name has begun already
+    Result<KeyBatch> beginKeyBatch(const KeyBatch& batch);
+    Result<std::vector<KeyBatch>> keyBatches(); ///< oldest first
+    /// Every unit that was identified in a run of the batch, by device id: one row each.
+    Result<std::vector<BatchUnit>> batchUnits(std::int64_t batch);
+    /// What happened beside any run, oldest first.
+    Result<std::vector<StationRecord>> stationEvents();
 
     /// What became of a private key; also for a run that is finished.
     ///
@@ -158,6 +168,11 @@ private:
     explicit Journal(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> m_impl;
 };
+
+/// Adds one event of the station to its database, which is created where there is none; also beside
+/// a running station.
+Result<> recordStationEvent(const std::filesystem::path& file, const Clock& clock,
+                            const StationRecord& event);
 
 /// What `provost db verify` reports: integrity of the file, foreign keys, schema version, journal
 /// sequence without gaps, every verdict in agreement with journal, attempts and measurements.

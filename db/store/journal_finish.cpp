@@ -24,15 +24,24 @@ Result<> requireSettled(Connection& db, RunId run)
     return {};
 }
 
+/// What the verdict of this run makes of its unit. A unit that was only given its key is no
+/// product: it stays to be provisioned, and nobody can release it.
+std::string_view stateAfter(const detail::OpenRun& of, Verdict verdict, bool registrationWaits)
+{
+    const bool keyed = verdict == Verdict::Pass || (verdict == Verdict::Hold && registrationWaits);
+    return of.inKeyBatch && keyed ? "new" : name(verdict);
+}
+
 /// The state that a run leaves: that of its verdict if it judged, unless memory is in doubt.
-Result<> judgeUnit(Connection& db, std::int64_t unit, Verdict verdict, std::int64_t now)
+Result<> judgeUnit(Connection& db, const detail::OpenRun& of, Verdict verdict,
+                   bool registrationWaits, std::int64_t now)
 {
     const bool judged =
         verdict == Verdict::Pass || verdict == Verdict::Hold || verdict == Verdict::Fail;
     return db.execute("UPDATE unit SET last_seen_utc = ?2, state = CASE "
                       "WHEN EXISTS (SELECT 1 FROM unsettled_intent WHERE unit_id = ?1) "
                       "THEN 'inspect' WHEN ?3 THEN ?4 ELSE state END WHERE unit_id = ?1",
-                      {unit, now, judged, name(verdict)});
+                      {*of.unit, now, judged, stateAfter(of, verdict, registrationWaits)});
 }
 
 /// True where the same ending is there already.
@@ -62,19 +71,20 @@ Result<> checkEnding(Connection& db, RunId run, const Ending& ending,
                     concat("read back run ", run.value, " from ", db.file(),
                            ": its verdict is not ", name(ending.verdict)));
     const auto of = TRY(detail::findRun(db, run));
+    const auto state = stateAfter(of, ending.verdict, !outbox.empty());
     // A later run of the unit may have changed its state since.
     const auto wrong = TRY(db.integer(
         "SELECT count(*) FROM unit AS u WHERE u.device_id = ?1 AND ?2 IN ('pass', 'hold', 'fail') "
-        "AND u.state NOT IN (?2, 'inspect') "
+        "AND u.state NOT IN (?4, 'inspect') "
         // The cloud may have confirmed meanwhile what this verdict waits for.
         "AND NOT (u.state = 'pass' AND EXISTS (SELECT 1 FROM journal AS j WHERE j.run_id = ?3 "
         "AND j.kind = 'release')) "
         "AND NOT EXISTS (SELECT 1 FROM run AS r WHERE r.unit_id = u.unit_id AND r.run_id > ?3)",
-        {of.deviceId, name(ending.verdict), run.value}));
+        {of.deviceId, name(ending.verdict), run.value, state}));
     if (wrong != 0)
         return fail(Errc::Corrupt, Blame::Station,
                     concat("read back unit ", of.deviceId, " from ", db.file(),
-                           ": its state is not ", name(ending.verdict)));
+                           ": its state is not ", state));
     return detail::checkOutbox(db, of, outbox);
 }
 
@@ -99,7 +109,7 @@ Result<> Journal::finishRun(RunId run, Verdict verdict, std::string_view cause,
         const std::int64_t now = m_impl->now();
         TRY(writeEnding(db, run, ending, now));
         if (open.unit)
-            TRY(judgeUnit(db, *open.unit, verdict, now));
+            TRY(judgeUnit(db, open, verdict, !outbox.empty(), now));
         TRY(detail::postOutbox(db, run, open, now, outbox));
         TRY(m_impl->append(db, run, "finish", cause, name(verdict)));
         return {};

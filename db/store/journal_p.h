@@ -49,6 +49,7 @@ struct OpenRun {
     std::string deviceId{};
     bool finished = false;
     bool simulated = false;
+    bool inKeyBatch = false;
 };
 Result<OpenRun> findRun(sqlite::Connection& db, RunId run);
 /// @returns InvalidArgument  it has its verdict
@@ -65,6 +66,8 @@ Result<> postOutbox(sqlite::Connection& db, RunId run, const OpenRun& of, std::i
 Result<> checkOutbox(sqlite::Connection& db, const OpenRun& of,
                      const std::vector<OutboxEntry>& entries);
 
+/// The same file by any name has the same lock.
+std::filesystem::path canonicalName(const std::filesystem::path& file);
 std::string utcText(std::int64_t milliseconds);
 /// A verdict column; NotRun where NULL.
 Result<Verdict> verdictIn(const sqlite::Statement& row, int column);

@@ -12,7 +12,8 @@ namespace {
 constexpr std::string_view kRunColumns =
     "SELECT r.run_id, r.slot, r.label, ifnull(u.device_id, ''), r.plan_id, r.plan_revision, "
     "r.plan_digest, r.simulated, r.station, r.verdict, r.cause, r.error, r.started_utc, "
-    "r.finished_utc, ifnull(r.seconds, 0), r.route FROM run AS r LEFT JOIN unit AS u "
+    "r.finished_utc, ifnull(r.seconds, 0), r.route, r.key_batch_id, r.training FROM run AS r LEFT "
+    "JOIN unit AS u "
     "USING (unit_id) ";
 
 constexpr std::string_view kUnitColumns =
@@ -36,7 +37,10 @@ Result<RunRecord> runIn(const Statement& row)
                  .planRevision = row.number(5),
                  .planDigest = row.text(6),
                  .simulated = row.flag(7),
-                 .station = row.text(8)};
+                 .station = row.text(8),
+                 .training = row.flag(17)};
+    if (!row.isNull(16))
+        run.start.keyBatch = row.integer(16);
     run.cause = row.text(10);
     run.error = row.text(11);
     run.startedUtc = detail::utcText(row.integer(12));

@@ -39,18 +39,6 @@ Result<HeldRun> findHeldRun(Connection& db, const std::string& deviceId)
     return HeldRun{.run = RunId{row.integer(0)}, .unit = unit, .released = state == "pass"};
 }
 
-/// Somebody put it on HOLD for another reason, in that run or since.
-Result<> requireNoOtherHold(Connection& db, const HeldRun& held, const std::string& deviceId)
-{
-    const auto why =
-        TRY(db.text("SELECT payload FROM journal WHERE kind = 'hold' AND subject = ?1 AND seq > "
-                    "(SELECT min(seq) FROM journal WHERE run_id = ?2) ORDER BY seq DESC LIMIT 1",
-                    {deviceId, held.run.value}));
-    if (!why.empty())
-        return notReleased(deviceId, concat("it is on HOLD for another reason: ", why));
-    return {};
-}
-
 /// The registration that the HOLD waited for was sent and answered, and nothing else waits.
 Result<> requireConfirmation(Connection& db, const HeldRun& held, const std::string& deviceId)
 {
@@ -90,7 +78,6 @@ Result<> Journal::releaseUnit(const std::string& deviceId, std::string_view evid
         const HeldRun held = TRY(findHeldRun(db, deviceId));
         if (held.released)
             return {};
-        TRY(requireNoOtherHold(db, held, deviceId));
         TRY(requireConfirmation(db, held, deviceId));
         const std::string key = TRY(registeredKeyOf(db, held, deviceId));
         TRY(m_impl->append(db, held.run, "release", deviceId, concat(key, " ", evidence)));

@@ -124,9 +124,11 @@ Result<RunId> Journal::beginRun(const RunStart& start)
     TRY(m_impl->write(concat("begin a run in slot ", start.slot), [&](Connection& db) -> Result<> {
         const std::int64_t now = m_impl->now();
         TRY(db.execute("INSERT INTO run (slot, label, plan_id, plan_revision, plan_digest, "
-                       "station, simulated, started_utc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                       "station, simulated, started_utc, key_batch_id, training) VALUES "
+                       "(?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?)",
                        {start.slot, start.unit.serial, start.planId, start.planRevision,
-                        start.planDigest, start.station, start.simulated, now}));
+                        start.planDigest, start.station, start.simulated, now,
+                        start.keyBatch.value_or(0), start.training}));
         run.value = db.lastRow();
         TRY(m_impl->append(db, run, "begin", start.planId, start.planDigest));
         if (start.unit.deviceId.empty())

@@ -90,6 +90,8 @@ struct RunStart {
     std::string planDigest{}; ///< hex SHA-256
     bool simulated = false;
     std::string station{};
+    std::optional<std::int64_t> keyBatch{}; ///< the batch of key injection that it belongs to
+    bool training = false;                  ///< the station is not in production
 };
 
 struct RunRecord {

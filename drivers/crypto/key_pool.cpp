@@ -15,6 +15,11 @@ struct KeyPool::Impl {
 
     using Steady = std::chrono::steady_clock;
 
+    Result<BurnKey> make(const KeyRules& rules) const
+    {
+        return config.make ? config.make(rules) : generateKeyFor(rules);
+    }
+
     bool wantsOne() const PROVOST_REQUIRES(mutex)
     {
         return !asleep && keys.size() + making < config.size;
@@ -49,7 +54,7 @@ struct KeyPool::Impl {
     /// Outside the lock: it takes a while.
     void addOne(std::uint64_t began)
     {
-        auto key = generateKeyFor(config.rules);
+        auto key = make(config.rules);
         const MutexLock lock(mutex);
         --making;
         if (!key)
@@ -117,7 +122,7 @@ Result<BurnKey> KeyPool::take(const KeyRules& rules)
     m_impl->changed.notify_all();
     if (ready)
         return std::move(*ready);
-    return generateKeyFor(rules);
+    return m_impl->make(rules);
 }
 
 void KeyPool::wipe()

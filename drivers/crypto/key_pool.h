@@ -11,6 +11,8 @@ namespace provost {
 
 struct KeyPoolConfig {
     KeyRules rules{};
+    /// Where keys come from; empty: generateKeyFor().
+    std::function<Result<BurnKey>(const KeyRules&)> make{};
     std::size_t size = 2;    ///< two per slot are enough: making one takes a fraction of a run
     std::size_t threads = 1; ///< that make keys; more leave less for the line
     /// Nobody took a key for this long: all are wiped, the next take() fills the pool again.
@@ -28,7 +30,7 @@ public:
     ~KeyPool();
 
     /// A key that waits, else one made now. Keys of other rules than the pool's are made now.
-    /// @returns what generateKeyFor() says
+    /// @returns what the maker of keys says
     Result<BurnKey> take(const KeyRules& rules);
     /// Wipes what waits and makes nothing more until the next take(): the screen was locked, the
     /// operator went.

@@ -60,6 +60,7 @@ struct BurnKey {
     SecretBytes privateDer{}; ///< 611 bytes of PKCS#1, or 121 of SEC1
     Bytes publicDer{};        ///< SubjectPublicKeyInfo
     std::string fingerprint{};
+    std::string maker{}; ///< "token LABEL"; empty: this program
 };
 Result<BurnKey> generateKeyFor(const KeyRules& rules);
 

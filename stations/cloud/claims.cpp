@@ -1,6 +1,6 @@
 #include "cloud/claims_p.h"
 
-#include "cloud/durable_file_p.h"
+#include "core/durable_file.h"
 #include "cloud/registry.h"
 #include "core/byte_io.h"
 #include "core/text.h"

@@ -113,8 +113,9 @@ Result<std::unique_ptr<CloudService>> CloudService::start(CloudServiceConfig con
         tls = TRY(serverTls(config.tlsCertificate, config.tlsKey));
     const bool encrypted = tls.has_value();
     auto registry = TRY(Registry::open(config.folder));
-    auto key = TRY(config.serverKeyFile.empty() ? readOrMakeServerKey(config.folder)
-                                                : readServerKey(config.serverKeyFile));
+    auto key = TRY(config.serverKeyFile.empty()
+                       ? readOrMakeServerKey(config.folder, config.keyPassphrase)
+                       : readServerKey(config.serverKeyFile, config.keyPassphrase));
     const TcpListener::Config restAt{
         .address = rest, .port = config.restPort, .maxConnections = config.maxRequests};
     const TcpListener::Config deviceAt{

@@ -29,6 +29,8 @@ struct CloudServiceConfig {
     /// Holds the registry, and server-key.pem unless `serverKeyFile` names another.
     std::filesystem::path folder{};
     std::filesystem::path serverKeyFile{};
+    /// The server key lies under it; empty: in the clear, for tests and keys brought so.
+    SecretBytes keyPassphrase{};
 
     bool rest = true;
     std::string restHost{"127.0.0.1"}; ///< literal address, localhost, or an interface's name

@@ -1,7 +1,7 @@
 #include "cloud/registry.h"
 
-#include "cloud/durable_file_p.h"
 #include "core/byte_io.h"
+#include "core/durable_file.h"
 #include "core/text.h"
 
 #include <algorithm>

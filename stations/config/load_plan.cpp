@@ -229,10 +229,19 @@ private:
 };
 
 /// What no plan may leave out or put in another order, because of the traps of particle-devices 13.
-constexpr std::array<std::string_view, 13> kOrder{
+constexpr std::array<std::string_view, 13> kProductOrder{
     "identify",          "inspect",        "clear-credentials", "backup-dct", "flash-image",
     "update-bootloader", "device-key",     "server-key",        "prove-keys", "register",
     "give-credentials",  "live-handshake", "shipping-state"};
+constexpr std::array<std::string_view, 6> kKeyOrder{"identify",   "inspect",    "backup-dct",
+                                                    "device-key", "prove-keys", "register"};
+
+std::span<const std::string_view> orderOf(PlanKind kind)
+{
+    if (kind == PlanKind::KeyInjection)
+        return kKeyOrder;
+    return kProductOrder;
+}
 
 /// A cellular unit has no credentials; a unit whose system takes no bootloader keeps the one it
 /// has.
@@ -243,16 +252,20 @@ bool demanded(std::string_view step, const PlatformSpec& platform)
     return step != "update-bootloader" || platform.serialUpdate;
 }
 
-Result<> checkOrder(const std::vector<StepSpec>& steps, const PlatformSpec& platform,
-                    const std::string& where)
+Result<> checkOrder(const TestPlan& plan, const std::string& where)
 {
-    if (steps.empty() || steps.back().use != kOrder.back())
+    const auto& steps = plan.steps;
+    const auto& platform = plan.platform;
+    const auto order = orderOf(plan.kind);
+    if (steps.empty() || steps.back().use != order.back())
         return fail(Errc::InvalidData, Blame::Operator,
                     concat(steps.empty() ? where : steps.back().where,
-                           ": the last step must prove the shipping state (use = \"", kOrder.back(),
-                           "\")"));
+                           plan.kind == PlanKind::Product
+                               ? ": the last step must prove the shipping state (use = \""
+                               : ": the last step must tell the cloud the key (use = \"",
+                           order.back(), "\")"));
     auto from = steps.begin();
-    for (const auto wanted : kOrder) {
+    for (const auto wanted : order) {
         if (!demanded(wanted, platform))
             continue;
         const auto found = std::find_if(
@@ -266,10 +279,10 @@ Result<> checkOrder(const std::vector<StepSpec>& steps, const PlatformSpec& plat
     }
     // Whatever stood in front of the inspection could write over what there is to find.
     for (const std::size_t place : {std::size_t{0}, std::size_t{1}}) {
-        if (steps[place].use != kOrder[place])
+        if (steps[place].use != order[place])
             return fail(Errc::InvalidData, Blame::Operator,
-                        concat(steps[place].where, ": a plan begins with \"", kOrder[0],
-                               "\" and \"", kOrder[1],
+                        concat(steps[place].where, ": a plan begins with \"", order[0], "\" and \"",
+                               order[1],
                                "\", so that nothing is written to a unit that was left in the "
                                "middle of a write before it was read back"));
     }
@@ -289,6 +302,18 @@ Result<> checkCarrier(const TestPlan& plan)
                     concat(plan.steps.front().where, ": the keys of a ", plan.platform.name,
                            " lie where no debug probe reaches; use carrier = \"usb\""));
     return {};
+}
+
+Result<PlanKind> planKind(const TomlTable& table)
+{
+    const auto word = TRY(table.textOr("kind", "product"));
+    if (word == "product")
+        return PlanKind::Product;
+    if (word == "key-injection")
+        return PlanKind::KeyInjection;
+    return fail(Errc::InvalidData, Blame::Operator,
+                concat(table.where("kind"), ": \"kind\" must be \"product\" or "
+                                            "\"key-injection\""));
 }
 
 } // namespace
@@ -410,15 +435,20 @@ Result<std::shared_ptr<const TestPlan>> loadPlan(const std::string& idOrPath,
     plan->title = TRY(table.textOr("title", plan->id));
     plan->release = TRY(table.textOr("release", ""));
     plan->carrier = TRY(carrierOf(table));
+    plan->kind = TRY(planKind(table));
     const auto platform = folders.platforms / (TRY(table.text("platform")) + ".toml");
-    const auto shipping = folders.shipping / (TRY(table.text("shipping")) + ".toml");
+    if (plan->kind == PlanKind::Product) {
+        const auto shipping = folders.shipping / (TRY(table.text("shipping")) + ".toml");
+        plan->shipping = std::make_shared<ShippingState>(TRY(loadShippingState(shipping)));
+    } else {
+        plan->shipping = std::make_shared<ShippingState>(); // it demands nothing
+    }
     TRY(table.finish());
     plan->platform = TRY(loadPlatform(platform));
-    plan->shipping = std::make_shared<ShippingState>(TRY(loadShippingState(shipping)));
     plan->steps = TRY(stepSpecs(document, "step", steps));
     plan->teardown = TRY(stepSpecs(document, "teardown", steps));
     TRY(document.finish());
-    TRY(checkOrder(plan->steps, plan->platform, document.where()));
+    TRY(checkOrder(*plan, document.where()));
     TRY(checkCarrier(*plan));
     plan->demandsProofs = true;
     ImageSet set(*plan, images);
@@ -426,7 +456,8 @@ Result<std::shared_ptr<const TestPlan>> loadPlan(const std::string& idOrPath,
         TRY(set.addStep(step));
     for (const auto& module : plan->shipping->modules)
         TRY(set.add(module.role, module.version, module.where));
-    TRY(set.check(document.where()));
+    if (plan->kind == PlanKind::Product) // the other one writes no image
+        TRY(set.check(document.where()));
     plan->demo = set.demo();
     plan->digest = sha256Hex(
         viewOf(concat(document.source(), toText(TRY(readFile(platform))), plan->shipping->digest)));

@@ -80,7 +80,68 @@ Result<> readSlots(const TomlTable& document, StationConfig& config)
     return {};
 }
 
+Result<bool> productionIn(const TomlTable& table)
+{
+    const auto mode = TRY(table.textOr("mode", "training"));
+    if (mode != "production" && mode != "training")
+        return fail(
+            Errc::InvalidData, Blame::Operator,
+            concat(table.where("mode"), ": \"mode\" must be \"production\" or \"training\""));
+    return mode == "production";
+}
+
+Result<> readStation(const TomlTable& table, const std::filesystem::path& folder,
+                     StationConfig& config)
+{
+    config.settings.name = TRY(table.text("name"));
+    config.production = TRY(productionIn(table));
+    config.settings.training = !config.production;
+    const auto kind = TRY(table.textOr("kind", "line"));
+    if (kind != "line" && kind != "key-injection")
+        return fail(
+            Errc::InvalidData, Blame::Operator,
+            concat(table.where("kind"), ": \"kind\" must be \"line\" or \"key-injection\""));
+    config.kind = kind == "line" ? StationKind::Line : StationKind::KeyInjection;
+    if (table.has("escrow_certificate")) {
+        const auto certificate = folder / TRY(table.text("escrow_certificate"));
+        config.settings.escrowCertificate = TRY(readFile(certificate));
+        config.escrowFolder = certificate.parent_path();
+    }
+    if (table.has("signing_key"))
+        config.signingKey = folder / TRY(table.text("signing_key"));
+    config.settings.backupFolder = TRY(table.textOr("backup_folder", ""));
+    return table.finish();
+}
+
+Result<KeyTokenConfig> readToken(const TomlTable& table, const std::filesystem::path& folder)
+{
+    KeyTokenConfig token;
+    token.module = TRY(table.text("module"));
+    token.label = TRY(table.text("label"));
+    token.pin = TRY(readSecretLine(folder / TRY(table.text("pin_file"))));
+    TRY(table.finish());
+    return token;
+}
+
+Result<> readHandshake(const TomlTable& table, const std::filesystem::path& folder,
+                       StationConfig& config)
+{
+    if (table.has("key_passphrase_file"))
+        config.keyPassphraseFile = folder / TRY(table.text("key_passphrase_file"));
+    config.handshakeHost = TRY(table.text("host"));
+    config.handshakePort = static_cast<std::uint16_t>(TRY(table.integerOr("port", 5683)));
+    config.cloudFolder = TRY(table.textOr("folder", ""));
+    return table.finish();
+}
+
 } // namespace
+
+Result<bool> saysProduction(const std::filesystem::path& file)
+{
+    const auto document = TRY(TomlTable::load(file));
+    const auto station = TRY(document.table("station"));
+    return productionIn(station);
+}
 
 Result<StationConfig> loadStation(const std::filesystem::path& file)
 {
@@ -88,22 +149,22 @@ Result<StationConfig> loadStation(const std::filesystem::path& file)
     const auto folder = file.parent_path();
     StationConfig config;
     const auto station = TRY(document.table("station"));
-    config.settings.name = TRY(station.text("name"));
-    if (station.has("escrow_certificate")) {
-        const auto certificate = folder / TRY(station.text("escrow_certificate"));
-        config.settings.escrowCertificate = TRY(readFile(certificate));
-        config.escrowFolder = certificate.parent_path();
-    }
-    config.settings.backupFolder = TRY(station.textOr("backup_folder", ""));
-    TRY(station.finish());
+    TRY(readStation(station, folder, config));
     TRY(readSlots(document, config));
-    const auto network = TRY(document.table("network"));
-    TRY(readNetwork(network, folder, config));
-    const auto handshake = TRY(document.table("handshake"));
-    config.handshakeHost = TRY(handshake.text("host"));
-    config.handshakePort = static_cast<std::uint16_t>(TRY(handshake.integerOr("port", 5683)));
-    config.cloudFolder = TRY(handshake.textOr("folder", ""));
-    TRY(handshake.finish());
+    if (document.has("token")) {
+        const auto token = TRY(document.table("token"));
+        config.token = TRY(readToken(token, folder));
+    }
+    // A station that only puts keys into units shows them no network.
+    const bool line = config.kind == StationKind::Line;
+    if (line || document.has("network")) {
+        const auto network = TRY(document.table("network"));
+        TRY(readNetwork(network, folder, config));
+    }
+    if (line || document.has("handshake")) {
+        const auto handshake = TRY(document.table("handshake"));
+        TRY(readHandshake(handshake, folder, config));
+    }
     config.cloudIsLocal = !document.has("cloud");
     if (!config.cloudIsLocal) {
         const auto cloud = TRY(document.table("cloud"));

@@ -33,6 +33,7 @@ constexpr std::array kCauses{
     Cause{"C053", Error, "Escrow key lies on this station", "Call the engineer: take it off"},
     Cause{"C054", Error, "Record of this key is damaged", "Call the engineer, keep the record"},
     Cause{"C055", Error, "Keys are not protected here", "Call the engineer: memory, swap"},
+    Cause{"C056", Error, "Unit has a key already", "Put it aside, ask the line lead"},
     Cause{"C060", Error, "Old credentials cannot be cleared here",
           "Hold SETUP 10 s until blue flickers"},
     Cause{"C061", Error, "Unit without firmware holds credentials", "Put in the rework tray"},

@@ -63,7 +63,14 @@ struct ShippingState {
 /// How units of a plan are reached: by USB, or by a debug probe and Serial1.
 enum class Carrier : std::uint8_t { Usb, Swd };
 
+/// What a unit is when it passed.
+enum class PlanKind : std::uint8_t {
+    Product,      ///< provisioned, proved, in its shipping state
+    KeyInjection, ///< it has its own key, proved and registered, and nothing else
+};
+
 struct TestPlan {
+    PlanKind kind = PlanKind::Product;
     std::string id{};
     Carrier carrier = Carrier::Usb;
     int revision = 0;
@@ -100,6 +107,8 @@ struct StationSettings {
     std::chrono::milliseconds operatorPatience{600000}; ///< serves other slots, too
     Bytes escrowCertificate{}; ///< PEM; empty: backups keep fingerprints only
     std::string backupFolder{};
+    std::optional<std::int64_t> keyBatch{}; ///< the batch that the runs belong to
+    bool training = false;                  ///< not in production: the runs are marked
 };
 
 } // namespace provost

@@ -246,6 +246,8 @@ void commit(const EngineEnvironment& env, RunContext& context, Outcome& outcome,
 /// The promise behind PASS, checked once more where it is given.
 bool proved(const TestPlan& plan, const UnitFacts& facts)
 {
+    if (plan.kind == PlanKind::KeyInjection)
+        return !facts.publicKeyDer.empty() && facts.registered;
     return !plan.demandsProofs ||
            (facts.registered && facts.handshakeSeen && facts.shippingStateProved);
 }
@@ -262,7 +264,9 @@ Result<> runUnit(const EngineEnvironment& env, const TestPlan& plan, ActiveRun& 
                          .planRevision = plan.revision,
                          .planDigest = plan.digest,
                          .simulated = unit->simulated(),
-                         .station = env.station.name};
+                         .station = env.station.name,
+                         .keyBatch = env.station.keyBatch,
+                         .training = env.station.training};
     finished.simulated = start.simulated;
     finished.run = TRY(env.journal.beginRun(start));
     active.run = finished.run.value;
@@ -283,7 +287,7 @@ Result<> runUnit(const EngineEnvironment& env, const TestPlan& plan, ActiveRun& 
         outcome.takeError(Error{.code = Errc::Internal,
                                 .blame = Blame::Software,
                                 .message = "judge the run: a step reported success and left out "
-                                           "registration, handshake or shipping state",
+                                           "a proof that its plan demands",
                                 .frames = {},
                                 .native = {},
                                 .cause = "C998"});

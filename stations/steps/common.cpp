@@ -133,7 +133,7 @@ Result<> chooseTcp(StepContext& context, DctMemory& table, const OpContext& op)
     if (transport.size == 0)
         return {};
     return writeSlot(context, table, transport.offset, Bytes(transport.size, kTcp),
-                     "cloud transport", "F215", op);
+                     kTransportEffect, "F215", op);
 }
 
 Result<> proveTransport(StepContext& context, DctMemory& table, const OpContext& op)

@@ -16,39 +16,67 @@ namespace {
 constexpr auto kBurnBudget = 30s;
 constexpr std::string_view kMadeOnly = "journalled"; ///< state of a key before it is burnt
 
+/// What the plan says of a unit that has a readable key already.
+enum class Keyed : std::uint8_t {
+    Replace, ///< one that is not ours by record makes room for a new one
+    Keep,    ///< any but that of another unit stays and is registered
+    Refuse,  ///< nothing is written, unless the key is of the batch that is under way
+};
+
 class DeviceKeyStep final : public Step {
 public:
-    explicit DeviceKeyStep(std::shared_ptr<KeyPool> pool) : m_pool(std::move(pool)) {}
+    DeviceKeyStep(std::shared_ptr<KeyPool> pool, Keyed keyed)
+        : m_pool(std::move(pool)), m_keyed(keyed)
+    {
+    }
 
     Result<> run(StepContext& context) override
     {
-        const auto& layout = context.plan().platform.dct;
         const auto op = context.op().withSecrets();
         auto* table = TRY(context.unit().table(op));
+        TRY(giveKey(context, *table, op));
+        // Where there is a choice of transports, this key is one only over TCP; a product's plan
+        // sets it with the server key.
+        return context.plan().kind == PlanKind::KeyInjection ? chooseTcp(context, *table, op)
+                                                             : Result<>();
+    }
+
+private:
+    enum class Standing : std::uint8_t { Ours, NeverBurnt, Unknown, OnAnotherUnit, Unreadable };
+
+    Result<> giveKey(StepContext& context, DctMemory& table, const OpContext& op)
+    {
+        const auto& layout = context.plan().platform.dct;
         const auto slot =
-            TRY(table->readSecret(layout.privateKey.offset, layout.privateKey.size, op));
+            TRY(table.readSecret(layout.privateKey.offset, layout.privateKey.size, op));
         const auto rules = TRY(keyRulesOf(context.plan().platform.id, KeyTransport::Tcp));
         const auto reading = readAsUnit(slot.reveal(), rules);
         const auto standing =
             reading.readable ? TRY(standingOf(context, *reading.publicKey)) : Standing::Unreadable;
+        if (standing != Standing::Unreadable && m_keyed == Keyed::Refuse &&
+            !TRY(isOfThisBatch(context, reading.publicKey->fingerprint())))
+            return refuseKeyed(*reading.publicKey);
+        if (m_keyed == Keyed::Keep &&
+            (standing == Standing::Unknown || standing == Standing::NeverBurnt)) {
+            if (standing == Standing::Unknown) // else a run that kept it was cut off behind this
+                TRY(journalAsKept(context, *reading.publicKey));
+            return keepForeign(context, table, *reading.publicKey, slot.reveal());
+        }
         if (standing == Standing::Ours) {
             context.facts().keyFingerprint = reading.publicKey->fingerprint();
             context.facts().keySlotDigest = sha256Hex(slot.reveal());
             TRY(recordAsBurnt(context, reading.publicKey->fingerprint()));
             context.note(concat("kept · ", shortFingerprint(reading.publicKey->fingerprint()),
                                 " is readable and ours by record"));
-            return completePublicSlot(context, *table, *reading.publicKey);
+            return completePublicSlot(context, table, *reading.publicKey);
         }
         if (standing == Standing::OnAnotherUnit)
-            return burn(context, *table, rules, "the key of another unit of ours");
+            return burn(context, table, rules, "the key of another unit of ours");
         if (standing == Standing::NeverBurnt)
-            return burn(context, *table, rules, "made by us, and its burn was never announced");
-        return burn(context, *table, rules,
+            return burn(context, table, rules, "made by us, and its burn was never announced");
+        return burn(context, table, rules,
                     reading.readable ? "not ours by record" : reading.reason);
     }
-
-private:
-    enum class Standing : std::uint8_t { Ours, NeverBurnt, Unknown, OnAnotherUnit, Unreadable };
 
     static Result<Standing> standingOf(StepContext& context, const RsaPublicKey& key)
     {
@@ -78,6 +106,53 @@ private:
         if (!record || record->fingerprint != fingerprint || record->state != kMadeOnly)
             return {};
         return context.journal().setKeyState(context.run(), fingerprint, "burnt");
+    }
+
+    /// A run of the same batch made it or took it over, and was cut off before its end: what is
+    /// left to do is done now.
+    static Result<bool> isOfThisBatch(StepContext& context, const std::string& fingerprint)
+    {
+        const auto batch = context.station().keyBatch;
+        const auto onRecord = TRY(context.journal().keysOf(context.facts().id.deviceId));
+        const auto known = std::ranges::find(onRecord, fingerprint, &KeyRecord::fingerprint);
+        if (!batch || known == onRecord.end() || known->state == "refused")
+            return false;
+        const auto run = TRY(context.journal().run(known->run));
+        return run.start.keyBatch == batch;
+    }
+
+    static Unexpected refuseKeyed(const RsaPublicKey& key)
+    {
+        return Unexpected(
+            Error{.code = Errc::Denied,
+                  .blame = Blame::Operator,
+                  .message = concat("give the unit a key: it holds ", key.fingerprint(),
+                                    " already, and this plan refuses such units"),
+                  .frames = {},
+                  .native = {},
+                  .cause = "C056"});
+    }
+
+    static Result<> journalAsKept(StepContext& context, const RsaPublicKey& key)
+    {
+        return context.journal().journalKey(context.run(), {.fingerprint = key.fingerprint(),
+                                                            .deviceId = context.facts().id.deviceId,
+                                                            .publicDer = key.toDer(),
+                                                            .state = "journalled",
+                                                            .origin = "kept",
+                                                            .run = context.run()});
+    }
+
+    static Result<> keepForeign(StepContext& context, DctMemory& table, const RsaPublicKey& key,
+                                ByteView slot)
+    {
+        // It was read from the unit: there is no burn of ours to wait for.
+        TRY(context.journal().setKeyState(context.run(), key.fingerprint(), "burnt"));
+        context.facts().keyFingerprint = key.fingerprint();
+        context.facts().keySlotDigest = sha256Hex(slot);
+        context.note(concat("kept · ", shortFingerprint(key.fingerprint()),
+                            " is readable and was the unit's own before"));
+        return completePublicSlot(context, table, key);
     }
 
     /// The public slot may lag behind the private one (3.6); a kept key is completed, not changed.
@@ -172,13 +247,22 @@ private:
     }
 
     std::shared_ptr<KeyPool> m_pool;
+    Keyed m_keyed;
 };
 
 } // namespace
 
-MadeStep makeDeviceKeyStep(std::shared_ptr<KeyPool> pool)
+MadeStep makeDeviceKeyStep(std::shared_ptr<KeyPool> pool, const StepSpec& spec)
 {
-    return std::make_unique<DeviceKeyStep>(std::move(pool));
+    const std::string word = spec.textOr("keyed", "replace");
+    if (word != "replace" && word != "keep" && word != "refuse")
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat(spec.placeOf("keyed"), ": keyed = \"", word,
+                           "\": must be \"replace\", \"keep\" or \"refuse\""));
+    const auto keyed = word == "keep"     ? Keyed::Keep
+                       : word == "refuse" ? Keyed::Refuse
+                                          : Keyed::Replace;
+    return std::make_unique<DeviceKeyStep>(std::move(pool), keyed);
 }
 
 } // namespace provost

@@ -15,7 +15,8 @@ namespace provost {
 
 namespace {
 
-constexpr std::array kSlotEffects{kPublicKeyEffect, kServerKeyEffect, kShippingKeyEffect};
+constexpr std::array kSlotEffects{kPublicKeyEffect, kServerKeyEffect, kShippingKeyEffect,
+                                  kTransportEffect};
 
 enum class Decision : std::uint8_t { Resumed, Repeated, Quarantined };
 

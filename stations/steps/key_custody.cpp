@@ -37,9 +37,10 @@ Result<> beginCustody(StepContext& context, BurnKey key)
 {
     // A key of an earlier attempt that was never proved ends here.
     TRY(endCustody(context, "another key was made in its place"));
-    TRY(context.journal().recordCustody(
-        context.run(), key.fingerprint, CustodyEvent::Birth,
-        concat("made at ", context.station().name, ", tried with the reader of the unit")));
+    TRY(context.journal().recordCustody(context.run(), key.fingerprint, CustodyEvent::Birth,
+                                        concat("made at ", context.station().name,
+                                               key.maker.empty() ? "" : ", in ", key.maker,
+                                               ", tried with the reader of the unit")));
     context.facts().held = {.fingerprint = std::move(key.fingerprint),
                             .privateDer = std::move(key.privateDer)};
     return {};

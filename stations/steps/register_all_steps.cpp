@@ -16,8 +16,10 @@ void registerAllSteps(StepRegistry& registry, std::shared_ptr<KeyPool> pool)
     registry.add(
         "update-bootloader", makeUpdateBootloaderStep,
         {.parameters = {"role", "version"}, .measurements = {"rate_kib_s", "ymodem_retries"}});
-    registry.add("device-key",
-                 [pool = std::move(pool)](const StepSpec&) { return makeDeviceKeyStep(pool); });
+    registry.add(
+        "device-key",
+        [pool = std::move(pool)](const StepSpec& spec) { return makeDeviceKeyStep(pool, spec); },
+        {.parameters = {"keyed"}, .measurements = {}});
     registry.add("server-key", makeServerKeyStep);
     registry.add("prove-keys", makeProveKeysStep);
     registry.add("register", makeRegisterStep);

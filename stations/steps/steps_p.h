@@ -17,7 +17,7 @@ MadeStep makeFlashImageStep(const StepSpec& spec);
 MadeStep makeRestartStep(const StepSpec& spec);
 MadeStep makeUpdateBootloaderStep(const StepSpec& spec);
 /// @param pool  null: each key is made when it is needed
-MadeStep makeDeviceKeyStep(std::shared_ptr<KeyPool> pool);
+MadeStep makeDeviceKeyStep(std::shared_ptr<KeyPool> pool, const StepSpec& spec);
 MadeStep makeServerKeyStep(const StepSpec& spec);
 MadeStep makeProveKeysStep(const StepSpec& spec);
 MadeStep makeRegisterStep(const StepSpec& spec);
@@ -35,6 +35,7 @@ constexpr std::string_view kPublicKeyEffect = "write-public-key";
 constexpr std::string_view kServerKeyEffect = "write-server-key";
 constexpr std::string_view kShippingKeyEffect = "write-shipping-server-key";
 constexpr std::string_view kWifiPartEffect = "write-wifi-part"; ///< "clear", "give"
+constexpr std::string_view kTransportEffect = "write-transport";
 
 /// The image of a role and release, refused where it is a demo image and the unit is real.
 Result<std::shared_ptr<const FlashImage>> imageFor(StepContext& context, std::string_view role,

@@ -271,6 +271,7 @@ void TstCommandLineServices::cloud_registersReadsAndProvesAUnit()
     const auto ended = cloud.interrupt();
     QCOMPARE(ended.exitCode, 0);
     QVERIFY(!ended.says("PRIVATE"));
+    QVERIFY(m_folder->read("cloud/server-key.pem").startsWith("-----BEGIN ENCRYPTED PRIVATE KEY"));
     QCOMPARE(m_folder->permissions("cloud/server-key.pem") &
                  (QFile::ReadGroup | QFile::ReadOther | QFile::WriteGroup | QFile::WriteOther),
              QFile::Permissions());

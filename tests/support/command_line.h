@@ -177,6 +177,7 @@ public:
         return std::ranges::any_of(
             all, [&](const QFileInfo& file) { return file.symLinkTarget() == path; });
     }
+    qint64 pid() const { return m_process.processId(); }
     void signal(int number) const { ::kill(static_cast<pid_t>(m_process.processId()), number); }
     CommandEnd interrupt()
     {

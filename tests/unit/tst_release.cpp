@@ -21,11 +21,11 @@ private Q_SLOTS:
     void confirmedRegistration_releases();
     void release_isOnDiskAndHappensOnce();
     void waitingRegistration_isNotReleased();
-    void otherHold_isNotReleased();
+    void withdrawnUnit_isNotReleased();
     void holdWithoutRegistration_isNotReleased();
     void newerRun_isNotReleased();
     void newerKey_isNotReleased();
-    void laterHold_takesTheReleaseBack();
+    void laterWithdrawal_takesTheReleaseBack();
     void supersededRow_waitsNoMore();
 
 private:
@@ -120,13 +120,13 @@ void TstRelease::waitingRegistration_isNotReleased()
     QVERIFY(!m_journal->releaseOf(kHeldUnit).value());
 }
 
-void TstRelease::otherHold_isNotReleased()
+void TstRelease::withdrawnUnit_isNotReleased()
 {
     const RunId run = holdWith(m_key);
     confirm(run, m_key);
-    QVERIFY(m_journal->holdUnit(run, kHeldUnit, "its key was found on another").has_value());
+    QVERIFY(m_journal->withdrawUnit(run, kHeldUnit, "its key was found on another").has_value());
     QCOMPARE(refusal(), Errc::InvalidArgument);
-    QCOMPARE(state(), std::string("hold"));
+    QCOMPARE(state(), std::string("fail"));
 }
 
 void TstRelease::holdWithoutRegistration_isNotReleased()
@@ -161,13 +161,13 @@ void TstRelease::newerKey_isNotReleased()
     QCOMPARE(m_journal->releaseOf(kHeldUnit).value()->fingerprint, std::string(64, 'b'));
 }
 
-void TstRelease::laterHold_takesTheReleaseBack()
+void TstRelease::laterWithdrawal_takesTheReleaseBack()
 {
     const RunId run = holdWith(m_key);
     confirm(run, m_key);
     QVERIFY(m_journal->releaseUnit(kHeldUnit, "test").has_value());
-    QVERIFY(m_journal->holdUnit(run, kHeldUnit, "recalled").has_value());
-    QCOMPARE(state(), std::string("hold"));
+    QVERIFY(m_journal->withdrawUnit(run, kHeldUnit, "recalled").has_value());
+    QCOMPARE(state(), std::string("fail"));
     QVERIFY(!m_journal->releaseOf(kHeldUnit).value());
     QCOMPARE(refusal(), Errc::InvalidArgument);
 }

@@ -246,7 +246,7 @@ private Q_SLOTS:
         QCOMPARE(shell("SELECT group_concat(name) FROM pragma_table_list WHERE type = 'table' "
                        "AND schema = 'main' AND name NOT LIKE 'sqlite_%' AND NOT strict"),
                  QString());
-        QCOMPARE(shell("SELECT count(*) FROM pragma_table_list WHERE strict"), QString("12"));
+        QCOMPARE(shell("SELECT count(*) FROM pragma_table_list WHERE strict"), QString("14"));
         QCOMPARE(shell("SELECT run_id, verdict FROM run ORDER BY run_id"),
                  QString("1|pass\n2|fail"));
         QCOMPARE(shell("SELECT kind FROM journal WHERE run_id = 1"),

@@ -1,4 +1,4 @@
-#include "cloud/durable_file_p.h"
+#include "core/durable_file.h"
 
 #include "core/file_io.h"
 #include "core/text.h"
@@ -59,7 +59,7 @@ Result<> writeAllOf(int fd, const std::filesystem::path& file, ByteView content)
     return {};
 }
 
-Result<> writeAndSync(int fd, const std::filesystem::path& file, ByteView content)
+Result<> writeSynced(int fd, const std::filesystem::path& file, ByteView content)
 {
     TRY(writeAllOf(fd, file, content));
     if (::fsync(fd) != 0)
@@ -76,7 +76,7 @@ Result<> writeDurably(const std::filesystem::path& file, ByteView content, mode_
     const Descriptor handle(::mkostemp(name.data(), O_CLOEXEC));
     if (handle.get() < 0)
         return broken("create", name, errno);
-    Result<> written = writeAndSync(handle.get(), name, content);
+    Result<> written = writeSynced(handle.get(), name, content);
     if (written && ::fchmod(handle.get(), mode) != 0)
         written = broken("set the mode of", name, errno);
     if (written && ::rename(name.c_str(), file.c_str()) != 0)
