@@ -135,27 +135,14 @@ Result<> restoreTable(const Arguments& arguments)
 
 std::vector<Command> stlinkDctCommands()
 {
-    const auto command = [](std::string path, std::string summary, std::size_t positionals,
-                            std::vector<Option> options, std::string example, auto run) {
-        options.push_back(
-            {.name = "platform", .value = "P", .help = "photon, p1 or electron", .required = true});
-        for (Option& option : probeOptions())
-            options.push_back(std::move(option));
-        return Command{.path = std::move(path),
-                       .summary = std::move(summary),
-                       .positionals = positionals == 1 ? "DEVICE" : "DEVICE FILE",
-                       .minPositionals = positionals,
-                       .maxPositionals = positionals,
-                       .options = std::move(options),
-                       .example = std::move(example),
-                       .run = [run](const Arguments& a) { return reportIfFailed(run(a), a); },
-                       .notes = probeNotes()};
-    };
+    const Option platform{
+        .name = "platform", .value = "P", .help = "photon, p1 or electron", .required = true};
     const Option offset{
         .name = "offset", .value = "N", .help = "of the application DCT", .required = true};
-    return {
-        command("stlink dct-read", "Reads a field of the DCT copy that counts", 1,
-                {offset,
+    return {probeCommand(
+                "stlink dct-read", "Reads a field of the DCT copy that counts", 1,
+                {platform,
+                 offset,
                  {.name = "length", .value = "N", .help = "bytes", .required = true},
                  {.name = "output",
                   .value = "FILE",
@@ -164,13 +151,15 @@ std::vector<Command> stlinkDctCommands()
                 "provost stlink dct-read usb:0483:374b --platform p1 --offset 2082 --length 512 "
                 "-o server.bin",
                 readTable),
-        command("stlink dct-write",
+            probeCommand(
+                "stlink dct-write",
                 "Patches the DCT; refused where firmware 0.7.0 and later has sealed it", 2,
-                {offset},
+                {platform, offset},
                 "provost stlink dct-write usb:0483:374b server.bin --platform p1 --offset 2082",
                 writeTable),
-        command("stlink dct-restore",
-                "Writes both DCT sectors as they were once read from 0x08004000 on", 2, {},
+            probeCommand(
+                "stlink dct-restore",
+                "Writes both DCT sectors as they were once read from 0x08004000 on", 2, {platform},
                 "provost stlink dct-restore usb:0483:374b dct.bin --platform p1", restoreTable)};
 }
 
