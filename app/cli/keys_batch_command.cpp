@@ -160,6 +160,8 @@ bool feedFromBench(Host& host, BatchBook& book)
         },
         BenchOperatorOptions{.units = 0},
         [&host](RunId run, const std::string& reply) { host.engine().answer(run, reply); });
+    takesOut.begin();
+    takesOut.waitUntilDone(); // no nest holds anything yet
     host.events().add(takesOut);
     std::stop_source end;
     std::set<SlotId> empty;

@@ -49,8 +49,6 @@ Result<OpenedProbe> findSimulatedProbe(const std::string& address, const OpConte
     return probe;
 }
 
-} // namespace
-
 std::string probeNotes()
 {
     return "DEVICE  usb:BUS-PORT[.PORT…]   physical port, as stlink list shows it\n"
@@ -61,11 +59,24 @@ std::string probeNotes()
            "                               in that slot, or the probe of that number";
 }
 
-std::vector<Option> probeOptions()
+} // namespace
+
+Command probeCommand(std::string path, std::string summary, std::size_t positionals,
+                     std::vector<Option> options, std::string example,
+                     Result<> (*run)(const Arguments&))
 {
-    return {{.name = "khz", .value = "N", .help = "SWD clock at most, 4000 by default"},
-            {.name = "under-reset",
-             .help = "hold NRST while connecting: for firmware that uses the SWD pins"}};
+    options.push_back({.name = "khz", .value = "N", .help = "SWD clock at most, 4000 by default"});
+    options.push_back({.name = "under-reset",
+                       .help = "hold NRST while connecting: for firmware that uses the SWD pins"});
+    return {.path = std::move(path),
+            .summary = std::move(summary),
+            .positionals = positionals == 1 ? "DEVICE" : "DEVICE FILE",
+            .minPositionals = positionals,
+            .maxPositionals = positionals,
+            .options = std::move(options),
+            .example = std::move(example),
+            .run = [run](const Arguments& a) { return reportIfFailed(run(a), a); },
+            .notes = probeNotes()};
 }
 
 Result<ProbeBus> openProbeBus(const std::string& address, const OpContext& op)

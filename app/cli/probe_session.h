@@ -8,10 +8,11 @@
 
 namespace provost::cli {
 
-/// For the help of commands that take such an address.
-std::string probeNotes();
-/// `--khz`, `--under-reset`.
-std::vector<Option> probeOptions();
+/// A command on DEVICE, or on DEVICE and FILE, with the options of every probe: `--khz`,
+/// `--under-reset`.
+Command probeCommand(std::string path, std::string summary, std::size_t positionals,
+                     std::vector<Option> options, std::string example,
+                     Result<> (*run)(const Arguments&));
 
 /// USB of one place, and the bench that serves it where the address is sim:…
 struct ProbeBus {
@@ -32,7 +33,7 @@ struct OpenedProbe {
 };
 /// @returns Denied  the device is no ST-Link
 Result<OpenedProbe> openProbe(const Arguments& arguments, const OpContext& op);
-/// In SWD, by the options of probeOptions().
+/// In SWD, by the options of probeCommand().
 Result<OpenedProbe> connectProbe(const Arguments& arguments, const OpContext& op);
 
 } // namespace provost::cli

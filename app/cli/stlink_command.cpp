@@ -1,7 +1,5 @@
 // `provost stlink …`: a debug probe by itself, for engineers and as an independent check.
 #include "cli/commands.h"
-#include "cli/device_address.h"
-#include "cli/key_storage.h"
 #include "cli/module_guard.h"
 #include "cli/output.h"
 #include "cli/probe_session.h"
@@ -125,7 +123,6 @@ Result<> readTarget(const Arguments& arguments)
     const SystemClock clock;
     const StopSignal stop;
     ProgressBar bar;
-    TRY(refuseKeyMemoryInProduction(arguments, {.address = address, .length = length}, file));
     // It may hold keys: traced without payload, kept in wiped memory, read by its owner only.
     const auto op =
         commandContext(clock, kProbeBudget, &bar, stop).phase("reading", 0, 1).withSecrets();
@@ -341,20 +338,6 @@ Result<> resetTarget(const Arguments& arguments)
 std::vector<Command> stlinkCommands()
 {
     const Option address{.name = "address", .value = "HEX", .help = "first byte", .required = true};
-    const auto command = [&](std::string path, std::string summary, std::size_t positionals,
-                             std::vector<Option> options, std::string example, auto run) {
-        for (Option& option : probeOptions())
-            options.push_back(std::move(option));
-        return Command{.path = std::move(path),
-                       .summary = std::move(summary),
-                       .positionals = positionals == 1 ? "DEVICE" : "DEVICE FILE",
-                       .minPositionals = positionals,
-                       .maxPositionals = positionals,
-                       .options = std::move(options),
-                       .example = std::move(example),
-                       .run = [run](const Arguments& a) { return reportIfFailed(run(a), a); },
-                       .notes = probeNotes()};
-    };
     const std::string image = (dataFolders().images / "photon-2.3.1-user-demo.bin").string();
     Option fileOption{.name = "output",
                       .value = "FILE",
@@ -372,14 +355,14 @@ std::vector<Command> stlinkCommands()
          .example = "provost stlink list usbip:127.0.0.1:3240 --json",
          .run = [](const Arguments& a) { return reportIfFailed(listProbes(a), a); },
          .notes = busNotes()},
-        command("stlink info", "Connects and says what answers; the firmware goes on", 1, {},
-                "provost stlink info usbip:127.0.0.1:3240/1-3", showTarget),
-        command("stlink read", "Reads memory into a new file; the length is mandatory", 1,
-                {address, length, std::move(fileOption)},
-                "provost stlink read usbip:127.0.0.1:3240/1-3 --address 0x08004000 --length 32768 "
-                "-o dct.bin",
-                readTarget),
-        command(
+        probeCommand("stlink info", "Connects and says what answers; the firmware goes on", 1, {},
+                     "provost stlink info usbip:127.0.0.1:3240/1-3", showTarget),
+        probeCommand("stlink read", "Reads memory into a new file; the length is mandatory", 1,
+                     {address, length, std::move(fileOption)},
+                     "provost stlink read usbip:127.0.0.1:3240/1-3 --address 0x08004000 --length "
+                     "32768 -o dct.bin",
+                     readTarget),
+        probeCommand(
             "stlink write",
             "Writes a file into flash, sector by sector, and verifies it on the target", 2,
             {address,
@@ -387,23 +370,24 @@ std::vector<Command> stlinkCommands()
               .help = "lift write protection that is in the way, and put it back"}},
             concat("provost stlink write usbip:127.0.0.1:3240/1-3 --address 0x080a0000 ", image),
             writeTarget),
-        command(
+        probeCommand(
             "stlink erase", "Erases every sector that a range touches, or all of flash", 1,
             {eraseAddress, eraseLength, {.name = "all", .help = "the whole flash"}},
             "provost stlink erase usbip:127.0.0.1:3240/1-3 --address 0x080a0000 --length 131072",
             eraseTarget),
-        command("stlink options", "Shows the option bytes; sets write protection", 1,
-                {{.name = "write-protect",
-                  .value = "HEX",
-                  .help = "units to protect, all others are opened; read protection stays"}},
-                "provost stlink options usbip:127.0.0.1:3240/1-3", optionBytes),
-        command("stlink dap", "Reads or writes a register of the debug port or an access port", 1,
-                {{.name = "port", .value = "PORT", .help = "dp, or 0", .required = true},
-                 {.name = "register", .value = "HEX", .help = "byte offset", .required = true},
-                 {.name = "value", .value = "HEX", .help = "written; else it is read"}},
-                "provost stlink dap usbip:127.0.0.1:3240/1-3 --port 0 --register 0xfc", accessPort),
-        command("stlink reset", "Resets the target and lets it run", 1, {},
-                "provost stlink reset usbip:127.0.0.1:3240/1-3", resetTarget)};
+        probeCommand("stlink options", "Shows the option bytes; sets write protection", 1,
+                     {{.name = "write-protect",
+                       .value = "HEX",
+                       .help = "units to protect, all others are opened; read protection stays"}},
+                     "provost stlink options usbip:127.0.0.1:3240/1-3", optionBytes),
+        probeCommand(
+            "stlink dap", "Reads or writes a register of the debug port or an access port", 1,
+            {{.name = "port", .value = "PORT", .help = "dp, or 0", .required = true},
+             {.name = "register", .value = "HEX", .help = "byte offset", .required = true},
+             {.name = "value", .value = "HEX", .help = "written; else it is read"}},
+            "provost stlink dap usbip:127.0.0.1:3240/1-3 --port 0 --register 0xfc", accessPort),
+        probeCommand("stlink reset", "Resets the target and lets it run", 1, {},
+                     "provost stlink reset usbip:127.0.0.1:3240/1-3", resetTarget)};
 }
 
 } // namespace provost::cli

@@ -135,43 +135,35 @@ Result<> restoreTable(const Arguments& arguments)
 
 std::vector<Command> stlinkDctCommands()
 {
-    const auto command = [](std::string path, std::string summary, std::size_t positionals,
-                            std::vector<Option> options, std::string example, auto run) {
-        options.push_back(
-            {.name = "platform", .value = "P", .help = "photon, p1 or electron", .required = true});
-        for (Option& option : probeOptions())
-            options.push_back(std::move(option));
-        return Command{.path = std::move(path),
-                       .summary = std::move(summary),
-                       .positionals = positionals == 1 ? "DEVICE" : "DEVICE FILE",
-                       .minPositionals = positionals,
-                       .maxPositionals = positionals,
-                       .options = std::move(options),
-                       .example = std::move(example),
-                       .run = [run](const Arguments& a) { return reportIfFailed(run(a), a); },
-                       .notes = probeNotes()};
-    };
+    const Option platform{
+        .name = "platform", .value = "P", .help = "photon, p1 or electron", .required = true};
     const Option offset{
         .name = "offset", .value = "N", .help = "of the application DCT", .required = true};
     return {
-        command("stlink dct-read", "Reads a field of the DCT copy that counts", 1,
-                {offset,
-                 {.name = "length", .value = "N", .help = "bytes", .required = true},
-                 {.name = "output",
-                  .value = "FILE",
-                  .help = "new file, mode 0600; also -o",
-                  .required = true}},
-                "provost stlink dct-read usb:0483:374b --platform p1 --offset 2082 --length 512 "
-                "-o server.bin",
-                readTable),
-        command("stlink dct-write",
-                "Patches the DCT; refused where firmware 0.7.0 and later has sealed it", 2,
-                {offset},
-                "provost stlink dct-write usb:0483:374b server.bin --platform p1 --offset 2082",
-                writeTable),
-        command("stlink dct-restore",
-                "Writes both DCT sectors as they were once read from 0x08004000 on", 2, {},
-                "provost stlink dct-restore usb:0483:374b dct.bin --platform p1", restoreTable)};
+        probeCommand(
+            "stlink dct-read", "Reads a field of the DCT copy that counts", 1,
+            {platform,
+             offset,
+             {.name = "length", .value = "N", .help = "bytes", .required = true},
+             {.name = "output",
+              .value = "FILE",
+              .help = "new file, mode 0600; also -o",
+              .required = true}},
+            "provost stlink dct-read sim:p1-serial1#1 --platform p1 --offset 2082 --length 512 "
+            "-o server.bin",
+            readTable),
+        probeCommand(
+            "stlink dct-write",
+            "Patches the DCT; refused where firmware 0.7.0 and later has sealed it", 2,
+            {platform, offset},
+            "provost stlink dct-write sim:p1-serial1#1 server.bin --platform p1 --offset 2082",
+            writeTable),
+        probeCommand(
+            "stlink dct-restore",
+            "Writes both DCT sectors as they were once read from 0x08004000 on", 2, {platform},
+            "provost stlink read sim:p1-serial1#1 --address 0x08004000 --length 32768 -o both.bin\n"
+            "provost stlink dct-restore sim:p1-serial1#1 both.bin --platform p1",
+            restoreTable)};
 }
 
 } // namespace provost::cli

@@ -1,8 +1,8 @@
 #include "cloud/claims_p.h"
 
-#include "core/durable_file.h"
 #include "cloud/registry.h"
 #include "core/byte_io.h"
+#include "core/durable_file.h"
 #include "core/text.h"
 #include "crypto/digest.h"
 

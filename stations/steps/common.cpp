@@ -182,4 +182,22 @@ Result<std::string> clearCredentials(StepContext& context, const OpContext& op)
     return route;
 }
 
+Silence judgeSilence(NetworkWitness::Standing standing)
+{
+    switch (standing) {
+    case NetworkWitness::Standing::Works:
+        return {"F404", Blame::Unit, "the test network works for other units"};
+    case NetworkWitness::Standing::Dead:
+        return {"C072", Blame::Station, "the access point does not answer either; switch it on"};
+    case NetworkWitness::Standing::NeverJoined:
+        break;
+    case NetworkWitness::Standing::NotProven:
+        return {"C074", Blame::Station,
+                "no other unit was seen there since; run another one, then this one again"};
+    }
+    return {"C073", Blame::Station,
+            "no other unit was seen there since the station was started; check name and password "
+            "of the test network, or run a unit that is known to be good"};
+}
+
 } // namespace provost

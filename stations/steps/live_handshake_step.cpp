@@ -45,31 +45,6 @@ std::string_view causeId(std::string_view kind)
     return kBroken;
 }
 
-struct Silence {
-    std::string_view cause;
-    Blame blame;
-    std::string_view why;
-};
-
-/// Only a network that is known to work makes a silent unit a bad one.
-Silence judge(NetworkWitness::Standing standing)
-{
-    switch (standing) {
-    case NetworkWitness::Standing::Works:
-        return {"F404", Blame::Unit, "the test network works for other units"};
-    case NetworkWitness::Standing::Dead:
-        return {"C072", Blame::Station, "the access point does not answer either; switch it on"};
-    case NetworkWitness::Standing::NeverJoined:
-        break;
-    case NetworkWitness::Standing::NotProven:
-        return {"C074", Blame::Station,
-                "no other unit was seen there since; run another one, then this one again"};
-    }
-    return {"C073", Blame::Station,
-            "no other unit was seen there since the station was started; check name and password "
-            "of the test network, or run a unit that is known to be good"};
-}
-
 class LiveHandshakeStep final : public Step {
 public:
     Result<> run(StepContext& context) override
@@ -128,7 +103,7 @@ private:
         const auto waited = secondsSince(began, context.op());
         // The wait has used the step's time up.
         const auto op = context.op().shielded(kProbeBudget);
-        const auto silence = judge(TRY(context.network().standingFor(deviceId, began, op)));
+        const auto silence = judgeSilence(TRY(context.network().standingFor(deviceId, began, op)));
         return Unexpected(Error{
             .code = Errc::Timeout,
             .blame = silence.blame,

@@ -23,9 +23,10 @@ public:
         TRY(tester.wake(op));
         TRY(isThisUnit(context, TRY(tester.info(op))));
         const auto& network = context.station().network;
+        const auto began = op.clock.now();
         auto joined = tester.connect(network.ssid, network.password, op);
         if (!joined && joined.error().code == Errc::Denied)
-            return Unexpected(withCause(std::move(joined).error(), "F502"));
+            return doesNotJoin(context, std::move(joined).error(), began, op);
         TRY(std::move(joined));
         const TesterInfo heard = TRY(tester.info(op));
         if (heard.rssi)
@@ -39,6 +40,17 @@ public:
     }
 
 private:
+    static Result<> doesNotJoin(StepContext& context, Error refusal, Clock::Steady began,
+                                const OpContext& op)
+    {
+        const auto& deviceId = context.facts().id.deviceId;
+        const auto silence = judgeSilence(TRY(context.network().standingFor(deviceId, began, op)));
+        refusal.message += concat("; ", silence.why);
+        refusal.blame = silence.blame;
+        const bool ofTheUnit = silence.blame == Blame::Unit;
+        return Unexpected(withCause(std::move(refusal), ofTheUnit ? "F502" : silence.cause));
+    }
+
     static Result<> isThisUnit(StepContext& context, const TesterInfo& info)
     {
         const auto& deviceId = context.facts().id.deviceId;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "crypto/key_pool.h"
+#include "engine/network_witness.h"
 #include "engine/step.h"
 #include "steps/key_proof.h"
 
@@ -36,6 +37,15 @@ constexpr std::string_view kServerKeyEffect = "write-server-key";
 constexpr std::string_view kShippingKeyEffect = "write-shipping-server-key";
 constexpr std::string_view kWifiPartEffect = "write-wifi-part"; ///< "clear", "give"
 constexpr std::string_view kTransportEffect = "write-transport";
+
+/// Who is to blame for a unit that does not come to the test network.
+struct Silence {
+    std::string_view cause;
+    Blame blame;
+    std::string_view why;
+};
+/// Only a network that is known to work makes a silent unit a bad one (F404).
+Silence judgeSilence(NetworkWitness::Standing standing);
 
 /// The image of a role and release, refused where it is a demo image and the unit is real.
 Result<std::shared_ptr<const FlashImage>> imageFor(StepContext& context, std::string_view role,

@@ -32,6 +32,7 @@ private Q_SLOTS:
     void tableOfNewFirmware_isRefusedBeforeAnyWrite();
     void emptySlot_isNoUnit();
     void radio_isMeasuredAndJoinsWithoutKeeping();
+    void deafRadio_isTheUnitsFaultWhereTheNetworkWorks();
     void bootloader_isReplacedUnderItsProtection();
     void anotherUnitBehindTheProbe_isNotWritten();
     void cutInTheMiddle_isInspectedAndRepaired();
@@ -63,7 +64,7 @@ void TstNoUsb::stock_becomesAProvenUnit()
         QVERIFY2(equalBytes(found, ByteView((*image)->file).first(found.size())),
                  module.role.c_str());
     }
-    QVERIFY(station->board().cloudSessions() >= 1);
+    QVERIFY(station->cloud().service().registry().find(station->board().deviceId()).value());
     // Nothing holds it any more: it waits for its owner.
     QCOMPARE(station->board().mode(), sim::BoardMode::Listening);
 }
@@ -109,6 +110,16 @@ void TstNoUsb::radio_isMeasuredAndJoinsWithoutKeeping()
     const auto rssi = std::ranges::find(radio.measurements, "rssi_dbm", &Measurement::name);
     QVERIFY(rssi != radio.measurements.end());
     QVERIFY(rssi->value && std::get<double>(*rssi->value) < 0);
+}
+
+void TstNoUsb::deafRadio_isTheUnitsFaultWhereTheNetworkWorks()
+{
+    auto setup =
+        wiredP1({.stock = "0.4.9", .faults = "[[slot.unit.fault]]\nkind = \"deaf-radio\"\n"});
+    VERIFY_RUN(Station::open(std::move(setup))->runNext(), Verdict::Fail, "F502");
+    setup = wiredP1({.stock = "0.4.9", .faults = "[[slot.unit.fault]]\nkind = \"deaf-radio\"\n"});
+    setup.networkProven = false;
+    VERIFY_RUN(Station::open(std::move(setup))->runNext(), Verdict::Error, "C073");
 }
 
 void TstNoUsb::bootloader_isReplacedUnderItsProtection()

@@ -145,20 +145,21 @@ void TstImage::demoImage_carriesItsFields_data()
     add("2.3.1 system-1", 5, 0x08020000, 0x184, 4, 1, 2302, "s2>=207 ");
     add("2.3.1 system-2", 6, 0x08060000, 0x184, 4, 2, 2302, "s1>=2302 b0>=1003 ");
     add("2.3.1 user", 7, 0x080A0000, 0, 5, 1, 2, "s2>=2302 ", 60000, 2);
-    add("P1 system-2", 10, 0x08060000, 0x184, 4, 2, 2302, "s1>=2302 b0>=1003 ");
-    add("P1 user", 11, 0x080A0000, 0, 5, 1, 2, "s2>=2302 ", 60000, 2);
-    add("Electron index 1", 13, 0x08020000, 0x184, 4, 1, 2302, "s3>=2302 ");
-    add("Electron index 2", 14, 0x08040000, 0x184, 4, 2, 2302, "s1>=2302 b0>=1003 ");
-    add("Electron index 3", 15, 0x08060000, 0, 4, 3, 2302, "s2>=110 ");
-    add("Electron user", 16, 0x08080000, 0, 5, 1, 2, "s2>=2302 ", 60000, 2);
-    add("Core", 17, 0x08005000, 0x10C, 3, 0, 207, "", 60000, 1);
+    add("P1 0.4.9 system-2", 10, 0x08060000, 0x184, 4, 2, 11, "s1>=11 ");
+    add("P1 system-2", 14, 0x08060000, 0x184, 4, 2, 2302, "s1>=2302 b0>=1003 ");
+    add("P1 user", 15, 0x080A0000, 0, 5, 1, 2, "s2>=2302 ", 60000, 2);
+    add("Electron index 1", 17, 0x08020000, 0x184, 4, 1, 2302, "s3>=2302 ");
+    add("Electron index 2", 18, 0x08040000, 0x184, 4, 2, 2302, "s1>=2302 b0>=1003 ");
+    add("Electron index 3", 19, 0x08060000, 0, 4, 3, 2302, "s2>=110 ");
+    add("Electron user", 20, 0x08080000, 0, 5, 1, 2, "s2>=2302 ", 60000, 2);
+    add("Core", 21, 0x08005000, 0x10C, 3, 0, 207, "", 60000, 1);
 }
 
 void TstImage::demoImage_carriesItsFields()
 {
     QFETCH(int, which);
     const auto images = demo::demoImages();
-    QCOMPARE(images.size(), std::size_t{18});
+    QCOMPARE(images.size(), std::size_t{22});
     const auto& image = images[static_cast<std::size_t>(which)];
     const Bytes file = demo::buildModule(image.plan);
     const auto module = parseModule(file);

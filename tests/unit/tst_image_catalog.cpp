@@ -99,7 +99,7 @@ void TstImageCatalog::set_ofEachDemoReleaseIsAccepted()
     std::set<std::pair<std::string, std::string>> releases;
     for (const demo::DemoImage& each : demo::demoImages())
         releases.emplace(each.platform, each.version);
-    QCOMPARE(releases.size(), std::size_t{5});
+    QCOMPARE(releases.size(), std::size_t{6});
     for (const auto& [platform, version] : releases) {
         Images images = demoSet(version, platform);
         const std::uint16_t id = images.front()->module.platformId;
