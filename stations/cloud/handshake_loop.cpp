@@ -131,15 +131,18 @@ void HandshakeLoop::run(const std::stop_token& stop)
         const int wait = static_cast<int>(std::chrono::milliseconds(kLookEvery).count());
         const int count =
             ::epoll_wait(m_poll, events.data(), static_cast<int>(events.size()), wait);
+        bool rung = false;
         for (int i = 0; i < count; ++i) {
             void* const who = events[static_cast<std::size_t>(i)].data.ptr;
             if (who == &m_listener)
                 accept();
             else if (who == &m_wake)
-                takeBack();
+                rung = true;
             else
                 handle(*static_cast<Connection*>(who));
         }
+        if (rung)
+            takeBack(); // last: what it lets go may have an event among these
         lookAtTheTime();
     }
 }
