@@ -70,6 +70,12 @@ void BoardState::askRestart(BootTarget target)
     notify();
 }
 
+void BoardState::answered()
+{
+    owesAnswer = false;
+    notify();
+}
+
 void BoardState::print(std::string_view text)
 {
     const Bytes bytes = toBytes(text);

@@ -167,6 +167,7 @@ struct BoardState {
     unsigned coreHolds = 0;
     bool dead = false; ///< nothing there to boot, until the supply or a debugger begins anew
     std::optional<BootTarget> restart{};   ///< asked for; obeyed by the board's thread
+    bool owesAnswer = false;               ///< to the queued request that asked for it
     std::chrono::milliseconds modeHeld{0}; ///< MODE, from the next reset on
     bool clearAtStart = false;     ///< full reset: the system clears credentials when it starts
     std::optional<bool> cleared{}; ///< by MODE, not shown yet; false: that failed
@@ -203,6 +204,8 @@ struct BoardState {
     void say(std::string line);
     void show(Led next);
     void askRestart(BootTarget target);
+    /// The host has heard how its queued request ended.
+    void answered();
     void print(std::string_view text); ///< to the host's serial port
     std::string idText() const;        ///< 24 lower-case hex digits
     std::string macText() const;

@@ -67,6 +67,7 @@ bool Firmware::startBootloader()
     BoardState& board = *m_board;
     m_cutsBeforeBoot = board.interruptions();
     board.restart.reset();
+    board.owesAnswer = false;
     board.flash.regainSupply();
     if (board.external)
         board.external->regainSupply();

@@ -149,8 +149,10 @@ UsbReply ControlChannel::check(const UsbSetup& setup)
     if (!entry.reply.empty())
         reply.size = static_cast<std::uint32_t>(entry.reply.size());
     const UsbReply answer = replyOf(reply);
-    if (entry.reply.empty())
+    if (entry.reply.empty()) {
         m_queue.erase(found);
+        m_board.answered();
+    }
     return answer;
 }
 
@@ -170,6 +172,7 @@ UsbReply ControlChannel::receive(const UsbSetup& setup)
         return UsbReply::stall();
     Bytes reply = std::move(found->second.reply);
     m_queue.erase(found);
+    m_board.answered();
     return UsbReply::with(std::move(reply));
 }
 
@@ -186,6 +189,7 @@ void ControlChannel::run(Queued& entry, ByteView payload)
 {
     Outcome outcome = execute(entry.type, payload);
     entry.done = true;
+    m_board.owesAnswer = m_board.restart.has_value();
     entry.result = outcome.result;
     entry.reply = std::move(outcome.reply);
 }

@@ -89,6 +89,7 @@ void Firmware::run(std::stop_token stop)
                 runSystem();
             break;
         }
+        letAnswersOut();
         m_board->detach();
         showCrash();
         const MutexLock lock(m_board->mutex);
@@ -214,6 +215,15 @@ void Firmware::showCleared(MutexLock& lock)
     if (!*cleared)
         flickers(LedColour::Red);
     board.show({LedColour::Blue, LedPattern::Blink, 500});
+}
+
+/// Who asked for the restart by a queued request hears that it was taken, where he asks soon.
+void Firmware::letAnswersOut()
+{
+    MutexLock lock(m_board->mutex);
+    const auto until = std::chrono::steady_clock::now() + kDrain;
+    m_board->changed.wait_until(lock, m_stop, until,
+                                [this] { return !m_board->owesAnswer || powerWasCut(); });
 }
 
 /// SOS and the code, twice; then the board starts anew (8).

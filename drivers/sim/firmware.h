@@ -33,6 +33,7 @@ private:
     void runSystem();
     void listen();
     void showCleared(MutexLock& lock);
+    void letAnswersOut();
     void showCrash();
     void serveConsole(bool receiverOnly);
     void runConsole(bool receiverOnly);
