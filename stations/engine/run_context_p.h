@@ -78,13 +78,13 @@ public:
     void handshakeArrow(std::uint64_t connection, const HandshakeMessage& message) override;
     Result<> intend(std::string_view effect, std::string_view payload) override;
     Result<> settle(std::string_view effect, Verdict verdict) override;
+    void critical(bool on, std::string_view what) override;
     Result<std::string> ask(std::string_view promptId, std::string_view text,
                             std::vector<PromptChoice> choices) override;
 
 private:
     void add(Measurement measurement);
     /// Lights DO NOT UNPLUG, or puts it out.
-    void critical(bool on, std::string_view what);
 
     const EngineEnvironment& m_environment;
     const TestPlan& m_plan;

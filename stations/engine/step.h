@@ -82,6 +82,8 @@ public:
     /// Announces an irreversible effect (on disk when it returns) and lights DO NOT UNPLUG.
     virtual Result<> intend(std::string_view effect, std::string_view payload) = 0;
     virtual Result<> settle(std::string_view effect, Verdict verdict) = 0;
+    /// Lights DO NOT UNPLUG by itself, or puts it out: for what the unit writes for us.
+    virtual void critical(bool on, std::string_view what) = 0;
     /// Waits for the operator's answer; the time that he takes is not the step's.
     /// @returns the reply of one of `choices`; Timeout (C090)  none came
     virtual Result<std::string> ask(std::string_view promptId, std::string_view text,

@@ -163,9 +163,13 @@ Result<> settleIfKnown(StepContext& context, std::string_view effect, const Resu
 Result<> changeWifiPart(StepContext& context, std::string_view what,
                         const std::function<Result<>()>& write)
 {
-    // What the unit's own firmware writes is not the station's to announce.
-    if (context.unit().hasUsb())
-        return write();
+    // What the unit's own firmware writes is not the station's to announce, but to protect.
+    if (context.unit().hasUsb()) {
+        context.critical(true, kWifiPartEffect);
+        const auto written = write();
+        context.critical(false, {});
+        return written;
+    }
     TRY(context.intend(kWifiPartEffect, what));
     const auto written = write();
     TRY(settleIfKnown(context, kWifiPartEffect, written));

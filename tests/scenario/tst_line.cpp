@@ -135,7 +135,8 @@ void TstLine::writesThatMustNotBeCut_areMarked()
     }
     QVERIFY(!on);
     QCOMPARE(marked,
-             (std::vector<std::string>{"write-bootloader", "burn-device-key", "write-server-key",
+             (std::vector<std::string>{"write-wifi-part", "write-bootloader", "burn-device-key",
+                                       "write-server-key", "write-wifi-part", "write-wifi-part",
                                        "write-shipping-server-key", "write-shipping-server-key"}));
 }
 
