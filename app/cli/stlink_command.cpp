@@ -1,5 +1,6 @@
 // `provost stlink …`: a debug probe by itself, for engineers and as an independent check.
 #include "cli/commands.h"
+#include "cli/key_storage.h"
 #include "cli/module_guard.h"
 #include "cli/output.h"
 #include "cli/probe_session.h"
@@ -120,6 +121,8 @@ Result<> readTarget(const Arguments& arguments)
         return fail(Errc::Denied, Blame::Operator,
                     concat("write ", file,
                            ": it exists already and is never overwritten; name another file"));
+    if (!arguments.positionals()[0].starts_with("sim:")) // a virtual unit's key is no secret
+        TRY(refuseKeyMemoryInProduction(arguments, {.address = address, .length = length}, file));
     const SystemClock clock;
     const StopSignal stop;
     ProgressBar bar;

@@ -1,5 +1,6 @@
 // `provost stlink dct-…`: the configuration table of a unit by SWD (particle-devices 11).
 #include "cli/commands.h"
+#include "cli/key_storage.h"
 #include "cli/output.h"
 #include "cli/probe_session.h"
 #include "config/load_plan.h"
@@ -69,6 +70,9 @@ Result<> readTable(const Arguments& arguments)
         return fail(Errc::Denied, Blame::Operator,
                     concat("write ", file,
                            ": it exists already and is never overwritten; name another file"));
+    if (!arguments.positionals()[0].starts_with("sim:")) // a virtual unit's key is no secret
+        TRY(refuseKeyMemoryInProduction(
+            arguments, {.alternate = 1, .address = offset, .length = length}, file));
     return withTable(
         arguments, "reading",
         [&](ProbeDct& table, const std::string& device, const OpContext& op) -> Result<> {

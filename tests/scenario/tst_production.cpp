@@ -123,6 +123,9 @@ void TstProduction::memoryWithKeys_isNotRead()
         folder.typed("stlink read usb:0483:374b --address 08004000 --length 64 -o p.bin --json");
     QCOMPARE(probe.exitCode, 4);
     QVERIFY(probe.err.contains("production"));
+    const auto table = folder.typed(
+        "stlink dct-read usb:0483:374b --platform p1 --offset 34 --length 612 -o t.bin --json");
+    QCOMPARE(table.exitCode, 4);
     const auto elsewhere =
         folder.typed("stlink read usb:0483:374b --address 08000000 --length 64 -o p.bin --json");
     QVERIFY2(elsewhere.exitCode == 2, elsewhere.err); // no probe there: it was looked for
