@@ -46,31 +46,13 @@ Bytes CdcFunction::deviceDescriptor() const
                                  m_version >= kCdc060 && cdc.controlRequests ? 0x0250 : 0x0200);
 }
 
-Bytes CdcFunction::configurationDescriptor() const
+CdcFunction::Strings CdcFunction::strings() const
 {
-    return acm::configurationDescriptor();
-}
-
-Bytes CdcFunction::stringDescriptor(std::uint8_t index) const
-{
-    switch (index) {
-    case 0:
-        return acm::languages();
-    case 1:
-        return stringDescriptorOf(m_board->profile.manufacturer);
-    case 2:
-        return stringDescriptorOf(m_version >= kCdc060 ? m_board->profile.cdc.product
-                                                       : m_board->profile.cdc.productBefore060);
-    case 3:
-        return stringDescriptorOf(m_serial);
-    default:
-        return {};
-    }
-}
-
-bool CdcFunction::alternateSelected(std::uint8_t interface, std::uint8_t alternate)
-{
-    return interface < 2 && alternate == 0;
+    const BoardProfile& profile = m_board->profile;
+    const auto product = m_version >= kCdc060 ? profile.cdc.product : profile.cdc.productBefore060;
+    return {.manufacturer = std::string(profile.manufacturer),
+            .product = std::string(product),
+            .serial = m_serial};
 }
 
 UsbReply CdcFunction::classRequest(const UsbSetup& setup, ByteView data)

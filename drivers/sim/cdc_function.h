@@ -2,26 +2,24 @@
 // 1.3, 7.2).
 #pragma once
 
-#include "sim/acm_descriptors.h"
+#include "sim/acm_function.h"
 #include "sim/board_state.h"
 #include "sim/control_channel.h"
 
 namespace provost::sim {
 
-class CdcFunction final : public Chapter9Function {
+class CdcFunction final : public AcmFunction {
 public:
     /// Precondition: the caller holds board->mutex, and board->systemVersion is set.
     explicit CdcFunction(std::shared_ptr<BoardState> board);
     Bytes deviceDescriptor() const override;
-    Bytes configurationDescriptor() const override;
-    Bytes stringDescriptor(std::uint8_t index) const override;
     UsbReply bulkOut(std::uint8_t endpoint, ByteView data) override;
     UsbReply bulkIn(std::uint8_t endpoint, std::size_t most) override;
 
 protected:
     UsbReply classRequest(const UsbSetup& setup, ByteView data) override;
     UsbReply vendorRequest(const UsbSetup& setup, ByteView data) override;
-    bool alternateSelected(std::uint8_t interface, std::uint8_t alternate) override;
+    Strings strings() const override;
 
 private:
     void lineCoding(std::uint32_t baud);

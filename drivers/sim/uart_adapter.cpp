@@ -23,30 +23,9 @@ Bytes UartAdapter::deviceDescriptor() const
     return acm::deviceDescriptor(kAdapter, 0x0100);
 }
 
-Bytes UartAdapter::configurationDescriptor() const
+UartAdapter::Strings UartAdapter::strings() const
 {
-    return acm::configurationDescriptor();
-}
-
-Bytes UartAdapter::stringDescriptor(std::uint8_t index) const
-{
-    switch (index) {
-    case 0:
-        return acm::languages();
-    case 1:
-        return stringDescriptorOf("Provost");
-    case 2:
-        return stringDescriptorOf("Virtual UART");
-    case 3:
-        return stringDescriptorOf("1");
-    default:
-        return {};
-    }
-}
-
-bool UartAdapter::alternateSelected(std::uint8_t interface, std::uint8_t alternate)
-{
-    return interface < 2 && alternate == 0;
+    return {.manufacturer = "Provost", .product = "Virtual UART", .serial = "1"};
 }
 
 UsbReply UartAdapter::classRequest(const UsbSetup& setup, ByteView data)

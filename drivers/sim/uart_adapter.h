@@ -2,25 +2,23 @@
 // whatever the board does.
 #pragma once
 
-#include "sim/acm_descriptors.h"
+#include "sim/acm_function.h"
 #include "sim/board_state.h"
 
 namespace provost::sim {
 
 /// 9600 8N1 on the board's side; at another setting both ends hear noise.
-class UartAdapter final : public Chapter9Function {
+class UartAdapter final : public AcmFunction {
 public:
     explicit UartAdapter(std::shared_ptr<BoardState> board);
     Bytes deviceDescriptor() const override;
-    Bytes configurationDescriptor() const override;
-    Bytes stringDescriptor(std::uint8_t index) const override;
     UsbReply bulkOut(std::uint8_t endpoint, ByteView data) override;
     UsbReply bulkIn(std::uint8_t endpoint, std::size_t most) override;
 
 protected:
     UsbReply classRequest(const UsbSetup& setup, ByteView data) override;
     UsbReply vendorRequest(const UsbSetup& setup, ByteView data) override;
-    bool alternateSelected(std::uint8_t interface, std::uint8_t alternate) override;
+    Strings strings() const override;
 
 private:
     Bytes overTheLine(ByteView bytes) const;
