@@ -121,8 +121,7 @@ Result<> readTarget(const Arguments& arguments)
         return fail(Errc::Denied, Blame::Operator,
                     concat("write ", file,
                            ": it exists already and is never overwritten; name another file"));
-    if (!arguments.positionals()[0].starts_with("sim:")) // a virtual unit's key is no secret
-        TRY(refuseKeyMemoryInProduction(arguments, {.address = address, .length = length}, file));
+    TRY(refuseKeyMemoryInProduction(arguments, {.address = address, .length = length}, file));
     const SystemClock clock;
     const StopSignal stop;
     ProgressBar bar;

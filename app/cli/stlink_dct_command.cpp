@@ -70,9 +70,8 @@ Result<> readTable(const Arguments& arguments)
         return fail(Errc::Denied, Blame::Operator,
                     concat("write ", file,
                            ": it exists already and is never overwritten; name another file"));
-    if (!arguments.positionals()[0].starts_with("sim:")) // a virtual unit's key is no secret
-        TRY(refuseKeyMemoryInProduction(
-            arguments, {.alternate = 1, .address = offset, .length = length}, file));
+    TRY(refuseKeyMemoryInProduction(arguments,
+                                    {.alternate = 1, .address = offset, .length = length}, file));
     return withTable(
         arguments, "reading",
         [&](ProbeDct& table, const std::string& device, const OpContext& op) -> Result<> {
