@@ -21,7 +21,12 @@ namespace {
 /// each unit.
 class BatchBook final : public EventSink {
 public:
-    BatchBook(Host& host, bool json) : m_host(host), m_json(json) { refresh(); }
+    BatchBook(Host& host, bool json) : m_host(host), m_json(json)
+    {
+        refresh();
+        for (const auto& unit : m_units)
+            m_told.insert(unit.deviceId);
+    }
 
     void post(StationEvent event) override
     {
@@ -32,6 +37,7 @@ public:
         m_worst = std::max(m_worst, finished->verdict);
         m_vainInRow = finished->verdict <= Verdict::Hold ? 0 : m_vainInRow + 1;
         refresh();
+        m_told.insert(finished->unit.deviceId);
         print(*finished);
     }
 
@@ -77,12 +83,22 @@ private:
             m_failed = std::move(units).error();
     }
 
+    /// A unit may be on record before its line is printed; the count printed goes with the lines.
+    std::vector<BatchUnit> toldUnits() const PROVOST_REQUIRES(m_mutex)
+    {
+        std::vector<BatchUnit> units;
+        std::ranges::copy_if(m_units, std::back_inserter(units), [this](const BatchUnit& unit) {
+            return m_told.contains(unit.deviceId);
+        });
+        return units;
+    }
+
     void print(const RunFinished& finished) PROVOST_REQUIRES(m_mutex)
     {
         const auto found = std::ranges::find(m_units, finished.unit.deviceId, &BatchUnit::deviceId);
         const auto outcome = found == m_units.end() ? BatchOutcome::Open : found->outcome;
         const std::string key = found == m_units.end() ? std::string{} : found->fingerprint;
-        const int done = countOf(m_units).done();
+        const int done = countOf(toldUnits()).done();
         const int wanted = m_host.batch()->wanted;
         if (m_json)
             printJson({{"event", "unit"},
@@ -109,6 +125,7 @@ private:
     const bool m_json;
     Mutex m_mutex;
     std::vector<BatchUnit> m_units PROVOST_GUARDED_BY(m_mutex);
+    std::set<std::string> m_told PROVOST_GUARDED_BY(m_mutex); ///< ids with a line, or of before
     std::optional<Error> m_failed PROVOST_GUARDED_BY(m_mutex);
     Verdict m_worst PROVOST_GUARDED_BY(m_mutex) = Verdict::NotRun;
     int m_vainInRow PROVOST_GUARDED_BY(m_mutex) = 0;
