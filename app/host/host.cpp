@@ -586,7 +586,7 @@ std::vector<SlotId> Host::slotsInUse() const
     return slots;
 }
 
-std::optional<std::string> Host::whyOff(SlotId slot) const
+std::optional<SlotOff> Host::whyOff(SlotId slot) const
 {
     return m_impl->switches->whyOff(slot);
 }

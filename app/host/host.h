@@ -6,6 +6,7 @@
 #include "engine/station_engine.h"
 #include "host/event_hub.h"
 #include "host/key_batch.h"
+#include "host/slot_switches.h"
 #include "sim/bench.h"
 
 #include <filesystem>
@@ -58,14 +59,14 @@ public:
     std::vector<SlotId> slots() const;
     /// Without those that are switched off, in station.toml or by switchSlot().
     std::vector<SlotId> slotsInUse() const;
-    /// Why the slot is off; nullopt: it is in use.
-    std::optional<std::string> whyOff(SlotId slot) const;
+    /// nullopt: the slot is in use.
+    std::optional<SlotOff> whyOff(SlotId slot) const;
     /// @returns Denied  the slot is off; what the engine's start() returns
     Result<> start(SlotId slot, const std::string& label);
     /// Switches a slot off, or on again: on record with who did it before it holds, said as
     /// SlotChanged, and so until somebody does the opposite. Switching to what is so does nothing.
     ///
-    /// @param why  what the tile says; empty: that an operator did it
+    /// @param why  the reason that the tile says; empty: none is given
     /// @returns Busy             its unit is in work
     ///          Denied           off in station.toml
     ///          InvalidArgument  no such slot

@@ -21,7 +21,9 @@ struct PlannedStep {
 struct SlotChanged {
     SlotId slot;
     SlotAvailability availability{};
-    std::string why{};
+    std::string why{};   ///< empty: nobody gave a reason
+    std::string actor{}; ///< who switched it off; empty: the station's file did
+    std::string atUtc{}; ///< when; empty: not on record
 };
 struct RunStarted {
     RunId run;

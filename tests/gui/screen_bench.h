@@ -204,7 +204,9 @@ inline void fillLine(ScreenBench& bench)
     bench.post(finished(106, 6, "", Verdict::Error, "C014", 31));
     bench.post(SlotChanged{.slot = SlotId{8},
                            .availability = SlotAvailability::Off,
-                           .why = "Switched off by the line lead"});
+                           .why = "fixture cable",
+                           .actor = "the line lead",
+                           .atUtc = utcNow()});
 
     bench.post(started(102, 2, "2b0034000a47343138333038"));
     bench.post(started(105, 5, "33001f000a47343138333038"));
