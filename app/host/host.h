@@ -1,10 +1,9 @@
 // The composition root: real or virtual hardware, cloud and engine are chosen here only.
 #pragma once
 
-#include "cloud/cloud_service.h"
-#include "config/load_plan.h"
 #include "engine/station_engine.h"
 #include "host/event_hub.h"
+#include "host/folders.h"
 #include "host/key_batch.h"
 #include "host/slot_switches.h"
 #include "sim/bench.h"
@@ -31,15 +30,6 @@ struct HostOptions {
 
 /// @returns InvalidArgument  not instant, demo or timed
 Result<sim::Speed> speedNamed(std::string_view word);
-
-/// Plans, benches, images: beside the program where installed, else in the source tree.
-DataFolders dataFolders();
-/// ~/.local/state/provost, or $XDG_STATE_HOME/provost.
-std::filesystem::path stateFolder();
-
-/// The passphrase of a server key: the first line of `file`; where none is named, of the program's
-/// own credential in the state folder, which is made once (mode 0600).
-Result<SecretBytes> serverKeyPassphrase(const std::filesystem::path& file);
 
 /// Thread-safe once it is created.
 class Host {

@@ -1,22 +1,13 @@
 #include "host/slot_switches.h"
 
 #include "core/text.h"
+#include "host/session_user.h"
 
 #include <algorithm>
-#include <pwd.h>
-#include <unistd.h>
 
 namespace provost {
 
 namespace {
-
-/// Who is signed in to this computer.
-std::string sessionUser()
-{
-    const auto* entry = ::getpwuid(::geteuid());
-    const std::string name = entry != nullptr ? entry->pw_name : "";
-    return name.empty() ? concat("uid ", ::geteuid()) : name;
-}
 
 SlotChanged changed(SlotId slot, const SlotOff& off)
 {
@@ -29,9 +20,8 @@ SlotChanged changed(SlotId slot, const SlotOff& off)
 
 SlotOff offBy(SlotAct act)
 {
-    return {.why = std::move(act.why),
-            .actor = std::move(act.actor),
-            .atUtc = std::move(act.atUtc)};
+    return {
+        .why = std::move(act.why), .actor = std::move(act.actor), .atUtc = std::move(act.atUtc)};
 }
 
 } // namespace

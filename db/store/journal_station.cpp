@@ -8,14 +8,14 @@ using sqlite::Connection;
 Result<SlotAct> Journal::recordSlotAct(SlotAct act)
 {
     const auto now = m_impl->now();
-    TRY(m_impl->write(
-        concat("record that slot ", act.slot, " is switched ", act.on ? "on" : "off"),
-        [&](Connection& db) -> Result<> {
-            return db.execute("INSERT INTO station_act (at_utc, kind, slot, simulated, actor, why) "
+    TRY(m_impl->write(concat("record that slot ", act.slot, " is switched ", act.on ? "on" : "off"),
+                      [&](Connection& db) -> Result<> {
+                          return db.execute(
+                              "INSERT INTO station_act (at_utc, kind, slot, simulated, actor, why) "
                               "VALUES (?, ?, ?, ?, ?, ?)",
                               {now, act.on ? "slot-on" : "slot-off", act.slot,
                                act.simulated ? 1 : 0, act.actor, act.why});
-        }));
+                      }));
     act.atUtc = detail::utcText(now);
     return act;
 }

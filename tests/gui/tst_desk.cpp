@@ -199,7 +199,8 @@ void TstDesk::tiles_areReadyBeforeAnythingRuns()
     rig.writeStation(4);
     rig.open();
     QTRY_COMPARE(rig.state(4), SlotState::Off);
-    QCOMPARE(rig.tile(4)->face().headline, QStringLiteral("fixture cable"));
+    QCOMPARE(rig.tile(4)->face().headline, QStringLiteral("Switched off in the station file"));
+    QCOMPARE(rig.tile(4)->face().detail, QStringLiteral("fixture cable"));
     for (const int slot : {1, 2, 3})
         QCOMPARE(rig.state(slot), SlotState::Ready);
     QVERIFY(rig.tile(1)->face().simulated);
