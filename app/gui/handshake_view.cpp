@@ -11,12 +11,6 @@
 
 namespace provost::gui {
 
-namespace {
-
-constexpr double kHeadHeight = 30;
-
-} // namespace
-
 HandshakeView::HandshakeView(const Theme& theme, HandshakeModel& model, QWidget* parent)
     : QWidget(parent), m_theme(theme), m_model(model)
 {
@@ -59,6 +53,24 @@ void HandshakeView::paintEvent(QPaintEvent*)
         return;
     }
     compose(&painter);
+    drawHeads(painter);
+}
+
+void HandshakeView::keepHeadsAt(int top)
+{
+    m_headsAt = top;
+    update();
+}
+
+void HandshakeView::drawHeads(QPainter& painter) const
+{
+    painter.fillRect(QRect(0, m_headsAt, width(), kHeadHeight), m_theme.surface);
+    painter.setFont(m_theme.sans(18, QFont::DemiBold));
+    painter.setPen(m_theme.ink);
+    const QRectF device(margin() - 60, m_headsAt, 120, 24);
+    const QRectF station(width() - margin() - 60, m_headsAt, 120, 24);
+    painter.drawText(device, Qt::AlignCenter, tr("Device"));
+    painter.drawText(station, Qt::AlignCenter, tr("Station"));
 }
 
 double HandshakeView::compose(QPainter* painter) const
@@ -66,12 +78,6 @@ double HandshakeView::compose(QPainter* painter) const
     if (m_model.rowCount() == 0)
         return 140;
     if (painter) {
-        painter->setFont(m_theme.sans(18, QFont::DemiBold));
-        painter->setPen(m_theme.ink);
-        const QRectF device(margin() - 60, 0, 120, 24);
-        const QRectF station(width() - margin() - 60, 0, 120, 24);
-        painter->drawText(device, Qt::AlignCenter, tr("Device"));
-        painter->drawText(station, Qt::AlignCenter, tr("Station"));
         const double lineHeight = height() - kHeadHeight;
         painter->fillRect(QRectF(margin() - 1, kHeadHeight, 2, lineHeight), m_theme.line);
         painter->fillRect(QRectF(width() - margin() - 1, kHeadHeight, 2, lineHeight), m_theme.line);

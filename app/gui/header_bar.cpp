@@ -161,8 +161,12 @@ void HeaderBar::paintEvent(QPaintEvent*)
                      titleMetrics.elidedText(m_station.planTitle(), Qt::ElideRight, room));
     painter.setFont(below);
     painter.setPen(m_theme.ink2);
-    painter.drawText(QPointF(24, top + titleMetrics.height() + belowMetrics.ascent()),
-                     belowMetrics.elidedText(m_station.planLine(), Qt::ElideRight, room));
+    // The digest is there as a whole or not at all.
+    const QString whole = m_station.planLine();
+    const bool fits = belowMetrics.horizontalAdvance(whole) <= room;
+    painter.drawText(
+        QPointF(24, top + titleMetrics.height() + belowMetrics.ascent()),
+        belowMetrics.elidedText(fits ? whole : m_station.planBrief(), Qt::ElideRight, room));
 }
 
 } // namespace provost::gui

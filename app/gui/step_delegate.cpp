@@ -61,6 +61,11 @@ Look lookOf(Mark mark, const Theme& theme)
     return {Icon::Dot, theme.ink3, theme.ink3};
 }
 
+Mark markOf(const QModelIndex& index)
+{
+    return static_cast<Mark>(index.data(StepModel::MarkRole).toInt());
+}
+
 /// The text of a row, cut into lines for a width.
 struct Body {
     QStringList quiet;  ///< note and measurements
@@ -68,6 +73,8 @@ struct Body {
 
     Body(const QModelIndex& index, double width, const Measure& measure, const Theme& theme)
     {
+        if (markOf(index) == Mark::NotReached)
+            return; // its note stands where the time would
         QStringList parts{index.data(StepModel::NoteRole).toString()};
         parts << index.data(StepModel::MeasurementsRole).toStringList();
         parts.removeAll(QString());
@@ -107,7 +114,7 @@ void StepDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
                          const QModelIndex& index) const
 {
     const QRectF row(option.rect);
-    const auto mark = static_cast<Mark>(index.data(StepModel::MarkRole).toInt());
+    const Mark mark = markOf(index);
     const Look look = lookOf(mark, m_theme);
     const Measure measure(row.width());
     const Body body(index, bodyWidth(row.width()), measure, m_theme);
@@ -136,14 +143,16 @@ void StepDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
     painter->setPen(m_theme.fail);
     drawLines(*painter, QRectF(left, below, width, 0), body.broken, measure.lineHeight);
 
-    const QString seconds = index.data(StepModel::SecondsRole).toString();
-    painter->setFont(m_theme.sans(measure.time));
+    const bool omitted = mark == Mark::NotReached;
+    const QString aside =
+        index.data(omitted ? StepModel::NoteRole : StepModel::SecondsRole).toString();
+    painter->setFont(m_theme.sans(omitted ? measure.line : measure.time));
     painter->setPen(look.name == m_theme.ink3 ? m_theme.ink3 : m_theme.ink);
     const QFontMetricsF metrics(painter->font());
     drawTabular(*painter,
-                {row.right() - 14 - tabularWidth(seconds, painter->font()),
+                {row.right() - 14 - tabularWidth(aside, painter->font()),
                  top + (measure.nameHeight - metrics.height()) / 2 + metrics.ascent()},
-                seconds);
+                aside);
     painter->restore();
 }
 

@@ -6,6 +6,7 @@
 #include "gui/handshake_view.h"
 #include "gui/paint.h"
 #include "gui/run_header.h"
+#include "gui/scroll_fade.h"
 #include "gui/step_delegate.h"
 #include "models/display_text.h"
 
@@ -108,6 +109,7 @@ QWidget* UnitScreen::makeStepsCard()
     m_steps->setVerticalScrollMode(QAbstractItemView::ScrollPerPixel);
     m_steps->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     m_steps->setFrameShape(QFrame::NoFrame);
+    new ScrollFade(m_theme, *m_steps);
     auto* layout = new QVBoxLayout(m_stepsCard);
     layout->setContentsMargins(26, 22, 26, 18);
     layout->setSpacing(8);
@@ -129,6 +131,9 @@ QWidget* UnitScreen::makeHandshakeCard()
     area->setWidget(m_handshake);
     area->viewport()->setAutoFillBackground(false);
     m_handshake->setAutoFillBackground(false);
+    connect(area->verticalScrollBar(), &QScrollBar::valueChanged, m_handshake,
+            &HandshakeView::keepHeadsAt);
+    new ScrollFade(m_theme, *area, HandshakeView::kHeadHeight);
     auto* layout = new QVBoxLayout(card);
     layout->setContentsMargins(26, 20, 26, 14);
     layout->setSpacing(10);

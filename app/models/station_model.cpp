@@ -35,16 +35,21 @@ QString StationModel::planTitle() const
     return m_identity.planTitle.empty() ? tr("No plan") : display::text(m_identity.planTitle);
 }
 
-QString StationModel::planLine() const
+QString StationModel::planBrief() const
 {
     if (m_identity.planLine.empty())
         return {};
-    const QString separator = display::separator();
-    QString line = display::text(m_identity.planLine) + separator +
-                   (m_identity.planApproved ? tr("approved") : tr("not approved"));
-    if (!m_identity.planDigest.empty())
-        line += separator + display::shortId(display::text(m_identity.planDigest), kDigestShown);
-    return line;
+    return display::text(m_identity.planLine) + display::separator() +
+           (m_identity.planApproved ? tr("approved") : tr("not approved"));
+}
+
+QString StationModel::planLine() const
+{
+    const QString brief = planBrief();
+    if (brief.isEmpty() || m_identity.planDigest.empty())
+        return brief;
+    return brief + display::separator() +
+           display::shortId(display::text(m_identity.planDigest), kDigestShown);
 }
 
 QString StationModel::planDetail() const

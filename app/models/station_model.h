@@ -30,7 +30,9 @@ public:
     void apply(const StationEvent& event);
 
     QString planTitle() const;
-    /// Plan, revision, whether it is approved, and the beginning of its digest.
+    /// Plan, revision and whether it is approved.
+    QString planBrief() const;
+    /// The same with the beginning of its digest.
     QString planLine() const;
     /// For whoever asks: the whole digest; empty: none.
     QString planDetail() const;

@@ -1,8 +1,8 @@
 // The published transcripts by name, and either half run against bytes on a clock that jumps.
 #pragma once
 
+#include "core/clock.h"
 #include "handshake_support.h"
-#include "support/virtual_clock.h"
 
 #include <QTest>
 
@@ -20,7 +20,7 @@ inline ServerRun serve(const Transcript& transcript, KeyDirectory& keys, Bytes s
 {
     const VirtualClock clock;
     ScriptedStream stream(std::move(script), ending, std::move(pieces));
-    const OpContext op{.clock = clock, .deadline = {clock.now() + 10min}};
+    const OpContext op{.clock = clock, .deadline = {clock.now() + std::chrono::minutes(10)}};
     const auto start = clock.now();
     ServerRun run;
     run.report = handshake::serveWith(transcript.material(), stream, transcript.serverKey(), keys,
@@ -42,7 +42,7 @@ inline HandshakeReport dial(const DeviceIdentity& device, Bytes script, Bytes* w
 {
     const VirtualClock clock;
     ScriptedStream stream(std::move(script), ending, std::move(pieces));
-    const OpContext op{.clock = clock, .deadline = {clock.now() + 10min}};
+    const OpContext op{.clock = clock, .deadline = {clock.now() + std::chrono::minutes(10)}};
     HandshakeReport report = dialHandshake(stream, device, op);
     if (written != nullptr)
         *written = stream.written;
@@ -52,6 +52,7 @@ inline HandshakeReport dial(const DeviceIdentity& device, Bytes script, Bytes* w
 /// What the tests of the handshake begin with.
 struct PublishedTranscripts {
     const QJsonArray m_transcripts = vectors()["transcripts"].toArray();
+    const QJsonArray m_negatives = vectors()["negativeCases"].toArray();
 
     /// One row for each, with its name.
     void transcriptRows() const

@@ -35,9 +35,6 @@ private Q_SLOTS:
     void bothHalves_agreeAcrossThreads();
     void bothHalves_seeAKeyThatIsNoPartner();
     void cancellation_returnsAtOnce();
-
-private:
-    QJsonArray m_negatives = vectors()["negativeCases"].toArray();
 };
 
 void TstHandshake::initTestCase()

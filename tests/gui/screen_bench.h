@@ -34,7 +34,8 @@ struct ScreenBench {
     void open(QSize size = {1920, 1080}, std::chrono::milliseconds gap = std::chrono::seconds(30))
     {
         window = std::make_unique<MainWindow>(
-            station, bridge, WindowOptions{.scanner = {.gap = gap}, .clock = clock});
+            station, bridge,
+            WindowOptions{.scanner = {.gap = gap}, .clock = clock, .staleAfter = staleAfter});
         window->resize(size);
         window->show();
         window->activateWindow();
@@ -92,6 +93,7 @@ struct ScreenBench {
     }
 
     std::shared_ptr<VirtualClock> clock = std::make_shared<VirtualClock>();
+    std::chrono::milliseconds staleAfter{}; ///< none: it never says NO DATA
     FakeStation station;
     EngineBridge bridge;
     std::unique_ptr<MainWindow> window;

@@ -90,7 +90,8 @@ public:
                                   .operatorAnswers = true},
                                  {.pace = {kNever, 0ms, kNever},
                                   // A busy machine types slowly.
-                                  .window = {.scanner = {.gap = std::chrono::seconds(30)}}}));
+                                  .window = {.scanner = {.gap = std::chrono::seconds(30)}},
+                                  .staleAfter = kNever}));
         m_desk->host().events().add(m_sink);
         m_desk->watch();
         window().show();
@@ -205,6 +206,7 @@ void TstDesk::tiles_areReadyBeforeAnythingRuns()
         QCOMPARE(rig.state(slot), SlotState::Ready);
     QVERIFY(rig.tile(1)->face().simulated);
     QVERIFY(rig.events().all<RunStarted>().empty());
+    QTRY_VERIFY(!rig.events().all<Heartbeat>().empty());
     rig.press(Qt::Key_F4);
     QVERIFY(rig.window().helpShown());
 }

@@ -184,6 +184,8 @@ void TstModels::header_saysWhatNobodyHasVouchedFor()
     QCOMPARE(shown()->planLine(),
              QStringLiteral("Plan photon-full \u00b7 rev 14\u00a0\u00b7 not approved"
                             "\u00a0\u00b7 3f9a1c2d\u2026"));
+    QCOMPARE(shown()->planBrief(),
+             QStringLiteral("Plan photon-full \u00b7 rev 14\u00a0\u00b7 not approved"));
     QVERIFY(shown()->planDetail().endsWith(QStringLiteral("3f9a1c2d") + QString(56, u'0')));
     QCOMPARE(shown()->pills().back().text,
              QStringLiteral("Operator anna\u00a0\u00b7 not signed in"));

@@ -60,6 +60,12 @@ void TstUnitScreens::tile_opensItsUnitAndBackReturns()
     bench.keep(QStringLiteral("unit-empty-1280"));
     QTest::keyClick(bench.window.get(), Qt::Key_Escape);
     QVERIFY(qobject_cast<LineScreen*>(bench.window->currentScreen()));
+
+    // What its tile says, not an invitation.
+    QTest::mouseClick(bench.tile(8), Qt::LeftButton);
+    QVERIFY(run.idleLine().startsWith(QStringLiteral("Switched off by the line lead")));
+    QVERIFY(run.idleLine().contains(QStringLiteral("fixture cable")));
+    bench.keep(QStringLiteral("unit-off-1280"));
 }
 
 void TstUnitScreens::unit_showsPassAsProofs()

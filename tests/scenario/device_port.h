@@ -3,6 +3,8 @@
 
 #include "cloud_bench.h"
 
+#include "core/byte_io.h"
+
 #include <QFile>
 #include <QTemporaryDir>
 #include <QTest>
