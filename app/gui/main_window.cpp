@@ -202,7 +202,7 @@ void MainWindow::resizeEvent(QResizeEvent*)
     m_units->setCompact(m_compact);
     m_help->setCompact(m_compact);
     placeHelp();
-    m_veil->cover();
+    m_veil->resized();
 }
 
 void MainWindow::paintEvent(QPaintEvent*)

@@ -7,12 +7,16 @@
 #include <QFontMetricsF>
 #include <QMouseEvent>
 #include <QPainter>
+#include <QTimer>
 
 namespace provost::gui {
 
 namespace {
 
-constexpr QSizeF kBox{720, 300};
+constexpr double kBoxWidth = 720;
+constexpr double kPad = 36;
+constexpr double kTitleHeight = 72;
+constexpr double kLineHeight = 32;
 
 } // namespace
 
@@ -36,10 +40,17 @@ void NoDataVeil::refresh()
     update();
 }
 
+void NoDataVeil::resized()
+{
+    setGeometry(m_window.rect());
+    QTimer::singleShot(0, this, [this] {
+        if (m_liveness.stale())
+            cover();
+    });
+}
+
 void NoDataVeil::cover()
 {
-    if (!m_liveness.stale())
-        return;
     hide(); // it is not part of the picture
     const QPixmap seen = m_window.grab();
     m_picture = seen.toImage().convertToFormat(QImage::Format_Grayscale8);
@@ -61,27 +72,30 @@ void NoDataVeil::paintEvent(QPaintEvent*)
     painter.drawImage(0, 0, m_picture);
     painter.fillRect(rect(), withAlpha(Qt::gray, 0.45));
 
-    QRectF box({0, 0}, kBox);
+    const double room = kBoxWidth - 2 * kPad;
+    const QFont font = m_theme.sans(22);
+    const auto lines = wrapped(
+        tr("The station has been silent for %1. What is shown may no longer be true: leave units "
+           "and cables alone and call whoever keeps the station. F2 still asks every run to stop.")
+            .arg(display::unbroken(display::wholeSeconds(m_liveness.silentSeconds()))),
+        font, room, 5);
+    QRectF box(0, 0, kBoxWidth,
+               kPad + kTitleHeight + 24 + kLineHeight * static_cast<double>(lines.size()) + kPad);
     box.moveCenter(QRectF(rect()).center());
     painter.setPen(QPen(m_theme.ink, 3));
     painter.setBrush(m_theme.surface);
     painter.drawRoundedRect(box, m_theme.r, m_theme.r);
-    const double pad = 36;
-    const double room = box.width() - 2 * pad;
-    drawIcon(painter, Icon::Warning, QRectF(box.left() + pad, box.top() + 36, 72, 72), m_theme.ink,
-             2.2);
+
+    const QRectF title = box.adjusted(kPad, kPad, -kPad, 0);
+    drawIcon(painter, Icon::Warning, QRectF(title.topLeft(), QSizeF(kTitleHeight, kTitleHeight)),
+             m_theme.ink, 2.2);
     painter.setPen(m_theme.ink);
-    painter.setFont(m_theme.sans(76, QFont::Bold));
-    painter.drawText(QRectF(box.left() + pad + 96, box.top() + 28, room - 96, 88),
+    painter.setFont(m_theme.sans(kTitleHeight, QFont::Bold));
+    painter.drawText(QRectF(title.left() + kTitleHeight + 24, title.top(), room, kTitleHeight),
                      Qt::AlignLeft | Qt::AlignVCenter, tr("NO DATA"));
-    const QFont font = m_theme.sans(22);
-    const QString text =
-        tr("The station has been silent for %1. What is shown may no longer be true: leave units "
-           "and cables alone and call whoever keeps the station. F2 still asks every run to stop.")
-            .arg(display::unbroken(display::wholeSeconds(m_liveness.silentSeconds())));
     painter.setFont(font);
-    drawLines(painter, QRectF(box.left() + pad, box.top() + 136, room, 0),
-              wrapped(text, font, room, 5), 32);
+    drawLines(painter, QRectF(title.left(), title.top() + kTitleHeight + 24, room, 0), lines,
+              kLineHeight);
 }
 
 } // namespace provost::gui

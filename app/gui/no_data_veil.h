@@ -16,8 +16,8 @@ class NoDataVeil final : public QWidget {
 
 public:
     NoDataVeil(const Theme& theme, const Liveness& liveness, QWidget& window);
-    /// The window has another size.
-    void cover();
+    /// The window has another size; what lies in it is laid out later.
+    void resized();
 
 protected:
     void paintEvent(QPaintEvent* event) override;
@@ -25,6 +25,7 @@ protected:
 
 private:
     void refresh();
+    void cover();
 
     const Theme& m_theme;
     const Liveness& m_liveness;

@@ -8,12 +8,6 @@
 
 namespace provost::gui {
 
-namespace {
-
-constexpr int kFadeHeight = 28;
-
-} // namespace
-
 ScrollFade::ScrollFade(const Theme& theme, QAbstractScrollArea& area, int head)
     : QWidget(&area), m_theme(theme), m_area(area), m_head(head)
 {
@@ -46,13 +40,13 @@ void ScrollFade::paintEvent(QPaintEvent*)
         QLinearGradient gradient(0, from, 0, to);
         gradient.setColorAt(0, m_theme.surface);
         gradient.setColorAt(1, withAlpha(m_theme.surface, 0));
-        painter.fillRect(QRect(0, std::min(from, to), width(), kFadeHeight), gradient);
+        painter.fillRect(QRect(0, std::min(from, to), width(), kHeight), gradient);
     };
     const auto* bar = m_area.verticalScrollBar();
     if (bar->value() > bar->minimum())
-        fade(m_head, m_head + kFadeHeight);
+        fade(m_head, m_head + kHeight);
     if (bar->value() < bar->maximum())
-        fade(height(), height() - kFadeHeight);
+        fade(height(), height() - kHeight);
 }
 
 } // namespace provost::gui

@@ -14,6 +14,8 @@ class ScrollFade final : public QWidget {
     Q_OBJECT
 
 public:
+    static constexpr int kHeight = 28; ///< of what is not seen well at either end
+
     /// @param head  pixels at the top that stay where they are
     ScrollFade(const Theme& theme, QAbstractScrollArea& area, int head = 0);
 

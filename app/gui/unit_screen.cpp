@@ -219,15 +219,26 @@ void UnitScreen::lookAtWhatMatters()
     m_lookedAt = now;
     // Later: the heights of rows and arrows are laid out first.
     QTimer::singleShot(0, this, [this, row] {
-        if (row >= 0)
-            m_steps->scrollTo(m_run.steps().index(row), QAbstractItemView::EnsureVisible);
-        else
-            m_steps->scrollToTop();
+        showStep(row);
         const double failedAt = m_handshake->failedArrow();
         m_handshakeArea->verticalScrollBar()->setValue(0);
         if (failedAt > 0)
             m_handshakeArea->ensureVisible(0, static_cast<int>(failedAt), 0, 24);
     });
+}
+
+void UnitScreen::showStep(int row)
+{
+    m_steps->scrollToTop();
+    if (row < 0)
+        return;
+    const auto index = m_run.steps().index(row);
+    m_steps->scrollTo(index, QAbstractItemView::EnsureVisible);
+    // Clear of the fading edge, where something follows.
+    const int below = m_steps->viewport()->height() - m_steps->visualRect(index).bottom();
+    auto* bar = m_steps->verticalScrollBar();
+    if (below < ScrollFade::kHeight)
+        bar->setValue(bar->value() + ScrollFade::kHeight - below);
 }
 
 void UnitScreen::refreshPrompt()
