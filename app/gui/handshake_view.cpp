@@ -11,6 +11,12 @@
 
 namespace provost::gui {
 
+namespace {
+
+constexpr double kEmptyHeight = 104;
+
+} // namespace
+
 HandshakeView::HandshakeView(const Theme& theme, HandshakeModel& model, QWidget* parent)
     : QWidget(parent), m_theme(theme), m_model(model)
 {
@@ -30,13 +36,21 @@ void HandshakeView::setEmptyText(const QString& title, const QString& advice)
 
 void HandshakeView::refresh()
 {
-    setMinimumHeight(static_cast<int>(std::ceil(compose(nullptr))));
+    claimHeight();
+    // A scroll area gives more room by itself, less only where its widget shrank.
+    if (height() > minimumHeight())
+        resize(width(), minimumHeight());
     update();
+}
+
+void HandshakeView::claimHeight()
+{
+    setMinimumHeight(static_cast<int>(std::ceil(compose(nullptr))));
 }
 
 void HandshakeView::resizeEvent(QResizeEvent*)
 {
-    refresh();
+    claimHeight();
 }
 
 double HandshakeView::margin() const
@@ -76,7 +90,7 @@ void HandshakeView::drawHeads(QPainter& painter) const
 double HandshakeView::compose(QPainter* painter) const
 {
     if (m_model.rowCount() == 0)
-        return 140;
+        return kEmptyHeight;
     if (painter) {
         const double lineHeight = height() - kHeadHeight;
         painter->fillRect(QRectF(margin() - 1, kHeadHeight, 2, lineHeight), m_theme.line);

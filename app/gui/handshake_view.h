@@ -28,6 +28,7 @@ protected:
     void resizeEvent(QResizeEvent* event) override;
 
 private:
+    void claimHeight();
     double margin() const;
     double compose(QPainter* painter) const;
     void drawHeads(QPainter& painter) const;

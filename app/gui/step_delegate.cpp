@@ -19,6 +19,7 @@ using Mark = StepModel::Mark;
 
 constexpr double kMarkRoom = 42;
 constexpr double kTimeRoom = 104;
+constexpr double kRightPad = 14;
 
 /// Sizes for a row of that width.
 struct Measure {
@@ -87,9 +88,14 @@ struct Body {
     double lines() const { return static_cast<double>(quiet.size() + broken.size()); }
 };
 
-double bodyWidth(double rowWidth)
+/// Only the name has the time beside it.
+double nameWidth(double rowWidth)
 {
     return rowWidth - kMarkRoom - kTimeRoom - 8;
+}
+double bodyWidth(double rowWidth)
+{
+    return rowWidth - kMarkRoom - kRightPad;
 }
 
 } // namespace
@@ -127,13 +133,14 @@ void StepDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
 
     const double left = row.left() + kMarkRoom;
     const double top = row.top() + measure.padding;
+    const double named = nameWidth(row.width());
     const double width = bodyWidth(row.width());
     painter->setFont(m_theme.sans(measure.name, QFont::Bold));
     painter->setPen(look.name);
     painter->drawText(
-        QRectF(left, top, width, measure.nameHeight), Qt::AlignLeft | Qt::AlignVCenter,
+        QRectF(left, top, named, measure.nameHeight), Qt::AlignLeft | Qt::AlignVCenter,
         QFontMetricsF(painter->font())
-            .elidedText(index.data(StepModel::NameRole).toString(), Qt::ElideRight, width));
+            .elidedText(index.data(StepModel::NameRole).toString(), Qt::ElideRight, named));
     painter->setFont(m_theme.sans(measure.line));
     painter->setPen(mark == Mark::Waiting || mark == Mark::NotReached ? m_theme.ink3
                                                                       : m_theme.ink2);
@@ -150,7 +157,7 @@ void StepDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
     painter->setPen(look.name == m_theme.ink3 ? m_theme.ink3 : m_theme.ink);
     const QFontMetricsF metrics(painter->font());
     drawTabular(*painter,
-                {row.right() - 14 - tabularWidth(aside, painter->font()),
+                {row.right() - kRightPad - tabularWidth(aside, painter->font()),
                  top + (measure.nameHeight - metrics.height()) / 2 + metrics.ascent()},
                 aside);
     painter->restore();

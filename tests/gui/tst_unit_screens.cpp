@@ -3,6 +3,7 @@
 #include "support/test_program.h"
 
 #include "gui/action_button.h"
+#include "gui/handshake_view.h"
 #include "gui/line_screen.h"
 #include "gui/main_window.h"
 #include "gui/unit_screen.h"
@@ -25,6 +26,7 @@ class TstUnitScreens : public QObject {
 private Q_SLOTS:
     void tile_opensItsUnitAndBackReturns();
     void unit_showsPassAsProofs();
+    void handshake_takesNoMoreRoomThanItsArrows();
     void unit_followsTheRunLive();
     void unit_answersTheQuestionOfItsRun();
     void unit_drawsTheHandshakeAsItGoesOn();
@@ -84,6 +86,19 @@ void TstUnitScreens::unit_showsPassAsProofs()
     bench.window->resize(1280, 800);
     bench.settle();
     bench.keep(QStringLiteral("unit-pass-1280"));
+}
+
+void TstUnitScreens::handshake_takesNoMoreRoomThanItsArrows()
+{
+    ScreenBench bench;
+    bench.open({1280, 720});
+    fillLine(bench);
+    bench.window->openSlot(SlotId{1}); // six arrows: more than there is room for
+    bench.settle();
+    auto* view = bench.window->findChild<HandshakeView*>();
+    QTRY_VERIFY(view->height() > view->parentWidget()->height());
+    bench.window->openSlot(SlotId{6}); // it never dialled
+    QTRY_COMPARE(view->height(), view->parentWidget()->height());
 }
 
 void TstUnitScreens::unit_followsTheRunLive()
