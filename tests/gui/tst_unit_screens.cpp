@@ -93,11 +93,18 @@ void TstUnitScreens::handshake_takesNoMoreRoomThanItsArrows()
     ScreenBench bench;
     bench.open({1280, 720});
     fillLine(bench);
-    bench.window->openSlot(SlotId{1}); // six arrows: more than there is room for
+    // The same run twice, so that nothing else changes its size; the second never dialled.
+    auto silent = failRecord();
+    silent.id = RunId{114};
+    silent.handshake.clear();
+    bench.station.records[114] = silent;
+    bench.post(started(114, 7, silent.start.unit.deviceId));
+    bench.post(finished(114, 7, silent.start.unit.deviceId, Verdict::Fail, "F405", 18));
+    bench.window->openSlot(SlotId{4}); // four arrows: more than there is room for
     bench.settle();
     auto* view = bench.window->findChild<HandshakeView*>();
     QTRY_VERIFY(view->height() > view->parentWidget()->height());
-    bench.window->openSlot(SlotId{6}); // it never dialled
+    bench.window->openSlot(SlotId{7});
     QTRY_COMPARE(view->height(), view->parentWidget()->height());
 }
 
