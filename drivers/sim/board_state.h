@@ -184,7 +184,8 @@ struct BoardState {
     int cloudSessions = 0; ///< handshakes that came through
     int cloudAttempts = 0;
     std::string joinedNetwork{};
-    bool miscounts = false; ///< message ids go up by two
+    bool lostNetwork = false; ///< its credentials were cleared: what runs leaves it at once
+    bool miscounts = false;   ///< message ids go up by two
     std::vector<std::string> log{};
     std::vector<std::string> violations{}; ///< of the host against DFU 1.1
     std::vector<std::string> escapes{};    ///< attempts to reach anything outside the bench

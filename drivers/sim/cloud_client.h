@@ -24,6 +24,7 @@ struct CloudIdentity {
     bool lightSsl = true;          ///< decides byte order of ids and patience (5.3)
     std::string claimCode{};       ///< empty: none stored
     bool safeMode = false;
+    unsigned keyErrors = 0;     ///< bit mask that it reports behind its Hello (3.6); 0: nothing
     bool miscounts = false;     ///< counts its messages by two, as broken firmware may
     std::string moduleReport{}; ///< answer to describe, without outer braces
 };
