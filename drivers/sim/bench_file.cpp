@@ -11,6 +11,8 @@ namespace provost::sim {
 
 namespace {
 
+constexpr std::int64_t kLongestJoin = 600'000; // ms
+
 constexpr std::pair<std::string_view, KeySupply> kKeys[] = {
     {"none", KeySupply::None}, {"self-made", KeySupply::SelfMade}, {"burnt", KeySupply::Burnt}};
 constexpr std::pair<std::string_view, CredentialSupply> kCredentials[] = {
@@ -87,6 +89,13 @@ Result<> readNetwork(const toml::table& root, std::string_view origin, BenchNetw
     TRY(reader.take("security", security));
     TRY(reader.take("internet", network.internet));
     TRY(reader.take("on", network.on));
+    std::int64_t joinLimit = 0;
+    TRY(reader.take("join_limit_ms", joinLimit));
+    if (reader.find("join_limit_ms") != nullptr && (joinLimit < 1 || joinLimit > kLongestJoin))
+        return reader.wrong(reader.find("join_limit_ms"),
+                            concat("join_limit_ms: 1 to ", kLongestJoin, " is meant"));
+    if (joinLimit > 0)
+        network.joinLimit = std::chrono::milliseconds(joinLimit);
     network.password = UnitSecret(octetsOf(password));
     wipeBytes(std::as_writable_bytes(std::span(password)));
     if (network.ssid.empty() || network.ssid.size() > 32)

@@ -25,6 +25,8 @@ struct BenchNetwork {
     std::map<std::string, std::string> hosts{}; ///< names that resolve here, to loopback addresses
     /// 8.8.8.8:53 answers, by which units tell "no internet" from "server unreachable" (8).
     bool internet = false;
+    /// What a station is to allow for the join, from the restart to an address; its own where not.
+    std::optional<std::chrono::milliseconds> joinLimit{};
 };
 
 enum class LedColour : std::uint8_t { Off, White, Blue, Green, Cyan, Magenta, Yellow, Orange, Red };

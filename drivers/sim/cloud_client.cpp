@@ -14,6 +14,9 @@ using namespace std::chrono_literals;
 namespace e = cloud_error;
 
 // 5.6
+constexpr auto kConnectWatchdog = 8000ms;
+constexpr auto kFirstBackOff = 1000ms;
+constexpr auto kLeastBackOff = 20ms;
 constexpr auto kBlocking = 20000ms;
 constexpr auto kHelloWait = 2000ms;
 constexpr auto kHelloWaitLightSsl = 4000ms;
@@ -53,8 +56,19 @@ char pathOf(ByteView message)
 } // namespace
 
 CloudClient::CloudClient(CloudLine& line, CloudIdentity identity, Pace pace, Log log)
-    : m_line(line), m_identity(std::move(identity)), m_pace(pace), m_log(std::move(log))
+    : m_line(line), m_identity(std::move(identity)), m_pace(pace),
+      m_patience(cloudPatience(pace, m_identity.lightSsl)), m_log(std::move(log))
 {
+}
+
+CloudPatience cloudPatience(const Pace& pace, bool lightSsl)
+{
+    const auto hello = lightSsl ? kHelloWaitLightSsl : kHelloWait;
+    return {.connect = pace.patience(kConnectWatchdog, kLeastPatience),
+            .blocking = pace.patience(kBlocking, kLeastPatience),
+            .hello = pace.patience(hello, kLeastPatience),
+            .backOff =
+                std::max<std::chrono::microseconds>(pace.work(kFirstBackOff), kLeastBackOff)};
 }
 
 void CloudClient::note(const std::string& text) const
@@ -67,7 +81,7 @@ int CloudClient::handshake()
 {
     note("Started: Receive nonce");
     Bytes nonce(40);
-    if (const int error = m_line.receive(nonce, m_pace.patience(kBlocking, kLeastPatience))) {
+    if (const int error = m_line.receive(nonce, m_patience.blocking)) {
         note(concat("Could not receive nonce: ", error));
         return error;
     }
@@ -89,7 +103,7 @@ int CloudClient::receiveKey(ByteView nonce)
         return error;
     note("Receive key");
     Bytes key(384);
-    if (const int error = m_line.receive(key, m_pace.patience(kBlocking, kLeastPatience))) {
+    if (const int error = m_line.receive(key, m_patience.blocking)) {
         note(concat("Unable to receive key ", error));
         return error;
     }
@@ -132,9 +146,7 @@ int CloudClient::hello()
     if (const int error = sendMessage(message))
         return error;
     note("Receiving HELLO response");
-    const auto wait =
-        m_pace.patience(m_identity.lightSsl ? kHelloWaitLightSsl : kHelloWait, kLeastPatience);
-    const auto until = std::chrono::steady_clock::now() + wait;
+    const auto until = std::chrono::steady_clock::now() + m_patience.hello;
     while (true) {
         const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
             until - std::chrono::steady_clock::now());
@@ -180,7 +192,7 @@ int CloudClient::receiveMessage(Bytes& plain, std::chrono::milliseconds patience
     if (length == 0 || length > kLargestFrame || length % 16 != 0)
         return e::kMalformed;
     Bytes cipher(length);
-    if (const int error = m_line.receive(cipher, m_pace.patience(kBlocking, kLeastPatience)))
+    if (const int error = m_line.receive(cipher, m_patience.blocking))
         return error;
     plain = unitAesDecrypt(m_key, m_receiveIv, cipher);
     m_receiveIv = copyOf(ByteView(cipher).first(16));
@@ -278,7 +290,7 @@ int CloudClient::session(const std::function<void()>& onStarted)
             continue;
         }
         Bytes message;
-        if (const int error = receiveMessage(message, m_pace.patience(kBlocking, kLeastPatience)))
+        if (const int error = receiveMessage(message, m_patience.blocking))
             return error;
         pinged = false;
         if (const int error = answer(message))

@@ -20,10 +20,8 @@ constexpr auto kRetryJoin = 10000ms;
 constexpr auto kDialLatency = 120ms;
 constexpr auto kKeyArithmetic = 350ms; ///< one private RSA operation of the unit
 constexpr auto kKeyGeneration = 4000ms;
-constexpr auto kConnectWatchdog = 8000ms; ///< 5.6
 constexpr auto kBurst = 250ms;
 constexpr auto kForEver = std::chrono::hours(24);
-constexpr auto kLeastBackOff = 20ms;
 constexpr unsigned k070 = 200;
 constexpr std::uint16_t kUdpPort = 5684;
 constexpr std::string_view kUdpCloud = "$id.udp.particle.io";
@@ -235,8 +233,7 @@ int Firmware::talk(std::uint32_t ip, std::uint16_t port)
         ++m_board->cloudAttempts;
     }
     TcpLine line([this] { return interrupted(); });
-    if (const int error =
-            line.connect(ip, port, m_board->pace.patience(kConnectWatchdog, 2000ms))) {
+    if (const int error = line.connect(ip, port, cloudPatience(m_board->pace, true).connect)) {
         const MutexLock lock(m_board->mutex);
         m_board->say(concat("connection to ", ipv4Text(ip), ":", port, " failed: ", error));
         return error;
@@ -284,10 +281,7 @@ void Firmware::backOff()
     // 1 s for failures 1-5, 2 s for 6-10, doubling every 5, at most 128 s (5.6).
     const int doublings = std::min(m_failures / 5, 7);
     ++m_failures;
-    const std::chrono::milliseconds real(1000LL << doublings);
-    const bool instant = m_board->pace.speed == Speed::Instant;
-    pause(instant ? std::chrono::microseconds(kLeastBackOff * (1 << doublings))
-                  : std::max<std::chrono::microseconds>(m_board->pace.work(real), kLeastBackOff));
+    pause(cloudPatience(m_board->pace, true).backOff * (1 << doublings));
 }
 
 } // namespace provost::sim

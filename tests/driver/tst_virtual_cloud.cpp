@@ -106,17 +106,17 @@ int runHandshake(sim::CloudLine& line, const QJsonObject& script)
     return client.handshake();
 }
 
+struct Endpoint {
+    std::uint32_t ip = INADDR_LOOPBACK;
+    std::uint16_t port = 0; ///< 0: one that is free
+};
+
 /// One connection at a time: nonce, key, Hello, then whatever comes. Written for these tests alone.
 class LoopbackServer {
 public:
     enum class Behaviour : std::uint8_t { Right, OtherDeviceKey, OtherSignature, HangsUp };
 
-    struct Where {
-        std::uint32_t ip = INADDR_LOOPBACK;
-        std::uint16_t port = 0; ///< 0: one that is free
-    };
-
-    LoopbackServer(const QString& script, Behaviour behaviour, Where at = {})
+    LoopbackServer(const QString& script, Behaviour behaviour, Endpoint at = {})
         : m_key(
               must(RsaPrivateKey::fromBytes(hex(transcript(script)["serverPrivateKeyPkcs1Der"])))),
           m_otherKey(must(RsaPrivateKey::fromBytes(
