@@ -288,7 +288,7 @@ inline Result<std::size_t> ScriptedDfu::upload(std::uint16_t block, ByteSpan to)
 inline Result<> ScriptedDfu::controlOut(ControlSetup setup, ByteView data, const OpContext& op)
 {
     TRY(enter(op));
-    inline constexpr std::string_view kKinds = "XD??C?A";
+    constexpr std::string_view kKinds = "XD??C?A";
     m_log.entries.push_back({.kind = kKinds.at(setup.request),
                              .value = setup.value,
                              .data = toBytes(data),

@@ -67,7 +67,8 @@ std::string mistakeIn(const CauseRow& row)
     const std::string id = concat('"', row.id, '"');
     const std::regex direct("(VERIFY_RUN|QCOMPARE|QVERIFY2?|demand)\\([^;|]*" + id + "[^;|]*;");
     const std::regex directText("contains\\(" + id + "\\)");
-    const std::regex byColumn("(VERIFY_RUN|QCOMPARE|QVERIFY2?)\\([^;|]*[ .(>]cause[ ,.)=][^;|]*;");
+    const std::regex byColumn("((VERIFY_RUN|QCOMPARE)\\([^;|]*[ .>]cause[,.)]|"
+                              "QVERIFY2?\\([^;|]*[.>]cause == )[^;|]*;");
     if (std::regex_search(body, direct) || std::regex_search(body, directText))
         return {};
     const bool inTable =

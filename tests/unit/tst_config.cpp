@@ -292,7 +292,7 @@ void TstConfig::stepWithoutALimitOfItsTime_isRefused()
         ++steps;
         const auto text = whole.substr(0, at) + whole.substr(whole.find('\n', at) + 1);
         const auto message = refusal(text);
-        const auto table = std::max(text.rfind("[[step]]", at), text.rfind("[[teardown]]", at));
+        const auto table = text.rfind("[[", at);
         const auto place = concat("changed.toml:", lineOf(text, text.substr(table, at - table)));
         QVERIFY2(message.starts_with(place + ":"), concat(message, " / wanted ", place).c_str());
         QVERIFY2(message.find("has no limit of its time") != std::string::npos, message.c_str());
