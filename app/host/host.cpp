@@ -9,6 +9,7 @@
 #include "host/nests.h"
 #include "host/slot_watcher.h"
 #include "host/start_guards.h"
+#include "sim/cloud_client.h"
 #include "steps/register_all_steps.h"
 
 #include <algorithm>
@@ -99,6 +100,14 @@ Result<> Host::Impl::openBench(const HostOptions& options, const DataFolders& fo
     station.settings.network.password = SecretBytes(network.password.reveal());
     station.settings.network.security = static_cast<WifiSecurity>(network.security);
     station.settings.network.storedPart = SecretBytes(bench()->wifiPart().reveal());
+    station.settings.network.joinLimit =
+        network.joinLimit.value_or(station.settings.network.joinLimit);
+    const auto patience = sim::cloudPatience(bench()->pace(), true);
+    station.settings.network.waits = {
+        .connect = patience.connect,
+        .read = patience.blocking,
+        .hello = patience.hello,
+        .backOff = std::chrono::ceil<std::chrono::milliseconds>(patience.backOff)};
     // Keys of virtual units are told to no cloud but one on this computer.
     if (!isLoopbackUrl(station.cloudUrl))
         station.cloudIsLocal = true;
