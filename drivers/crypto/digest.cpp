@@ -14,6 +14,22 @@ namespace {
 
 constexpr std::size_t kAesBlock = 16;
 
+// OpenSSL looks an algorithm up by its name in each use, unless it was fetched before.
+using Cipher = std::unique_ptr<EVP_CIPHER, Freed<EVP_CIPHER_free>>;
+using Digest = std::unique_ptr<EVP_MD, Freed<EVP_MD_free>>;
+
+const EVP_CIPHER* aes128Cbc()
+{
+    static const Cipher fetched(EVP_CIPHER_fetch(nullptr, "AES-128-CBC", nullptr));
+    return fetched.get();
+}
+
+const EVP_MD* sha256Digest()
+{
+    static const Digest fetched(EVP_MD_fetch(nullptr, "SHA2-256", nullptr));
+    return fetched.get();
+}
+
 Result<> checkAesParameters(ByteView key, ByteView iv)
 {
     if (key.size() != kAesBlock || iv.size() != kAesBlock)
@@ -32,7 +48,7 @@ Result<Bytes> runAes(int direction, ByteView key, ByteView iv, ByteView in)
     int tail = 0;
     const bool done =
         context &&
-        EVP_CipherInit_ex2(context.get(), EVP_aes_128_cbc(), opensslBytes(key), opensslBytes(iv),
+        EVP_CipherInit_ex2(context.get(), aes128Cbc(), opensslBytes(key), opensslBytes(iv),
                            direction, nullptr) == 1 &&
         EVP_CipherUpdate(context.get(), opensslBytes(ByteSpan(out)), &body, opensslBytes(in),
                          static_cast<int>(in.size())) == 1 &&
@@ -51,7 +67,7 @@ Sha256 sha256(ByteView bytes)
     Sha256 digest{};
     // Fails only where memory is exhausted.
     if (EVP_Digest(bytes.data(), bytes.size(), opensslBytes(ByteSpan(digest)), nullptr,
-                   EVP_sha256(), nullptr) != 1)
+                   sha256Digest(), nullptr) != 1)
         throw std::bad_alloc();
     return digest;
 }

@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <utility>
 
 namespace provost {
 
@@ -23,6 +25,7 @@ constexpr auto kLookEvery = 20ms;
 /// While no descriptor is to be had: connections that end make room.
 constexpr auto kAcceptPause = 50ms;
 constexpr std::size_t kEventsAtOnce = 256;
+constexpr std::uint32_t kEndEvents = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 /// Holds the largest frame and the head of the next; what is behind it waits in the kernel.
 constexpr std::size_t kBufferBytes = 1024;
 
@@ -42,17 +45,40 @@ void ring(int wake)
 
 } // namespace
 
+/// Who may touch a connection.
+enum class Holder : std::uint8_t {
+    Loop,
+    Worker,
+    WorkerAsked ///< and something happens on the line: it is to be given back aloud
+};
+
 struct HandshakeLoop::Connection {
     Connection(int theFd, std::unique_ptr<HandshakeConnections::Session> theSession,
                HandshakeResponder theResponder)
         : fd(theFd), session(std::move(theSession)), responder(std::move(theResponder))
     {
     }
-    ~Connection() { ::close(fd); }
+    ~Connection()
+    {
+        if (fd >= 0)
+            ::close(fd);
+    }
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
     ByteView received() const { return ByteView(buffer).subspan(at, end - at); }
+    /// For the loop. False: a worker has it, and takeBack() goes on where this left off.
+    bool isMine()
+    {
+        auto seen = Holder::Worker;
+        return !holder.compare_exchange_strong(seen, Holder::WorkerAsked) && seen == Holder::Loop;
+    }
+    /// For a worker, as its last word. False: the loop was asked for it and must be told.
+    bool leaveQuietly()
+    {
+        auto seen = Holder::Worker;
+        return holder.compare_exchange_strong(seen, Holder::Loop);
+    }
 
     int fd;
     std::unique_ptr<HandshakeConnections::Session> session;
@@ -65,10 +91,11 @@ struct HandshakeLoop::Connection {
     Clock::Steady whole{};
     Clock::Steady deadline{}; ///< of the step, or when a refused unit is hung up on
     int step = 0;
-    bool drained = true; ///< nothing is in the kernel that no event will tell
+    bool toTheEnd = false; ///< read until nothing is left: an end of the line may be behind
+    bool drained = true;   ///< nothing is in the kernel that no event will tell
     bool peerClosed = false;
     bool leaving = false; ///< refused, until leaveAt()
-    bool withWorker = false;
+    std::atomic<Holder> holder = Holder::Loop;
 };
 
 void HandshakeLoop::HangUp::operator()(Connection* connection) const
@@ -133,16 +160,18 @@ void HandshakeLoop::run(const std::stop_token& stop)
             ::epoll_wait(m_poll, events.data(), static_cast<int>(events.size()), wait);
         bool rung = false;
         for (int i = 0; i < count; ++i) {
-            void* const who = events[static_cast<std::size_t>(i)].data.ptr;
+            const auto& [what, data] = events[static_cast<std::size_t>(i)];
+            void* const who = data.ptr;
             if (who == &m_listener)
                 accept();
             else if (who == &m_wake)
                 rung = true;
             else
-                handle(*static_cast<Connection*>(who));
+                handle(*static_cast<Connection*>(who), (what & kEndEvents) != 0);
         }
         if (rung)
-            takeBack(); // last: what it lets go may have an event among these
+            forgetRing();
+        takeBack(); // last: what it lets go may have an event among these
         lookAtTheTime();
     }
 }
@@ -173,7 +202,8 @@ void HandshakeLoop::admit(int fd, std::string peer)
     Connection& connection = *made;
     m_connections.emplace(&connection, std::move(made));
     connection.whole = m_clock.now() + m_timeouts.whole;
-    connection.deadline = std::min(m_clock.now() + m_timeouts.step, connection.whole);
+    startStep(connection);
+    m_earliest = std::min(m_earliest, connection.deadline);
     connection.out = connection.responder.start();
     watch(connection, true); // tells of what is there already
     static_cast<void>(send(connection));
@@ -189,15 +219,17 @@ void HandshakeLoop::serveFaulty(int fd, CloudHooks::Wrap wrap)
 
 void HandshakeLoop::watch(Connection& connection, bool isNew)
 {
-    const std::uint32_t events = connection.out.empty() ? EPOLLIN : EPOLLIN | EPOLLOUT;
-    watchFor(m_poll, isNew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, connection.fd, events | EPOLLET,
-             &connection);
+    const std::uint32_t out = isNew ? 0U : EPOLLOUT;
+    watchFor(m_poll, isNew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, connection.fd,
+             EPOLLIN | EPOLLRDHUP | EPOLLET | out, &connection);
 }
 
-void HandshakeLoop::handle(Connection& connection)
+/// @param toTheEnd  the end of the line may be behind what is there to be read
+void HandshakeLoop::handle(Connection& connection, bool toTheEnd)
 {
-    if (connection.withWorker || connection.leaving)
-        return; // looked at again when it is back; what came stays in the kernel
+    if (!connection.isMine() || connection.leaving)
+        return; // what came stays in the kernel
+    connection.toTheEnd = toTheEnd;
     if (!send(connection))
         return;
     read(connection);
@@ -207,30 +239,39 @@ void HandshakeLoop::handle(Connection& connection)
 /// False: the connection is no longer the loop's.
 bool HandshakeLoop::send(Connection& connection)
 {
-    if (connection.out.empty()) {
-        if (connection.responder.isOver())
-            finish(connection);
-        return !connection.responder.isOver();
-    }
-    const ssize_t count = ::send(connection.fd, connection.out.data(), connection.out.size(),
-                                 MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (count < 0 && errno != EAGAIN && errno != EINTR) {
-        connection.responder.notSent(errno == EPIPE || errno == ECONNRESET ? LineEnd::Closed
-                                                                           : LineEnd::Broken);
+    const bool all = sendOn(connection);
+    if (connection.responder.isOver()) {
         finish(connection);
+        return false;
+    }
+    if (!all)
+        watch(connection, false); // the unit does not read: until its deadline
+    return all;
+}
+
+/// False: not all could be sent; where the line is broken, the session is over.
+bool HandshakeLoop::sendOn(Connection& connection)
+{
+    if (connection.out.empty())
+        return true;
+    // The last answer goes with the end of the line, in one packet.
+    const bool last = connection.responder.isLast();
+    const ssize_t count = ::send(connection.fd, connection.out.data(), connection.out.size(),
+                                 MSG_NOSIGNAL | MSG_DONTWAIT | (last ? MSG_MORE : 0));
+    if (count < 0 && errno != EAGAIN && errno != EINTR) {
+        const bool closed = errno == EPIPE || errno == ECONNRESET;
+        connection.responder.notSent(closed ? LineEnd::Closed : LineEnd::Broken);
+        connection.out.clear();
         return false;
     }
     if (count > 0)
         connection.out.erase(connection.out.begin(), connection.out.begin() + count);
-    if (!connection.out.empty()) {
-        watch(connection, false); // the unit does not read: until its deadline
+    if (!connection.out.empty())
         return false;
-    }
+    if (last)
+        ::shutdown(connection.fd, SHUT_WR);
     connection.responder.sent();
-    if (!connection.responder.isOver())
-        return true;
-    finish(connection);
-    return false;
+    return true;
 }
 
 void HandshakeLoop::read(Connection& connection)
@@ -242,7 +283,8 @@ void HandshakeLoop::read(Connection& connection)
     const std::size_t room = kBufferBytes - connection.end;
     const ssize_t count =
         ::recv(connection.fd, connection.buffer.data() + connection.end, room, MSG_DONTWAIT);
-    connection.drained = count != static_cast<ssize_t>(room); // what comes later is an event again
+    // What comes later is an event again.
+    connection.drained = count <= 0 || (count < static_cast<ssize_t>(room) && !connection.toTheEnd);
     if (count > 0) {
         connection.end += static_cast<std::size_t>(count);
         connection.arrivedAt = m_clock.now();
@@ -272,22 +314,32 @@ void HandshakeLoop::advance(Connection& connection)
             break;
         read(connection);
     }
-    if (connection.step != responder.step()) {
-        connection.step = responder.step();
-        connection.deadline = std::min(m_clock.now() + m_timeouts.step, connection.whole);
-    }
+    if (connection.step != responder.step())
+        startStep(connection);
+}
+
+/// Never makes the deadline an earlier one.
+void HandshakeLoop::startStep(Connection& connection) const
+{
+    connection.step = connection.responder.step();
+    connection.deadline = std::min(m_clock.now() + m_timeouts.step, connection.whole);
 }
 
 void HandshakeLoop::lookAtTheTime()
 {
     const auto now = m_clock.now();
-    if (now < m_nextLook)
+    if (now < m_nextLook || now < m_earliest)
         return;
     m_nextLook = now + kLookEvery;
+    m_earliest = Clock::Steady::max();
     std::vector<Connection*> due;
     for (const auto& [connection, owner] : m_connections) {
-        if (!connection->withWorker && now >= connection->deadline)
+        if (connection->holder.load() != Holder::Loop)
+            m_earliest = std::min(m_earliest, m_nextLook); // its deadline is being moved
+        else if (now >= connection->deadline)
             due.push_back(connection);
+        else
+            m_earliest = std::min(m_earliest, connection->deadline);
     }
     for (Connection* const connection : due) {
         if (connection->leaving)
@@ -314,34 +366,40 @@ void HandshakeLoop::finish(Connection& connection)
         return giveToWorkers(connection, true);
     connection.leaving = true;
     connection.deadline = *leaveAt;
+    m_earliest = std::min(m_earliest, *leaveAt);
 }
 
 void HandshakeLoop::giveToWorkers(Connection& connection, bool ends)
 {
-    connection.withWorker = true;
+    connection.holder.store(Holder::Worker);
     const MutexLock lock(m_mutex);
     m_tasks.push_back({.connection = &connection, .ends = ends});
     m_changed.notify_one();
 }
 
-/// What the workers have done.
-void HandshakeLoop::takeBack()
+void HandshakeLoop::forgetRing() const
 {
     std::uint64_t rung = 0;
     static_cast<void>(::read(m_wake, &rung, sizeof rung));
+}
+
+/// What the workers give back.
+void HandshakeLoop::takeBack()
+{
     std::vector<Task> done;
     {
         const MutexLock lock(m_mutex);
         done.swap(m_done);
+        m_rung = false;
     }
     for (const Task& task : done) {
         Connection& connection = *task.connection;
         if (task.ends) {
-            m_connections.erase(&connection); // hangs up
+            m_connections.erase(&connection);
             continue;
         }
-        connection.withWorker = false;
-        handle(connection);
+        connection.holder.store(Holder::Loop);
+        handle(connection, true);
     }
 }
 
@@ -360,29 +418,55 @@ void HandshakeLoop::work(const std::stop_token& stop)
             task = m_tasks.front();
             m_tasks.pop_front();
         }
-        runTask(task);
-        bool first = false;
+        if (!runTask(task))
+            continue;
+        bool rings = false;
         {
             const MutexLock lock(m_mutex);
-            first = m_done.empty();
             m_done.push_back(task);
+            // What has ended waits for the loop's next round, which is never far.
+            rings = !task.ends && !std::exchange(m_rung, m_rung || !task.ends);
         }
-        if (first)
+        if (rings)
             ring(m_wake);
     }
 }
 
-void HandshakeLoop::runTask(Task& task)
+/// False: the loop need not be told.
+bool HandshakeLoop::runTask(const Task& task)
 {
-    Connection& connection = *task.connection;
+    if (!task.ends)
+        return !answer(*task.connection);
+    end(*task.connection);
+    return true;
+}
+
+/// True: the answer is sent, and the next event is the loop's.
+bool HandshakeLoop::answer(Connection& connection)
+{
     HandshakeResponder& responder = connection.responder;
-    if (task.ends) {
-        connection.session->end(responder.finish());
-        return;
-    }
     const std::size_t size = responder.wanted();
     connection.out = responder.take(connection.received().first(size), connection.arrivedAt);
     connection.at += size;
+    if (!sendOn(connection) || responder.isOver() || connection.peerClosed || !connection.drained ||
+        !connection.received().empty())
+        return false;
+    startStep(connection);
+    return connection.leaveQuietly();
+}
+
+/// Reports and hangs up.
+void HandshakeLoop::end(Connection& connection)
+{
+    const auto hangUp = [&] {
+        ::epoll_ctl(m_poll, EPOLL_CTL_DEL, connection.fd, nullptr);
+        ::close(std::exchange(connection.fd, -1));
+    };
+    if (connection.leaving)
+        hangUp(); // first: what the report takes would tell the peer something
+    connection.session->end(connection.responder.finish());
+    if (connection.fd >= 0)
+        hangUp();
 }
 
 /// Behind the last thread.

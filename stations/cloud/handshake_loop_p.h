@@ -44,17 +44,22 @@ private:
     void admit(int fd, std::string peer);
     void serveFaulty(int fd, CloudHooks::Wrap wrap);
     void watch(Connection& connection, bool isNew);
-    void handle(Connection& connection);
+    void handle(Connection& connection, bool toTheEnd);
     void read(Connection& connection);
     void advance(Connection& connection);
+    static bool sendOn(Connection& connection);
     bool send(Connection& connection);
     void lookAtTheTime();
+    void startStep(Connection& connection) const;
     void giveUp(Connection& connection, handshake::LineEnd end);
     void finish(Connection& connection);
     void giveToWorkers(Connection& connection, bool ends);
     void takeBack();
+    void forgetRing() const;
     void work(const std::stop_token& stop);
-    void runTask(Task& task);
+    bool runTask(const Task& task);
+    bool answer(Connection& connection);
+    void end(Connection& connection);
     void endAll();
 
     int m_listener;
@@ -69,6 +74,7 @@ private:
     // Of the loop's thread only.
     std::unordered_map<Connection*, Owner> m_connections{};
     Clock::Steady m_nextLook{};
+    Clock::Steady m_earliest{Clock::Steady::max()}; ///< no deadline is before
     Clock::Steady m_acceptAgain{};
     bool m_listening = false;
     std::vector<std::jthread> m_faulty{};
@@ -77,6 +83,7 @@ private:
     std::condition_variable_any m_changed{};
     std::deque<Task> m_tasks PROVOST_GUARDED_BY(m_mutex){};
     std::vector<Task> m_done PROVOST_GUARDED_BY(m_mutex){};
+    bool m_rung PROVOST_GUARDED_BY(m_mutex) = false; ///< the loop knows that some are done
     std::vector<std::jthread> m_workers{};
     std::jthread m_thread{}; ///< last: starts when everything else is there
 };
