@@ -5,6 +5,7 @@
 #include "crypto/digest.h"
 #include "crypto/rsa_numbers_p.h"
 
+#include <mutex>
 #include <new>
 
 #include <openssl/crypto.h>
@@ -32,6 +33,11 @@ EvpKeyContext readyFor(int (*start)(EVP_PKEY_CTX*), EVP_PKEY* key)
 
 using Pkcs1Operation = int (*)(EVP_PKEY_CTX*, unsigned char*, std::size_t*, const unsigned char*,
                                std::size_t);
+
+EvpKeyContext copyOf(const EvpKeyContext& pattern)
+{
+    return EvpKeyContext(pattern ? EVP_PKEY_CTX_dup(pattern.get()) : nullptr);
+}
 
 /// The result takes the first bytes of `out`.
 Result<std::size_t> runPkcs1(Pkcs1Operation operation, const EvpKeyContext& context, ByteView in,
@@ -114,11 +120,22 @@ struct RsaPublicKey::Impl {
           der(publicKeyInfo(modulus, numberBytes(numbers.e.get()))), fingerprint(sha256Hex(der))
     {
     }
+    /// A pattern, prepared by who first seals to the key; most keys are only compared.
+    const EvpKeyContext& sealing() const
+    {
+        std::call_once(m_once, [this] { m_sealing = readyFor(EVP_PKEY_encrypt_init, key.get()); });
+        return m_sealing;
+    }
+
     EvpKey key;
     Bytes modulus; ///< without leading zero bytes
     int bits;
     Bytes der;
     std::string fingerprint;
+
+private:
+    mutable std::once_flag m_once{};
+    mutable EvpKeyContext m_sealing{};
 };
 
 RsaPublicKey::RsaPublicKey(std::shared_ptr<const Impl> impl) : m_impl(std::move(impl)) {}
@@ -195,8 +212,8 @@ std::string RsaPublicKey::fingerprint() const
 Result<Bytes> RsaPublicKey::encrypt(ByteView plain) const
 {
     Bytes cipher(modulusBytes(m_impl->key.get()));
-    const std::size_t size = TRY(runPkcs1(
-        EVP_PKEY_encrypt, readyFor(EVP_PKEY_encrypt_init, m_impl->key.get()), plain, cipher));
+    const std::size_t size =
+        TRY(runPkcs1(EVP_PKEY_encrypt, copyOf(m_impl->sealing()), plain, cipher));
     cipher.resize(size);
     return cipher;
 }
@@ -226,15 +243,6 @@ struct RsaPrivateKey::Impl {
     EvpKeyContext decrypting;
     EvpKeyContext signing;
 };
-
-namespace {
-
-EvpKeyContext copyOf(const EvpKeyContext& pattern)
-{
-    return EvpKeyContext(pattern ? EVP_PKEY_CTX_dup(pattern.get()) : nullptr);
-}
-
-} // namespace
 
 RsaPrivateKey::RsaPrivateKey(std::unique_ptr<Impl> impl) : m_impl(std::move(impl)) {}
 RsaPrivateKey::RsaPrivateKey(RsaPrivateKey&&) noexcept = default;

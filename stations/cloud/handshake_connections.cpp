@@ -16,7 +16,8 @@ std::optional<RsaPublicKey> HandshakeConnections::Session::find(const std::strin
             m_bound = (*onFile)->key.fingerprint();
         return std::move((*onFile)->key);
     }
-    for (const auto& observer : m_owner.m_observers.all()) {
+    const auto observers = m_owner.m_observers.all();
+    for (const auto& observer : *observers) {
         if (auto key = observer->keyFor(deviceId))
             return key;
     }
@@ -37,13 +38,19 @@ bool HandshakeConnections::Session::refuses(const std::string& deviceId,
 
 void HandshakeConnections::Session::passOn(const HandshakeMessage& message)
 {
-    for (const auto& observer : m_owner.m_observers.all())
+    const auto observers = m_owner.m_observers.all();
+    for (const auto& observer : *observers)
         observer->onMessage(m_info, message);
     const bool greeted = message.stage == HandshakeStage::Hello && message.fromDevice;
     if (greeted && !message.failed && !m_open) {
         m_open = true;
         m_owner.sessionOpened(m_info.deviceId);
     }
+}
+
+bool HandshakeConnections::Session::endsWithFiles(const HandshakeReport& report) const
+{
+    return m_offered || (report.passed && report.offeredKeyFingerprint != m_bound);
 }
 
 void HandshakeConnections::Session::end(const HandshakeReport& report)
@@ -55,7 +62,8 @@ void HandshakeConnections::Session::end(const HandshakeReport& report)
     // its reply was understood. Where it cannot be kept, the unit offers it again.
     if (m_offered)
         static_cast<void>(m_owner.m_registry.keepOffer(m_info.deviceId, *m_offered));
-    for (const auto& observer : m_owner.m_observers.all())
+    const auto observers = m_owner.m_observers.all();
+    for (const auto& observer : *observers)
         observer->onReport(m_info, report);
 }
 

@@ -32,6 +32,8 @@ public:
         std::optional<RsaPublicKey> find(const std::string& deviceId) override;
         bool refuses(const std::string& deviceId, const RsaPublicKey& offered) override;
         void passOn(const HandshakeMessage& message);
+        /// end() will write: not in a thread that others wait for.
+        bool endsWithFiles(const HandshakeReport& report) const;
         /// Once, at the end.
         void end(const HandshakeReport& report);
 

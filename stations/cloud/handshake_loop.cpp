@@ -25,15 +25,22 @@ constexpr auto kLookEvery = 20ms;
 /// While no descriptor is to be had: connections that end make room.
 constexpr auto kAcceptPause = 50ms;
 constexpr std::size_t kEventsAtOnce = 256;
+/// Two milliseconds of RSA for each, or more.
+constexpr std::size_t kBacklogPerWorker = 8;
+constexpr auto kGatherFor = 2ms;
 constexpr std::uint32_t kEndEvents = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 /// Holds the largest frame and the head of the next; what is behind it waits in the kernel.
 constexpr std::size_t kBufferBytes = 1024;
 
-void watchFor(int poll, int operation, int fd, std::uint32_t events, void* who)
+// What an event carries: one of these, or the number of a connection.
+constexpr std::uint64_t kListenerEvent = 0;
+constexpr std::uint64_t kWakeEvent = 1;
+
+void watchFor(int poll, int operation, int fd, std::uint32_t events, std::uint64_t who)
 {
     epoll_event event{};
     event.events = events;
-    event.data.ptr = who;
+    event.data.u64 = who;
     ::epoll_ctl(poll, operation, fd, &event);
 }
 
@@ -80,6 +87,7 @@ struct HandshakeLoop::Connection {
         return holder.compare_exchange_strong(seen, Holder::Loop);
     }
 
+    std::uint64_t number = 0; ///< never used again: an event may come after its connection is gone
     int fd;
     std::unique_ptr<HandshakeConnections::Session> session;
     HandshakeResponder responder;
@@ -94,7 +102,8 @@ struct HandshakeLoop::Connection {
     bool toTheEnd = false; ///< read until nothing is left: an end of the line may be behind
     bool drained = true;   ///< nothing is in the kernel that no event will tell
     bool peerClosed = false;
-    bool leaving = false; ///< refused, until leaveAt()
+    bool leaving = false;     ///< refused, until leaveAt()
+    HandshakeReport report{}; ///< once it is over
     std::atomic<Holder> holder = Holder::Loop;
 };
 
@@ -120,8 +129,8 @@ HandshakeLoop::HandshakeLoop(int listener, std::uint16_t port, std::size_t maxCo
       m_wake(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)), m_port(port),
       m_maxConnections(maxConnections), m_owner(connections), m_clock(clock), m_timeouts(timeouts)
 {
-    watchFor(m_poll, EPOLL_CTL_ADD, m_wake, EPOLLIN, &m_wake);
-    watchFor(m_poll, EPOLL_CTL_ADD, m_listener, 0, &m_listener);
+    watchFor(m_poll, EPOLL_CTL_ADD, m_wake, EPOLLIN, kWakeEvent);
+    watchFor(m_poll, EPOLL_CTL_ADD, m_listener, 0, kListenerEvent);
     const unsigned processors = std::max(1U, std::thread::hardware_concurrency());
     for (unsigned i = 0; i < processors; ++i)
         m_workers.emplace_back([this](const std::stop_token& stop) { work(stop); });
@@ -153,26 +162,29 @@ void HandshakeLoop::run(const std::stop_token& stop)
     while (!stop.stop_requested()) {
         const bool room = m_connections.size() < m_maxConnections && m_clock.now() >= m_acceptAgain;
         if (room != m_listening)
-            watchFor(m_poll, EPOLL_CTL_MOD, m_listener, room ? EPOLLIN : 0U, &m_listener);
+            watchFor(m_poll, EPOLL_CTL_MOD, m_listener, room ? EPOLLIN : 0U, kListenerEvent);
         m_listening = room;
+        letThemGather();
         const int wait = static_cast<int>(std::chrono::milliseconds(kLookEvery).count());
         const int count =
             ::epoll_wait(m_poll, events.data(), static_cast<int>(events.size()), wait);
         bool rung = false;
         for (int i = 0; i < count; ++i) {
             const auto& [what, data] = events[static_cast<std::size_t>(i)];
-            void* const who = data.ptr;
-            if (who == &m_listener)
+            if (data.u64 == kListenerEvent)
                 accept();
-            else if (who == &m_wake)
+            else if (data.u64 == kWakeEvent)
                 rung = true;
-            else
-                handle(*static_cast<Connection*>(who), (what & kEndEvents) != 0);
+            else if (const auto found = m_connections.find(data.u64); found != m_connections.end())
+                handle(*found->second, (what & kEndEvents) != 0);
         }
         if (rung)
             forgetRing();
-        takeBack(); // last: what it lets go may have an event among these
+        takeBack();
         lookAtTheTime();
+        for (const std::uint64_t number : m_closed)
+            m_connections.erase(number);
+        m_closed.clear();
     }
 }
 
@@ -200,7 +212,8 @@ void HandshakeLoop::admit(int fd, std::string peer)
     HandshakeResponder responder = m_owner.responderFor(*session);
     Owner made(new Connection(fd, std::move(session), std::move(responder)));
     Connection& connection = *made;
-    m_connections.emplace(&connection, std::move(made));
+    connection.number = ++m_latest;
+    m_connections.emplace(connection.number, std::move(made));
     connection.whole = m_clock.now() + m_timeouts.whole;
     startStep(connection);
     m_earliest = std::min(m_earliest, connection.deadline);
@@ -221,7 +234,7 @@ void HandshakeLoop::watch(Connection& connection, bool isNew)
 {
     const std::uint32_t out = isNew ? 0U : EPOLLOUT;
     watchFor(m_poll, isNew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, connection.fd,
-             EPOLLIN | EPOLLRDHUP | EPOLLET | out, &connection);
+             EPOLLIN | EPOLLRDHUP | EPOLLET | out, connection.number);
 }
 
 /// @param toTheEnd  the end of the line may be behind what is there to be read
@@ -254,7 +267,7 @@ bool HandshakeLoop::sendOn(Connection& connection)
 {
     if (connection.out.empty())
         return true;
-    // The last answer goes with the end of the line, in one packet.
+    // The last answer goes with the end of the line, in one packet: see close().
     const bool last = connection.responder.isLast();
     const ssize_t count = ::send(connection.fd, connection.out.data(), connection.out.size(),
                                  MSG_NOSIGNAL | MSG_DONTWAIT | (last ? MSG_MORE : 0));
@@ -268,8 +281,6 @@ bool HandshakeLoop::sendOn(Connection& connection)
         connection.out.erase(connection.out.begin(), connection.out.begin() + count);
     if (!connection.out.empty())
         return false;
-    if (last)
-        ::shutdown(connection.fd, SHUT_WR);
     connection.responder.sent();
     return true;
 }
@@ -333,17 +344,17 @@ void HandshakeLoop::lookAtTheTime()
     m_nextLook = now + kLookEvery;
     m_earliest = Clock::Steady::max();
     std::vector<Connection*> due;
-    for (const auto& [connection, owner] : m_connections) {
+    for (const auto& [number, connection] : m_connections) {
         if (connection->holder.load() != Holder::Loop)
             m_earliest = std::min(m_earliest, m_nextLook); // its deadline is being moved
         else if (now >= connection->deadline)
-            due.push_back(connection);
+            due.push_back(connection.get());
         else
             m_earliest = std::min(m_earliest, connection->deadline);
     }
     for (Connection* const connection : due) {
         if (connection->leaving)
-            giveToWorkers(*connection, true);
+            close(*connection);
         else
             giveUp(*connection, LineEnd::TimedOut);
     }
@@ -363,10 +374,23 @@ void HandshakeLoop::finish(Connection& connection)
 {
     const auto leaveAt = connection.responder.leaveAt();
     if (!leaveAt)
-        return giveToWorkers(connection, true);
+        return close(connection);
     connection.leaving = true;
     connection.deadline = *leaveAt;
     m_earliest = std::min(m_earliest, *leaveAt);
+}
+
+void HandshakeLoop::close(Connection& connection)
+{
+    connection.report = connection.responder.finish();
+    if (connection.session->endsWithFiles(connection.report)) {
+        if (!connection.leaving)
+            ::shutdown(connection.fd, SHUT_WR); // sends what is there
+        return giveToWorkers(connection, true);
+    }
+    connection.holder.store(Holder::Worker); // nobody's any more
+    end(connection);
+    m_closed.push_back(connection.number);
 }
 
 void HandshakeLoop::giveToWorkers(Connection& connection, bool ends)
@@ -383,6 +407,17 @@ void HandshakeLoop::forgetRing() const
     static_cast<void>(::read(m_wake, &rung, sizeof rung));
 }
 
+/// While the workers have enough to do, nobody is served sooner by looking at each event alone.
+void HandshakeLoop::letThemGather()
+{
+    {
+        const MutexLock lock(m_mutex);
+        if (m_tasks.size() < kBacklogPerWorker * m_workers.size())
+            return;
+    }
+    std::this_thread::sleep_for(kGatherFor);
+}
+
 /// What the workers give back.
 void HandshakeLoop::takeBack()
 {
@@ -395,7 +430,7 @@ void HandshakeLoop::takeBack()
     for (const Task& task : done) {
         Connection& connection = *task.connection;
         if (task.ends) {
-            m_connections.erase(&connection);
+            m_closed.push_back(connection.number);
             continue;
         }
         connection.holder.store(Holder::Loop);
@@ -458,13 +493,10 @@ bool HandshakeLoop::answer(Connection& connection)
 /// Reports and hangs up.
 void HandshakeLoop::end(Connection& connection)
 {
-    const auto hangUp = [&] {
-        ::epoll_ctl(m_poll, EPOLL_CTL_DEL, connection.fd, nullptr);
-        ::close(std::exchange(connection.fd, -1));
-    };
+    const auto hangUp = [&] { ::close(std::exchange(connection.fd, -1)); };
     if (connection.leaving)
         hangUp(); // first: what the report takes would tell the peer something
-    connection.session->end(connection.responder.finish());
+    connection.session->end(connection.report);
     if (connection.fd >= 0)
         hangUp();
 }
@@ -472,16 +504,21 @@ void HandshakeLoop::end(Connection& connection)
 /// Behind the last thread.
 void HandshakeLoop::endAll()
 {
-    std::vector<Connection*> reported;
+    std::vector<Connection*> ending;
     {
         const MutexLock lock(m_mutex);
         for (const Task& task : m_done)
             if (task.ends)
-                reported.push_back(task.connection);
+                m_connections.erase(task.connection->number); // reported
+        for (const Task& task : m_tasks)
+            if (task.ends)
+                ending.push_back(task.connection);
     }
-    for (const auto& [connection, owner] : m_connections) {
-        if (std::ranges::find(reported, connection) != reported.end())
-            continue;
+    for (Connection* const connection : ending) {
+        connection->session->end(connection->report);
+        m_connections.erase(connection->number);
+    }
+    for (const auto& [number, connection] : m_connections) {
         HandshakeResponder& responder = connection->responder;
         if (!responder.isOver())
             responder.ended(LineEnd::Cancelled, connection->received());

@@ -53,13 +53,15 @@ private:
     void startStep(Connection& connection) const;
     void giveUp(Connection& connection, handshake::LineEnd end);
     void finish(Connection& connection);
+    void close(Connection& connection);
     void giveToWorkers(Connection& connection, bool ends);
+    void letThemGather();
     void takeBack();
     void forgetRing() const;
     void work(const std::stop_token& stop);
     bool runTask(const Task& task);
     bool answer(Connection& connection);
-    void end(Connection& connection);
+    static void end(Connection& connection);
     void endAll();
 
     int m_listener;
@@ -72,11 +74,13 @@ private:
     ServerTimeouts m_timeouts;
 
     // Of the loop's thread only.
-    std::unordered_map<Connection*, Owner> m_connections{};
+    std::unordered_map<std::uint64_t, Owner> m_connections{}; ///< by what their events carry
+    std::uint64_t m_latest = 1;                               ///< 0 and 1 are the events of others
     Clock::Steady m_nextLook{};
     Clock::Steady m_earliest{Clock::Steady::max()}; ///< no deadline is before
     Clock::Steady m_acceptAgain{};
     bool m_listening = false;
+    std::vector<std::uint64_t> m_closed{};
     std::vector<std::jthread> m_faulty{};
 
     Mutex m_mutex;
