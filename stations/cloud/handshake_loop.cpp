@@ -25,9 +25,9 @@ constexpr auto kLookEvery = 20ms;
 /// While no descriptor is to be had: connections that end make room.
 constexpr auto kAcceptPause = 50ms;
 constexpr std::size_t kEventsAtOnce = 256;
-/// Two milliseconds of RSA for each, or more.
-constexpr std::size_t kBacklogPerWorker = 8;
-constexpr auto kGatherFor = 2ms;
+/// Five milliseconds of RSA for each, or more.
+constexpr std::size_t kBacklogPerWorker = 20;
+constexpr auto kGatherFor = 5ms;
 constexpr std::uint32_t kEndEvents = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 /// Holds the largest frame and the head of the next; what is behind it waits in the kernel.
 constexpr std::size_t kBufferBytes = 1024;
