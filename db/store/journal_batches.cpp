@@ -171,10 +171,13 @@ Result<> recordStationEvent(const std::filesystem::path& file, const Clock& cloc
     else
         TRY(requireCurrentSchema(name));
     auto db = TRY(Connection::open(name, sqlite::Access::ReadWrite));
-    return db.execute(
-        "INSERT INTO station_event (at_utc, kind, subject, payload) VALUES (?, ?, ?, ?)",
-        {std::int64_t{clock.utcNow().time_since_epoch().count()}, event.kind, event.subject,
-         event.payload});
+    auto writer = TRY(chain::Writer::open(db));
+    const std::int64_t now{clock.utcNow().time_since_epoch().count()};
+    return chain::writeSealed(db, writer, now, [&](Connection& in) {
+        return in.execute(
+            "INSERT INTO station_event (at_utc, kind, subject, payload) VALUES (?, ?, ?, ?)",
+            {now, event.kind, event.subject, event.payload});
+    });
 }
 
 } // namespace provost
