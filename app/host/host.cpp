@@ -175,6 +175,11 @@ struct Host::Impl {
     Result<> openCloud();
     void openTraces();
     void openEngine();
+    std::filesystem::path signingKeyFile() const
+    {
+        return station.signingKey.empty() ? database.parent_path() / "station-key.pem"
+                                          : station.signingKey;
+    }
     Result<> openSwitches();
     std::vector<SlotId> slots() const;
     Result<> knowSlot(std::string_view attempt, SlotId slot) const;
@@ -274,6 +279,9 @@ Result<> Host::Impl::openRecords(const HostOptions& options)
     if (database.has_parent_path())
         TRY(makeFolder(database.parent_path()));
     journal = TRY(Journal::open(database, clock));
+    auto key = TRY(SigningKey::readOrMake(signingKeyFile()));
+    TRY(journal->signCheckpoints({.key = std::make_shared<const SigningKey>(std::move(key)),
+                                  .elsewhere = station.checkpoints}));
     auto& backups = station.settings.backupFolder;
     if (backups.empty())
         backups = (database.parent_path() / "backups").string();
@@ -616,8 +624,7 @@ const std::optional<KeyBatch>& Host::batch() const
 }
 std::filesystem::path Host::signingKey() const
 {
-    const auto& named = m_impl->station.signingKey;
-    return named.empty() ? m_impl->database.parent_path() / "station-key.pem" : named;
+    return m_impl->signingKeyFile();
 }
 bool Host::occupied(SlotId slot)
 {

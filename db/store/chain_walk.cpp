@@ -59,12 +59,24 @@ Result<> ChainWalk::run(const std::vector<Layout>& layouts, std::vector<Claim> c
     const auto origin = TRY(chain::readOrigin(m_db));
     m_report.originUtc = utcText(origin.atUtc);
     m_head.link = chain::linkOf(origin);
+    TRY(readTriggers());
     TRY(unlessDamaged(walkEntries(std::move(claims)), *this, "chain_entry", m_head.entry));
     const auto tables = TRY(chain::coveredTables(m_db));
     for (const std::string& table : tables)
         TRY(walkRows(table));
     if (m_clockWentBack)
         offer(kBehindAll, *m_clockWentBack);
+    return {};
+}
+
+Result<> ChainWalk::readTriggers()
+{
+    auto rows = TRY(m_db.query("SELECT tbl_name, sql LIKE '% BEFORE UPDATE ON %' FROM "
+                               "sqlite_schema WHERE type = 'trigger' AND sql NOT LIKE '% WHEN %' "
+                               "AND (sql LIKE '% BEFORE UPDATE ON %' OR "
+                               "sql LIKE '% BEFORE DELETE ON %')"));
+    while (TRY(rows.step()))
+        (rows.flag(1) ? m_neverChanged : m_neverRemoved).insert(rows.text(0));
     return {};
 }
 
@@ -101,6 +113,8 @@ void ChainWalk::takeEntry(const Entry& entry, const Sha256& stored)
                .reason = concat("its link does not follow from the entry before and from what it "
                                 "seals, ",
                                 what, ": one of the two entries was changed")});
+    if (layout != nullptr)
+        checkChange(entry, layout->table);
     checkClock(entry);
     m_head = {.entry = entry.number, .link = stored};
     m_report.adopted += entry.change == Change::Adopt ? 1 : 0;
@@ -111,6 +125,20 @@ void ChainWalk::takeEntry(const Entry& entry, const Sha256& stored)
                                            .atUtc = entry.atUtc,
                                            .change = entry.change,
                                            .digest = entry.seal.digest});
+}
+
+// Somebody can add entries like the station's behind its last signature, but not of a kind that the
+// station never writes.
+void ChainWalk::checkChange(const Entry& entry, const std::string& table)
+{
+    const bool changed = entry.change == Change::Change && m_neverChanged.contains(table);
+    const bool removed = entry.change == Change::Remove && m_neverRemoved.contains(table);
+    if (changed || removed)
+        offer(entry.number, {.table = table,
+                             .row = entry.row,
+                             .reason = concat("entry ", entry.number, " of the chain says that it ",
+                                              "was ", changed ? "changed" : "taken out",
+                                              "; the station never does that")});
 }
 
 void ChainWalk::checkClock(const Entry& entry)

@@ -59,8 +59,10 @@ private:
     };
     using Latests = std::vector<Latest>;
 
+    Result<> readTriggers();
     Result<> walkEntries(std::vector<Claim> claims);
     void takeEntry(const chain::Entry& entry, const Sha256& stored);
+    void checkChange(const chain::Entry& entry, const std::string& table);
     void checkClock(const chain::Entry& entry);
     void checkClaims(const std::vector<Claim>& claims, const chain::Head& head);
     void missingEntries(const std::vector<Claim>& claims);
@@ -79,6 +81,8 @@ private:
     std::int64_t m_foundAt = kBehindAll;
     std::vector<chain::Layout> m_layouts{}; ///< by id from 1
     std::map<std::string, Latests> m_latest{};
+    std::set<std::string> m_neverChanged{}; ///< tables that refuse it by a trigger
+    std::set<std::string> m_neverRemoved{};
     std::map<std::int64_t, sqlite::Statement> m_defaults{}; ///< by the layout that lacks columns
     chain::Sealer m_sealer{};
     chain::Head m_head{};
