@@ -10,12 +10,14 @@
 #include "crypto/digest.h"
 #include "crypto/key_protection.h"
 #include "crypto/secret_file.h"
+#include "crypto/signing_key.h"
 #include "device/swd_unit.h"
 #include "host/access_point.h"
 #include "host/slot_hardware.h"
 #include "host/slot_switches.h"
 #include "host/slot_watcher.h"
 #include "steps/register_all_steps.h"
+#include "store/chain.h"
 #include "transport/tracing.h"
 
 #include <QCoreApplication>
