@@ -3,6 +3,7 @@
 #include "core/text.h"
 #include "store/journal_p.h"
 #include "store/migrator.h"
+#include "store/page_seal_p.h"
 #include "store/verify_p.h"
 
 namespace provost {
@@ -144,6 +145,15 @@ Result<> walkChain(Connection& db, int version, const VerifyingKey& key,
     return {};
 }
 
+Result<detail::Finding> checkPages(Connection& db, const std::filesystem::path& file,
+                                   const VerifyingKey& key)
+{
+    const auto origin = TRY(chain::readOrigin(db));
+    auto writer = TRY(chain::Writer::open(db));
+    const auto head = TRY(writer.head());
+    return chain::checkPageSeal(db, detail::canonicalName(file), key, origin.databaseId, head);
+}
+
 Result<ChainReport> verifyChainOf(const std::filesystem::path& file, const VerifyingKey& key,
                                   const std::filesystem::path& elsewhere)
 {
@@ -163,6 +173,8 @@ Result<ChainReport> verifyChainOf(const std::filesystem::path& file, const Verif
         report.problem = TRY(detail::checkSequences(db));
     if (!report.problem)
         report.problem = TRY(detail::checkRecords(db, version == newest));
+    if (!report.problem)
+        report.problem = TRY(checkPages(db, file, key));
     return report;
 }
 

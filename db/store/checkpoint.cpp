@@ -33,20 +33,6 @@ struct ClosedFile {
     const int descriptor;
 };
 
-std::optional<Bytes> fromHex(std::string_view text)
-{
-    Bytes bytes(text.size() / 2);
-    for (std::size_t i = 0; i < bytes.size(); ++i) {
-        unsigned value = 0;
-        const char* const from = text.data() + 2 * i;
-        const auto parsed = std::from_chars(from, from + 2, value, 16);
-        if (parsed.ec != std::errc{} || parsed.ptr != from + 2)
-            return std::nullopt;
-        bytes[i] = static_cast<std::byte>(value);
-    }
-    return text.size() % 2 == 0 ? std::optional(bytes) : std::nullopt;
-}
-
 std::optional<std::int64_t> numberIn(std::string_view text)
 {
     std::int64_t value = 0;
@@ -78,9 +64,9 @@ std::optional<KeptLine> parseLine(std::string_view line)
         return std::nullopt;
     const auto number = numberIn(words[3]);
     const auto entry = numberIn(words[4]);
-    const auto link = fromHex(words[5]);
+    const auto link = bytesOfHex(words[5]);
     const auto atUtc = numberIn(words[6]);
-    const auto signature = fromHex(words[9]);
+    const auto signature = bytesOfHex(words[9]);
     if (!number || !entry || !link || link->size() != std::tuple_size_v<Sha256> || !atUtc ||
         !signature)
         return std::nullopt;
@@ -120,6 +106,20 @@ off_t completeSize(int descriptor, off_t size)
 }
 
 } // namespace
+
+std::optional<Bytes> bytesOfHex(std::string_view text)
+{
+    Bytes bytes(text.size() / 2);
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+        unsigned value = 0;
+        const char* const from = text.data() + 2 * i;
+        const auto parsed = std::from_chars(from, from + 2, value, 16);
+        if (parsed.ec != std::errc{} || parsed.ptr != from + 2)
+            return std::nullopt;
+        bytes[i] = static_cast<std::byte>(value);
+    }
+    return text.size() % 2 == 0 ? std::optional(bytes) : std::nullopt;
+}
 
 std::string signedText(ByteView databaseId, const Checkpoint& checkpoint)
 {

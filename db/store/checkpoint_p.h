@@ -8,6 +8,9 @@
 
 namespace provost::chain {
 
+/// None where it is not hexadecimal.
+std::optional<Bytes> bytesOfHex(std::string_view text);
+
 struct Checkpoint {
     std::int64_t number = 0;
     Head head{};

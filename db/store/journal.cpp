@@ -2,6 +2,7 @@
 
 #include "store/journal_p.h"
 #include "store/migrator.h"
+#include "store/page_seal_p.h"
 
 namespace provost {
 
@@ -32,6 +33,7 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::filesystem::path& file
 {
     const auto name = detail::canonicalName(file);
     auto lock = TRY(FileLock::take(name));
+    chain::removePageSeal(name);
     TRY(migrate(name));
     auto impl = std::make_unique<Impl>(name, clock, std::optional(std::move(lock)));
     TRY(impl->openWriter());

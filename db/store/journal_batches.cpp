@@ -1,6 +1,7 @@
 // Journal: batches of key injection, and what happened beside any run.
 #include "store/journal_p.h"
 #include "store/migrator.h"
+#include "store/page_seal_p.h"
 
 #include <algorithm>
 #include <array>
@@ -166,6 +167,7 @@ Result<> recordStationEvent(const std::filesystem::path& file, const Clock& cloc
     // Beside a running station too: it holds the lock, and SQLite lets one row in between.
     const auto name = detail::canonicalName(file);
     const auto lock = FileLock::take(name);
+    chain::removePageSeal(name);
     if (lock)
         TRY(migrate(name));
     else

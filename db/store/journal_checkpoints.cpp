@@ -2,6 +2,7 @@
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "store/journal_p.h"
+#include "store/page_seal_p.h"
 
 namespace provost {
 
@@ -217,6 +218,21 @@ void Journal::Impl::close()
             "sign the records on closing", [](Connection&) -> Result<> { return {}; },
             Occasion::Closing));
     keepElsewhere();
+    if (signs)
+        sealPages();
+}
+
+// A closed file has no second copy of anything: what is changed in it from here on can be told by its
+// bytes. Reading it through our own connection's locks would lose them, so that goes first.
+void Journal::Impl::sealPages()
+{
+    const MutexLock guard(mutex);
+    const auto head = sealer->head();
+    sealer.reset();
+    writer.reset();
+    if (head && head->entry == signing->last.head.entry)
+        static_cast<void>(
+            chain::writePageSeal(file, *signing->key, signing->databaseId, *head));
 }
 
 } // namespace provost

@@ -59,6 +59,7 @@ struct Journal::Impl {
     void keepElsewhere();
     void noteKeeping(const std::string& what, std::string_view kind, const std::string& place);
     void close();
+    void sealPages();
 
     const std::filesystem::path file;
     const Clock& clock;

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <ctime>
 
 using namespace provost;
 using namespace provost::test;
@@ -19,7 +20,6 @@ namespace {
 
 constexpr int kFullRows = 1'000'000;
 constexpr double kLongestVerify = 60;
-constexpr int kTurns = 10;
 
 template <class Work>
 double secondsOf(Work work)
@@ -60,59 +60,91 @@ bool verifyMany(int rows)
     return rows < kFullRows || seconds < kLongestVerify;
 }
 
-/// One row a commit, as a station notes it, and the same row in a plain table.
+/// Plain SQLite on the same disk: one row a commit into one table, compiled once.
+class PlainWriter {
+public:
+    explicit PlainWriter(const std::string& file)
+    {
+        sqlite3_open(file.c_str(), &m_handle);
+        sqlite3_exec(m_handle,
+                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE journal "
+                     "(seq INTEGER PRIMARY KEY AUTOINCREMENT, run_id INTEGER NOT NULL, at_utc "
+                     "INTEGER NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, payload TEXT "
+                     "NOT NULL) STRICT",
+                     nullptr, nullptr, nullptr);
+        sqlite3_prepare_v2(m_handle,
+                           "INSERT INTO journal (run_id, at_utc, kind, subject, payload) VALUES "
+                           "(1, 1795000000000, 'note', '', 'what a step has to say of itself')",
+                           -1, &m_insert, nullptr);
+    }
+    ~PlainWriter()
+    {
+        sqlite3_finalize(m_insert);
+        sqlite3_close(m_handle);
+    }
+    PlainWriter(const PlainWriter&) = delete;
+    PlainWriter& operator=(const PlainWriter&) = delete;
+    void commit()
+    {
+        if (sqlite3_step(m_insert) != SQLITE_DONE)
+            qFatal("plain SQLite: %s", sqlite3_errmsg(m_handle));
+        sqlite3_reset(m_insert);
+    }
+
+private:
+    sqlite3* m_handle = nullptr;
+    sqlite3_stmt* m_insert = nullptr;
+};
+
+struct Series {
+    std::vector<double> seconds{};
+    double processor = 0;
+    template <class Work>
+    void take(Work work)
+    {
+        const auto before = std::clock();
+        seconds.push_back(secondsOf(work));
+        processor += static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
+    }
+    double median()
+    {
+        std::ranges::sort(seconds);
+        return seconds[seconds.size() / 2];
+    }
+    double mean() const
+    {
+        double all = 0;
+        for (const double each : seconds)
+            all += each;
+        return all / static_cast<double>(seconds.size());
+    }
+};
+
+/// Commit by commit in turn, and who begins by turns: what else the disk does meets both.
 void commitMany(int commits)
 {
     ChainedRecords records;
     const auto journal = records.open();
     const auto run = must(journal->beginRun({.planId = "p"}));
-    const auto plain = records.path("plain.db");
-    sqlite3* handle = nullptr;
-    sqlite3_open(plain.c_str(), &handle);
-    sqlite3_exec(handle,
-                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE journal (seq "
-                 "INTEGER PRIMARY KEY AUTOINCREMENT, run_id INTEGER NOT NULL, at_utc INTEGER NOT "
-                 "NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, payload TEXT NOT NULL) STRICT",
-                 nullptr, nullptr, nullptr);
-    sqlite3_stmt* insert = nullptr;
-    sqlite3_prepare_v2(handle,
-                       "INSERT INTO journal (run_id, at_utc, kind, subject, payload) VALUES "
-                       "(1, 1795000000000, 'note', '', 'what a step has to say of itself')",
-                       -1, &insert, nullptr);
-    const int each = std::max(1, commits / kTurns);
-    std::vector<double> ratios;
-    double ours = 0;
-    double theirs = 0;
-    for (int turn = 0; turn < kTurns; ++turn) {
-        const auto station = [&] {
-            for (int i = 0; i < each; ++i)
-                must(journal->note(run, "note", "what a step has to say of itself"));
-        };
-        const auto sqlite = [&] {
-            for (int i = 0; i < each; ++i) {
-                if (sqlite3_step(insert) != SQLITE_DONE)
-                    qFatal("plain SQLite: %s", sqlite3_errmsg(handle));
-                sqlite3_reset(insert);
-            }
-        };
-        double mine = 0;
-        double peer = 0;
-        if (turn % 2 == 0)
-            mine = secondsOf(station);
-        peer = secondsOf(sqlite);
-        if (turn % 2 == 1)
-            mine = secondsOf(station);
-        ours += mine;
-        theirs += peer;
-        ratios.push_back(peer / mine);
+    PlainWriter plain(records.path("plain.db"));
+    Series ours;
+    Series theirs;
+    const auto station = [&] {
+        ours.take([&] { must(journal->note(run, "note", "what a step has to say of itself")); });
+    };
+    const auto sqlite = [&] { theirs.take([&] { plain.commit(); }); };
+    for (int i = 0; i < commits; ++i) {
+        if (i % 2 == 0)
+            station();
+        sqlite();
+        if (i % 2 == 1)
+            station();
     }
-    sqlite3_finalize(insert);
-    sqlite3_close(handle);
-    std::ranges::sort(ratios);
-    std::printf("durable commits: %.0f/s with the chain, %.0f/s plain SQLite; ratio %.2f (median of "
-                "%d turns of %d, %.2f to %.2f)\n",
-                each * kTurns / ours, each * kTurns / theirs, ratios[kTurns / 2], kTurns, each,
-                ratios.front(), ratios.back());
+    std::printf("durable commits: %.0f/s with the chain, %.0f/s plain SQLite: %.2f by the median, "
+                "%.2f by the sum of %d; processor %.0f us a commit, %.0f us plain\n",
+                1 / ours.median(), 1 / theirs.median(), theirs.median() / ours.median(),
+                theirs.mean() / ours.mean(), commits, 1e6 * ours.processor / commits,
+                1e6 * theirs.processor / commits);
 }
 
 } // namespace

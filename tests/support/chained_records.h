@@ -38,7 +38,8 @@ public:
     explicit ChainedRecords(const ChainedRecords& filled) : key(filled.key)
     {
         for (const auto& [from, to] :
-             {std::pair(filled.file, file), std::pair(filled.elsewhere, elsewhere)})
+             {std::pair(filled.file, file), std::pair(filled.elsewhere, elsewhere),
+              std::pair(filled.file + ".pages", file + ".pages")})
             std::filesystem::copy_file(from, to);
     }
     std::string path(const std::string& name) const

@@ -85,7 +85,7 @@ private:
     sqlite::Connection m_db;
     chain::Writer m_writer;
     std::map<std::string, sqlite::Statement, std::less<>> m_statements{};
-    std::int64_t m_run = 0;
+    std::int64_t m_run = 1000; ///< behind what a test has written
     std::int64_t m_now = 1'800'000'000'000;
 };
 

@@ -3,6 +3,7 @@
 #include "support/test_program.h"
 
 #include <QFile>
+#include <QFileInfo>
 #include <QTest>
 
 using namespace provost;
@@ -130,7 +131,7 @@ private Q_SLOTS:
         QFile kept(QString::fromStdString(m_records->elsewhere));
         QVERIFY(kept.open(QIODevice::ReadWrite));
         const auto whole = kept.readAll();
-        for (int at = 0; at < whole.size(); at += 7) {
+        for (int at = 0; at < whole.size(); at += 31) {
             auto changed = whole;
             changed[at] = static_cast<char>(changed[at] ^ 1);
             kept.resize(0);
@@ -158,6 +159,48 @@ private Q_SLOTS:
         QVERIFY(refused.error().message.find("provost db verify") != std::string::npos);
     }
 
+    void anyByteOfAClosedFile_isMissed()
+    {
+        m_records->fill();
+        QFile file(QString::fromStdString(m_records->file));
+        QVERIFY(file.open(QIODevice::ReadWrite));
+        int nameless = 0;
+        // The end of the first page, the change counter, the middle of each page.
+        QList<qint64> places{4095, 27};
+        for (qint64 at = 2048; at < file.size(); at += 4096)
+            places << at;
+        for (const auto at : places) {
+            flip(file, at);
+            const auto report =
+                verifyChain(m_records->file, m_records->key->verifyingKey()).value();
+            QVERIFY2(report.problem, std::to_string(at).c_str());
+            nameless += report.problem->reason.starts_with("page ") ? 1 : 0;
+            flip(file, at);
+        }
+        QVERIFY(!m_records->verify().problem);
+        QVERIFY(nameless > 1);
+        // From the next writer on the bytes are the station's again.
+        must(recordStationEvent(m_records->file, m_records->clock, {.kind = "k"}));
+        QVERIFY(!QFile::exists(QString::fromStdString(m_records->file + ".pages")));
+        QVERIFY(!m_records->verify().problem);
+        m_records->open().reset();
+        QVERIFY(QFile::exists(QString::fromStdString(m_records->file + ".pages")));
+        QFile::resize(QString::fromStdString(m_records->file),
+                      QFileInfo(QString::fromStdString(m_records->file)).size() + 4096);
+        QVERIFY(m_records->verify().problem);
+    }
+
+    void sealOfPages_cannotBeForged()
+    {
+        m_records->fill();
+        QFile seal(QString::fromStdString(m_records->file + ".pages"));
+        QVERIFY(seal.open(QIODevice::ReadWrite));
+        flip(seal, seal.size() - 200);
+        const auto report = m_records->verify();
+        QVERIFY(report.problem);
+        QVERIFY(report.problem->reason.find("signature") != std::string::npos);
+    }
+
     void readOnlyJournal_signsNothing()
     {
         m_records->fill();
@@ -166,6 +209,16 @@ private Q_SLOTS:
     }
 
 private:
+    static void flip(QFile& file, qint64 at)
+    {
+        char value = 0;
+        file.seek(at);
+        file.read(&value, 1);
+        value = static_cast<char>(value ^ 1);
+        file.seek(at);
+        file.write(&value, 1);
+        file.flush();
+    }
     QString reasons() const
     {
         return m_records->shell("SELECT group_concat(reason) FROM (SELECT reason FROM "
