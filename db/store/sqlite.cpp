@@ -6,6 +6,42 @@
 
 namespace provost::sqlite {
 
+/// Compiled statements that nobody uses now: to compile an INSERT with its triggers takes longer than
+/// to run it.
+class StatementCache {
+public:
+    sqlite3_stmt* take(std::string_view sql)
+    {
+        const auto found = m_idle.find(sql);
+        if (found == m_idle.end())
+            return nullptr;
+        sqlite3_stmt* statement = found->second;
+        m_idle.erase(found);
+        return statement;
+    }
+    void give(sqlite3_stmt* statement)
+    {
+        sqlite3_reset(statement);
+        sqlite3_clear_bindings(statement);
+        if (m_closed || m_idle.size() >= kMostIdle)
+            sqlite3_finalize(statement);
+        else
+            m_idle.emplace(sqlite3_sql(statement), statement);
+    }
+    void close()
+    {
+        m_closed = true;
+        for (const auto& [sql, statement] : m_idle)
+            sqlite3_finalize(statement);
+        m_idle.clear();
+    }
+
+private:
+    static constexpr std::size_t kMostIdle = 100;
+    std::multimap<std::string, sqlite3_stmt*, std::less<>> m_idle{};
+    bool m_closed = false;
+};
+
 namespace {
 
 /// How long a writer of another process may keep the file before we report Busy.
@@ -93,14 +129,18 @@ int Value::bindTo(sqlite3_stmt* statement, int index) const
     return sqlite3_bind_null(statement, index);
 }
 
-Statement::Statement(sqlite3_stmt* statement, std::string file)
-    : m_statement(statement), m_file(std::move(file))
+Statement::Statement(sqlite3_stmt* statement, std::string file,
+                     std::shared_ptr<StatementCache> home)
+    : m_statement(statement, GiveBack{std::move(home)}), m_file(std::move(file))
 {
 }
 
-void Statement::Finalize::operator()(sqlite3_stmt* statement) const
+void Statement::GiveBack::operator()(sqlite3_stmt* statement) const
 {
-    sqlite3_finalize(statement);
+    if (home)
+        home->give(statement);
+    else
+        sqlite3_finalize(statement);
 }
 
 Result<bool> Statement::step()
@@ -216,12 +256,14 @@ ByteView Statement::view(int column) const
 }
 
 Connection::Connection(sqlite3* handle, std::string file)
-    : m_touched(std::make_unique<std::vector<Touched>>()), m_handle(handle), m_file(std::move(file))
+    : m_touched(std::make_unique<std::vector<Touched>>()),
+      m_handle(handle, Close{std::make_shared<StatementCache>()}), m_file(std::move(file))
 {
 }
 
 void Connection::Close::operator()(sqlite3* handle) const
 {
+    statements->close();
     sqlite3_close_v2(handle);
 }
 
@@ -323,13 +365,15 @@ Result<> Connection::script(const std::string& sql)
 
 Result<Statement> Connection::prepare(std::string_view sql)
 {
+    const auto& statements = m_handle.get_deleter().statements;
+    if (sqlite3_stmt* known = statements->take(sql))
+        return Statement(known, m_file, statements);
     sqlite3_stmt* raw = nullptr;
     const int code =
         sqlite3_prepare_v2(m_handle.get(), sql.data(), static_cast<int>(sql.size()), &raw, nullptr);
-    Statement statement(raw, m_file);
     if (code != SQLITE_OK)
         return failure(m_handle.get(), m_file);
-    return statement;
+    return Statement(raw, m_file, statements);
 }
 
 Result<Statement> Connection::query(std::string_view sql, Values values)

@@ -45,13 +45,16 @@ private:
 };
 using Values = std::initializer_list<Value>;
 
+class StatementCache;
+
 /// How a value is stored, whatever its column was declared as.
 enum class Kind : std::uint8_t { Null, Integer, Real, Text, Blob };
 
 /// A prepared, bound statement. Columns count from 0 and are valid after step() said true.
 class Statement {
 public:
-    Statement(sqlite3_stmt* statement, std::string file);
+    /// @param home  takes the compiled statement back; none: it is finalized
+    Statement(sqlite3_stmt* statement, std::string file, std::shared_ptr<StatementCache> home);
     /// False: there is no further row.
     Result<bool> step();
     /// Steps to the end.
@@ -76,10 +79,11 @@ public:
 
 private:
     Result<> bind(Values values);
-    struct Finalize {
+    struct GiveBack {
+        std::shared_ptr<StatementCache> home{};
         void operator()(sqlite3_stmt* statement) const;
     };
-    std::unique_ptr<sqlite3_stmt, Finalize> m_statement;
+    std::unique_ptr<sqlite3_stmt, GiveBack> m_statement;
     std::string m_file;
 };
 
@@ -127,6 +131,7 @@ public:
 
 private:
     struct Close {
+        std::shared_ptr<StatementCache> statements{};
         void operator()(sqlite3* handle) const;
     };
     explicit Connection(sqlite3* handle, std::string file);
