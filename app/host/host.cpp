@@ -4,6 +4,7 @@
 #include "config/load_station.h"
 #include "core/durable_file.h"
 #include "core/text.h"
+#include "crypto/signing_key.h"
 #include "host/access_point.h"
 #include "host/cloud_link.h"
 #include "host/nests.h"
@@ -11,6 +12,7 @@
 #include "host/start_guards.h"
 #include "sim/cloud_client.h"
 #include "steps/register_all_steps.h"
+#include "store/chain.h"
 
 #include <algorithm>
 
@@ -56,6 +58,11 @@ struct Host::Impl {
     Result<> openBatch(const KeyBatchOrder& order);
     Result<> openBench(const HostOptions& options, const DataFolders& folders);
     Result<> openHardware();
+    std::filesystem::path signingKeyFile() const
+    {
+        return station.signingKey.empty() ? database.parent_path() / "station-key.pem"
+                                          : station.signingKey;
+    }
     Result<> openSwitches();
     void openEngine();
     NetworkWitness::Probe networkProbe() const;
@@ -82,6 +89,9 @@ Result<> Host::Impl::openRecords()
     if (database.has_parent_path())
         TRY(makeFolder(database.parent_path()));
     journal = TRY(Journal::open(database, clock));
+    auto key = TRY(SigningKey::readOrMake(signingKeyFile()));
+    TRY(journal->signCheckpoints({.key = std::make_shared<const SigningKey>(std::move(key)),
+                                  .elsewhere = station.checkpoints}));
     auto& backups = station.settings.backupFolder;
     if (backups.empty())
         backups = (database.parent_path() / "backups").string();
@@ -300,8 +310,7 @@ const std::optional<KeyBatch>& Host::batch() const
 }
 std::filesystem::path Host::signingKey() const
 {
-    const auto& named = m_impl->station.signingKey;
-    return named.empty() ? m_impl->database.parent_path() / "station-key.pem" : named;
+    return m_impl->signingKeyFile();
 }
 bool Host::occupied(SlotId slot)
 {

@@ -109,6 +109,8 @@ Result<> readStation(const TomlTable& table, const std::filesystem::path& folder
     }
     if (table.has("signing_key"))
         config.signingKey = folder / TRY(table.text("signing_key"));
+    if (table.has("checkpoints"))
+        config.checkpoints = folder / TRY(table.text("checkpoints"));
     config.settings.backupFolder = TRY(table.textOr("backup_folder", ""));
     return table.finish();
 }

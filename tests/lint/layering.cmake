@@ -21,7 +21,7 @@ set(sim_unicorn sim core) # the emulator: in the process of the bench and its te
 set(bench sim_unicorn sim transport core)
 set(image core crypto)
 set(demo core crypto image)
-set(store core)
+set(store core crypto)
 set(engine device protocol transport crypto core image store)
 set(steps engine device protocol transport crypto core image store)
 set(config engine device protocol transport crypto core image store)
