@@ -12,9 +12,11 @@
 #include "crypto/secret_file.h"
 #include "device/swd_unit.h"
 #include "host/access_point.h"
+#include "host/network_fit.h"
 #include "host/slot_hardware.h"
 #include "host/slot_switches.h"
 #include "host/slot_watcher.h"
+#include "host/start_causes.h"
 #include "steps/register_all_steps.h"
 #include "transport/tracing.h"
 
@@ -272,13 +274,13 @@ Result<> Host::Impl::openRecords(const HostOptions& options)
 {
     database = databaseOf(options);
     if (database.has_parent_path())
-        TRY(makeFolder(database.parent_path()));
-    journal = TRY(Journal::open(database, clock));
+        TRY(orCause(makeFolder(database.parent_path()), "C057"));
+    journal = TRY(orRecordCause(Journal::open(database, clock)));
     auto& backups = station.settings.backupFolder;
     if (backups.empty())
         backups = (database.parent_path() / "backups").string();
     if (!station.settings.escrowCertificate.empty())
-        TRY(makeFolder(backups));
+        TRY(orCause(makeFolder(backups), "C057"));
     return {};
 }
 
@@ -286,9 +288,10 @@ Result<> Host::Impl::openBench(const HostOptions& options, const DataFolders& fo
 {
     const bool isPath =
         options.bench.find('/') != std::string::npos || options.bench.ends_with(".toml");
-    bench = TRY(sim::Bench::load(isPath ? std::filesystem::path(options.bench)
-                                        : folders.benches / (options.bench + ".toml"),
-                                 options.speed));
+    bench = TRY(orCause(sim::Bench::load(isPath ? std::filesystem::path(options.bench)
+                                                : folders.benches / (options.bench + ".toml"),
+                                         options.speed),
+                        "C045"));
     const auto& network = bench->network();
     station.settings.network.ssid = network.ssid;
     station.settings.network.password = SecretBytes(network.password.reveal());
@@ -347,7 +350,8 @@ Result<> Host::Impl::checkRoutes() const
     if (plan->kind == PlanKind::KeyInjection)
         return {}; // it gives no credentials, and leaves those that are there
     if (plan->carrier == Carrier::Usb) {
-        // particle-devices 1.3: firmware clears them on request from 0.8.0 on; before, by MODE.
+        // particle-devices 1.3: firmware clears them on request from 0.8.0 on; before, by MODE. So
+        // much of what the plan installs; an older unit that brings credentials ends as C060.
         const bool byRequest = !isOlderRelease(plan->release, "0.8.0");
         const bool byHand = station.settings.operatorAnswers;
         const bool byFixture = bench && bench->hasModeButton();
@@ -505,9 +509,11 @@ Host::~Host() = default;
 Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
 {
     if (options.bench.empty() && !options.station)
-        return fail(Errc::InvalidArgument, Blame::Operator,
-                    "start a station: name its file with --station or a virtual bench with "
-                    "--simulate");
+        return orCause(Result<std::unique_ptr<Host>>(
+                           fail(Errc::InvalidArgument, Blame::Operator,
+                                "start a station: name its file with --station or a virtual bench "
+                                "with --simulate")),
+                       "C043");
     auto impl = std::make_unique<Impl>();
     const auto folders = dataFolders();
     if (options.station)
@@ -519,24 +525,25 @@ Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
     TRY(impl->protectKeys(options));
     TRY(impl->openRecords(options));
     TRY(impl->refuseOwnEscrow(options));
-    impl->images = TRY(openCatalog(folders.manifests, folders.images));
-    TRY(impl->fillPool(options));
+    impl->images = TRY(orCause(openCatalog(folders.manifests, folders.images), "C040"));
+    TRY(orCause(impl->fillPool(options), "C059"));
     registerAllSteps(impl->registry, impl->pool);
     if (!options.bench.empty())
         TRY(impl->openBench(options, folders));
     std::string plan = options.plan;
     if (plan.empty())
         plan = concat(impl->bench ? impl->bench->platform() : std::string("photon"), "-full");
-    impl->plan = TRY(loadPlan(plan, folders, impl->registry, *impl->images));
+    impl->plan = TRY(orCause(loadPlan(plan, folders, impl->registry, *impl->images), "C042"));
     TRY(impl->fitKind(options));
     if (options.batch)
         TRY(impl->openBatch(*options.batch));
     if (!impl->bench)
-        TRY(impl->openHardware());
+        TRY(orCause(impl->openHardware(), "C044"));
     TRY(impl->openSwitches());
     TRY(impl->checkRoutes());
+    TRY(checkNetwork(*impl->plan, impl->station.settings.network));
     impl->openTraces();
-    TRY(impl->openCloud());
+    TRY(orCause(impl->openCloud(), "C071"));
     impl->openEngine();
     return std::unique_ptr<Host>(new Host(std::move(impl)));
 }
