@@ -358,7 +358,8 @@ Result<std::string> ParticleUnit::clearCredentials(const OpContext& op)
     return Unexpected(Error{.code = Errc::Unsupported,
                             .blame = Blame::Operator,
                             .message = "clear Wi-Fi credentials: this firmware has no USB request "
-                                       "for it and the fixture no actuator for MODE",
+                                       "for it and the fixture no actuator for MODE; hold SETUP "
+                                       "for 10 s, until blue flickers, and run the unit again",
                             .frames = {},
                             .native = {},
                             .cause = "C060"});

@@ -240,6 +240,11 @@ Result<> DfuDevice::select(std::uint8_t alternate, const OpContext& op)
     return {};
 }
 
+Result<> DfuDevice::renew(const OpContext& op)
+{
+    return select(m_impl->interface.alternates[m_impl->selected].number, op);
+}
+
 Result<> DfuDevice::erase(std::uint32_t address, std::uint32_t size, const OpContext& op)
 {
     if (size == 0)

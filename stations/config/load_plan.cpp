@@ -6,6 +6,7 @@
 #include "core/text.h"
 #include "crypto/digest.h"
 #include "device/unit_under_test.h"
+#include "engine/handshake_limit.h"
 
 #include <algorithm>
 #include <array>
@@ -168,6 +169,7 @@ Result<StepSpec> stepSpec(const TomlTable& table, const StepRegistry& registry)
         return fail(Errc::InvalidData, Blame::Operator,
                     concat(spec.where, ": \"timeout\" must be above 0, \"retries\" from 0 to 9"));
     spec.places.emplace("use", table.where("use"));
+    spec.places.emplace("timeout", table.where("timeout"));
     spec.parameters = table.remainingScalars();
     for (const auto& [key, value] : spec.parameters)
         spec.places.emplace(key, table.where(key));
@@ -464,6 +466,7 @@ Result<std::shared_ptr<const TestPlan>> loadPlan(const std::string& idOrPath,
     TRY(document.finish());
     TRY(checkOrder(*plan, document.where()));
     TRY(checkCarrier(*plan));
+    TRY(checkHandshakeTime(*plan, TestNetwork{}));
     plan->demandsProofs = true;
     ImageSet set(*plan, images);
     for (const auto& step : plan->steps)

@@ -145,7 +145,9 @@ Result<bool> saysProduction(const std::filesystem::path& file)
     return productionIn(station);
 }
 
-Result<StationConfig> loadStation(const std::filesystem::path& file)
+namespace {
+
+Result<StationConfig> readStationFile(const std::filesystem::path& file)
 {
     const auto document = TRY(TomlTable::load(file));
     const auto folder = file.parent_path();
@@ -179,6 +181,16 @@ Result<StationConfig> loadStation(const std::filesystem::path& file)
     }
     TRY(document.finish());
     return config;
+}
+
+} // namespace
+
+Result<StationConfig> loadStation(const std::filesystem::path& file)
+{
+    auto read = readStationFile(file);
+    if (!read)
+        return Unexpected(withCause(std::move(read).error(), "C044"));
+    return read;
 }
 
 } // namespace provost

@@ -41,8 +41,7 @@ void registerAllSteps(StepRegistry& registry, std::shared_ptr<KeyPool> pool)
     registry.add("serial-tester", makeSerialTesterStep,
                  {.parameters = {}, .measurements = {"rssi_dbm"}});
     registry.add("live-handshake", makeLiveHandshakeStep,
-                 {.parameters = {},
-                  .measurements = {"join_s", "join_attempts", "handshake_ms", "rssi_dbm"}});
+                 {.parameters = {}, .measurements = {"join_s", "join_attempts", "handshake_ms"}});
     addOverDfu(registry, "shipping-state", makeShippingStateStep);
     registry.add("leave-unit-safe", makeLeaveUnitSafeStep);
 }

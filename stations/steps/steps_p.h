@@ -70,6 +70,28 @@ std::string describeCopies(const DctSnapshot& dct, std::optional<int> counts);
 Result<> writeSlot(StepContext& context, DctMemory& table, std::uint32_t offset, ByteView bytes,
                    std::string_view effect, std::string_view cause, const OpContext& outer);
 
+/// A write of the table that is begun anew where it fails (repeatWrite()); counted in the facts.
+Result<> repeatOnTable(StepContext& context, DctMemory& table, const OpContext& op,
+                       const std::function<Result<>()>& write);
+/// Measures `write_repeats` of a step that writes slots, however it ends.
+class MeasuredRepeats {
+public:
+    explicit MeasuredRepeats(StepContext& context)
+        : m_context(context), m_before(context.facts().slotRepeats)
+    {
+    }
+    ~MeasuredRepeats()
+    {
+        m_context.measure("write_repeats", m_context.facts().slotRepeats - m_before, "");
+    }
+    MeasuredRepeats(const MeasuredRepeats&) = delete;
+    MeasuredRepeats& operator=(const MeasuredRepeats&) = delete;
+
+private:
+    StepContext& m_context;
+    const int m_before;
+};
+
 /// On platforms with a choice: the RSA handshake over TCP, and the proof that it stands there.
 Result<> chooseTcp(StepContext& context, DctMemory& table, const OpContext& op);
 Result<> proveTransport(StepContext& context, DctMemory& table, const OpContext& op);

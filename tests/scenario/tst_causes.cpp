@@ -11,6 +11,8 @@
 #include <QTest>
 
 #define OPENSSL_SUPPRESS_DEPRECATED // the one place where random numbers can be exchanged
+#include <atomic>
+#include <filesystem>
 #include <openssl/rand.h>
 #include <sys/random.h>
 
@@ -60,17 +62,28 @@ void turnOver(sim::VirtualBoard& board, std::uint32_t address)
     board.pokeFlash(address, one);
 }
 
-/// A unit that a run left in DFU mode with an intent open: the burn timed out.
+/// A unit that a run left in DFU mode with an intent open: nobody saw how the burn ended.
 void leaveInDfuWithAnOpenBurn(Station& station)
 {
+    std::atomic<bool> burning = false;
     station.sink().setHook([&](const StationEvent& event) {
         const auto* critical = std::get_if<CriticalWrite>(&event);
-        if (critical != nullptr && critical->on && critical->what == "burn-device-key")
-            static_cast<void>(station.bench().failTransfer(1, 2, sim::FaultKind::Timeout));
+        burning =
+            burning || (critical != nullptr && critical->on && critical->what == "burn-device-key");
+    });
+    station.meddling().onBreak([&](const ControlSetup& setup) {
+        const bool isStatus = setup.requestType == 0xA1 && setup.request == 3;
+        return burning && isStatus ? std::optional(Error{.code = Errc::Io,
+                                                         .blame = Blame::Fixture,
+                                                         .message = "cable",
+                                                         .frames = {},
+                                                         .native = {}})
+                                   : std::nullopt;
     });
     const auto run = station.run();
     QVERIFY2(run.verdict == Verdict::Error, told(run).c_str());
     station.sink().setHook({});
+    station.meddling().onBreak({});
     QCOMPARE(station.board().mode(), sim::BoardMode::Dfu);
     QVERIFY(*station.journal().needsInspection(station.board().deviceId()));
 }

@@ -186,13 +186,29 @@ void TstCommandLineRuns::run_refusesToBegin_data()
     QTest::addColumn<QString>("words");
     QTest::addColumn<int>("exitCode");
     QTest::addColumn<QString>("message");
-    QTest::newRow("no such bench") << "run --simulate nowhere.toml" << 2 << "nowhere.toml";
-    QTest::newRow("no such plan") << "run --plan nothing --simulate photon-quick" << 2 << "nothing";
+    QTest::addColumn<QString>("cause");
+    const QString quick = "run --simulate photon-quick";
+    QTest::newRow("no such bench")
+        << "run --simulate nowhere.toml" << 2 << "nowhere.toml" << "C045";
+    QTest::newRow("no such plan") << "run --plan nothing --simulate photon-quick" << 2 << "nothing"
+                                  << "C042";
     QTest::newRow("no probe for the plan")
-        << "run --plan p1-serial1 --simulate p1-no-usb" << 4 << "no debug probe";
-    QTest::newRow("no such station") << "run --station nowhere.toml" << 2 << "nowhere.toml";
-    QTest::newRow("database is a folder")
-        << "run --simulate photon-quick --db ." << 2 << "database";
+        << "run --plan p1-serial1 --simulate p1-no-usb" << 4 << "no debug probe" << "C042";
+    QTest::newRow("password that cannot be told")
+        << "run --simulate short.toml" << 4 << "7 characters" << "C042";
+    QTest::newRow("no such station")
+        << "run --station nowhere.toml" << 2 << "nowhere.toml" << "C044";
+    QTest::newRow("database is a folder") << quick + " --db ." << 2 << "database" << "C057";
+    QTest::newRow("database in a folder that cannot be")
+        << quick + " --db /proc/nope/x.db" << 2 << "/proc/nope" << "C057";
+    QTest::newRow("no database") << quick + " --db text.db" << 2 << "text.db" << "C058";
+    QTest::newRow("no such token")
+        << "run --station token.toml --training" << 2 << "no-module" << "C059";
+    QTest::newRow("nothing to run on") << "run" << 64 << "--station" << "C043";
+    QTest::newRow("no such speed") << quick + " --speed slow" << 64 << "slow" << "C043";
+    QTest::newRow("no units") << quick + " --units 0" << 64 << "--units" << "C043";
+    QTest::newRow("no such slot") << quick + " --slot 9" << 64 << "--slot 9" << "C043";
+    QTest::newRow("no such option") << "run --slots 9" << 64 << "--slots" << "C043";
 }
 
 void TstCommandLineRuns::run_refusesToBegin()
@@ -201,11 +217,24 @@ void TstCommandLineRuns::run_refusesToBegin()
     QFETCH(const int, exitCode);
     QFETCH(const QString, message);
     const CommandFolder folder;
+    QVERIFY(folder.write("text.db", QByteArray(8192, 'x')));
+    QVERIFY(folder.write("short.toml",
+                         benchOf("instant", "", 1).replace("virtual-plant-wifi", "virtual")));
+    QVERIFY(folder.write("pin", "1234\n"));
+    QVERIFY(folder.write("token.toml",
+                         "[station]\nname = \"T\"\n[[slot]]\nnumber = 1\nusb = \"1-1\"\n"
+                         "[token]\nmodule = \"/no-module.so\"\nlabel = \"units\"\npin_file = "
+                         "\"pin\"\n[network]\nssid = \"n\"\n[handshake]\nhost = "
+                         "\"127.0.0.1\"\nport = 0\n"));
+    QVERIFY(QFile::setPermissions(folder.path("pin"), QFile::ReadOwner | QFile::WriteOwner));
     const auto ran = folder.json(words.split(' '));
     QVERIFY2(ran.exitCode == exitCode, ran.err);
     QCOMPARE(ran.lines().size(), 1);
     QCOMPARE(ran.last()["event"], QJsonValue("error"));
     QVERIFY2(ran.err.contains(message.toUtf8()), ran.err);
+    // Somebody can act on it: an id of the table, and what to do.
+    QTEST(ran.last()["cause"].toString(), "cause");
+    QVERIFY2(!ran.last()["advice"].toString().isEmpty(), ran.out);
 }
 
 void TstCommandLineRuns::run_refusesADatabaseInUse()
@@ -219,6 +248,8 @@ void TstCommandLineRuns::run_refusesADatabaseInUse()
     const auto second = folder.json({"run", "--simulate", "bench.toml", "--db", "line.db"});
     QCOMPARE(second.exitCode, 2);
     QCOMPARE(second.last()["code"], QJsonValue("busy"));
+    QCOMPARE(second.last()["cause"], QJsonValue("C051"));
+    QVERIFY(!second.last()["advice"].toString().isEmpty());
     // Those that only look are welcome beside it.
     QCOMPARE(folder.typed("unit list --db line.db").exitCode, 0);
     QCOMPARE(folder.typed("db verify line.db").exitCode, 0);

@@ -220,6 +220,13 @@ void TstConfig::mistakeInAPlan_isShownWithItsPlace_data()
         "{ min = 61.0, max = 60.0, unit = \"s\" }", "join_s", "above");
     row("limit of what is not measured", "measure.join_s", "measure.join_z", "join_z",
         "does not measure \"join_z\"");
+    row("handshake cut off", "timeout = \"180s\"", "timeout = \"112s\"", "timeout = \"112s\"",
+        "cuts good units off: they may need 113.0 s");
+    row("handshake cut off by its limit", "measure.seconds = { unit = \"s\", max = 180.0 }",
+        "measure.seconds = { unit = \"s\", max = 112.0 }", "seconds = { unit = \"s\", max = 112.0",
+        "cuts good units off");
+    row("limit of what no unit reports", "measure.join_s", "measure.rssi_dbm", "rssi_dbm",
+        "does not measure \"rssi_dbm\"");
     row("time without unit", "timeout = \"240s\"", "timeout = 240", "timeout = 240",
         "\"timeout\" must be a time");
     row("no registration", "use = \"register\"", "use = \"restart\"",
