@@ -215,7 +215,7 @@ HttpAnswer RestApi::keyOnFile(const std::string& pathId)
     if (!key || !locked)
         return failed(key ? locked.error() : key.error());
     if (!*key)
-        return error(404, "not_found", "no key on file");
+        return error(404, "no_key", "no key is on file for this device ID");
     return json(200, {{"deviceID", toQt(*id)},
                       {"publicKey", toQt((*key)->toPem())},
                       {"algorithm", "rsa"},

@@ -66,7 +66,6 @@ constexpr std::array kCauses{
     Cause{"F220", Fail, "Cloud refused the key", "Put in the red bin, call the lead"},
     Cause{"F221", Fail, "Cloud holds another key than the unit", "Red bin, scan the rework tag"},
     Cause{"F222", Fail, "Cloud holds the key as another kind", "Red bin, scan the rework tag"},
-    Cause{"F223", Fail, "Same key on two units", "Red bin, both units: each needs a new key"},
     Cause{"F230", Fail, "Unit did not save the credentials", "Put in the red bin"},
     Cause{"F301", Fail, "Shipping state not reached", "Put in the red bin"},
     Cause{"F302", Fail, "Test password is still on the unit", "Put in the red bin"},
@@ -90,6 +89,8 @@ constexpr std::array kCauses{
     Cause{"F999", Fail, "Unit reports a failure", "Put in the red bin"},
     Cause{"H310", Hold, "Cloud away, registration waits", "Put in the HOLD tray"},
     Cause{"H311", Hold, "Cloud is busy, registration waits", "Put in the HOLD tray"},
+    Cause{"H312", Hold, "Cloud lost the key, registration waits", "Put in the HOLD tray"},
+    Cause{"H320", Hold, "Same key on two units", "HOLD tray, both units: each needs a new key"},
     Cause{"S001", Aborted, "Stopped by the operator", "Remove unit"},
 };
 

@@ -23,7 +23,9 @@ constexpr unsigned kLastAddressType = 1;
 constexpr std::string_view kKeyNotReadable = "F201";
 constexpr std::string_view kCloudKeyDiffers = "F221";
 constexpr std::string_view kServerKeyDiffers = "F401";
+constexpr std::string_view kNotRegistered = "F402";
 constexpr std::string_view kBrokenOff = "F403";
+constexpr std::string_view kUnknownToCloud = "F407";
 constexpr std::string_view kAddressDiffers = "F408";
 constexpr std::string_view kNoAddress = "F409";
 constexpr std::string_view kReadTheseTwoCause = "F411";
@@ -45,10 +47,10 @@ constexpr std::array kEndpointWords{
         "locked-key", "F406", true,
         "the cloud has locked another key for this device ID; send the key that is in the unit to "
         "it"},
-    EndpointWord{"unknown-device", "F407", true,
+    EndpointWord{"unknown-device", kUnknownToCloud, true,
                  "the cloud knows no such device ID; register the unit's public key"},
     EndpointWord{
-        "key-not-registered", "F402", true,
+        "key-not-registered", kNotRegistered, true,
         "the cloud knows the device ID and has no key for it that a unit can use; register the "
         "unit's public key"},
     EndpointWord{
@@ -81,6 +83,10 @@ public:
             add(word->cause, std::string(word->reason));
         if (unit)
             compare(*unit);
+        const bool saidSo = says(kNotRegistered) || says(kUnknownToCloud);
+        if (m_wanted.cloudHoldsNone && !saidSo)
+            add(kNotRegistered, "the cloud holds no key for this unit; register the unit's public "
+                                "key again");
         if (m_findings.empty() && !m_said.empty())
             sayWhatIsLeft(word, unit.has_value());
         return std::move(m_findings);

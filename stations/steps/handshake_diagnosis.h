@@ -27,8 +27,9 @@ struct HandshakeWanted {
     Bytes serverKeyDer{};    ///< of the endpoint
     ServerAddress address{}; ///< where the endpoint is reached; port 0: the default one
     ServerAddress defaultCloud = firmwareDefaultCloud();
-    Bytes provedKeyDer{};     ///< public, as it was proved on the unit; empty: not known
-    Bytes registeredKeyDer{}; ///< public, as the cloud holds it; empty: not known
+    Bytes provedKeyDer{};        ///< public, as it was proved on the unit; empty: not known
+    Bytes registeredKeyDer{};    ///< public, as the cloud holds it; empty: not known
+    bool cloudHoldsNone = false; ///< it says so
 };
 
 /// Whether a repetition cannot help: the endpoint's word is of keys or counters, not of the line.

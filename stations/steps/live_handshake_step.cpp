@@ -140,8 +140,10 @@ private:
         const auto op = context.op().shielded(kReadBackBudget).withSecrets();
         if (context.facts().registered) {
             const auto held = context.cloud().registeredKey(identity, op);
-            if (held && held->has_value())
+            if (held && held->has_value()) {
                 wanted.registeredKeyDer = (*held)->publicDer;
+                wanted.cloudHoldsNone = wanted.registeredKeyDer.empty();
+            }
         }
         const auto read = readBack(context, op);
         if (!read && leftTheSlot(read.error()))

@@ -363,6 +363,13 @@ void TstCloudGuard::reconciliation_namesLostAndOlderKeys()
     for (const Difference& difference : found.differences)
         QVERIFY(difference.reason.find(difference.deviceId == lost.id ? "no key" : "proved is") !=
                 std::string::npos);
+    // A cloud that cannot say is not said to have lost anything.
+    m_cloud->failRequests(RequestFault::NoKeyBack);
+    const auto silent = reconcile(*journal, client, within(kHangGuard)).value();
+    QCOMPARE(silent.equal, std::size_t{0});
+    QCOMPARE(silent.differences.size(), std::size_t{3});
+    for (const Difference& difference : silent.differences)
+        QVERIFY(difference.reason.find("cannot say") != std::string::npos);
 }
 
 void TstCloudGuard::eventStream_tellsUnitsComingAndGoing()

@@ -281,6 +281,12 @@ void TstHandshakeDiagnosis::keyOnFile_thatDiffers_isNamed()
     QCOMPARE(diagnose(all, "right", "right", "right", "registered-key-differs").size(),
              std::size_t{1});
     all.registeredKeyDer.clear();
+    all.cloudHoldsNone = true;
+    QCOMPARE(causesIn(diagnose(all, "right", "right", "right", "wrong-device-key")),
+             std::set<std::string>{"F402"});
+    QCOMPARE(causesIn(diagnose(all, "right", "right", "right", "unknown-device")),
+             std::set<std::string>{"F407"});
+    all.cloudHoldsNone = false;
     all.provedKeyDer.clear();
     QCOMPARE(causesIn(diagnose(all, "right", "right", "right", "wrong-device-key")),
              std::set<std::string>{"F405"});
