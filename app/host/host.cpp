@@ -168,6 +168,7 @@ struct Host::Impl {
     Result<> refuseTraining(const HostOptions& options) const;
     Result<> protectKeys(const HostOptions& options);
     Result<> refuseOwnEscrow(const HostOptions& options) const;
+    Result<> refuseOwnEscrowInToken() const;
     Result<> fillPool(const HostOptions& options);
     Result<> openRecords(const HostOptions& options);
     Result<> openBench(const HostOptions& options, const DataFolders& folders);
@@ -224,6 +225,22 @@ Result<> Host::Impl::protectKeys(const HostOptions& options)
               .cause = "C055"});
 }
 
+namespace {
+
+Unexpected ownEscrow(const std::string& what)
+{
+    return Unexpected(Error{.code = Errc::Denied,
+                            .blame = Blame::Station,
+                            .message = concat("start the station: ", what,
+                                              " is the private key of its own escrow certificate; "
+                                              "take it off this computer"),
+                            .frames = {},
+                            .native = {},
+                            .cause = "C053"});
+}
+
+} // namespace
+
 /// Escrow is for whoever is not at this station: what it seals it must not be able to open.
 Result<> Host::Impl::refuseOwnEscrow(const HostOptions& options) const
 {
@@ -234,7 +251,8 @@ Result<> Host::Impl::refuseOwnEscrow(const HostOptions& options) const
         database.parent_path(), station.settings.backupFolder,
         station.escrowFolder,   station.cloudFolder,
         stateFolder(),          "/etc/provost",
-        "/var/lib/provost",     QDir::homePath().toStdString()};
+        "/var/lib/provost",     QDir::homePath().toStdString(),
+        "/etc/ssl/private",     QDir::homePath().toStdString() + "/.ssh"};
     if (options.station)
         folders.push_back(options.station->parent_path());
     for (auto& folder : folders)
@@ -243,14 +261,16 @@ Result<> Host::Impl::refuseOwnEscrow(const HostOptions& options) const
     const auto own = TRY(keyThatOpens(certificate, folders));
     if (own.empty())
         return {};
-    return Unexpected(Error{.code = Errc::Denied,
-                            .blame = Blame::Station,
-                            .message = concat("start the station: ", own.string(),
-                                              " is the private key of its own escrow certificate; "
-                                              "take it off this computer"),
-                            .frames = {},
-                            .native = {},
-                            .cause = "C053"});
+    return ownEscrow(own.string());
+}
+
+/// The station logs in to its token: what lies there it can use.
+Result<> Host::Impl::refuseOwnEscrowInToken() const
+{
+    const Bytes& certificate = station.settings.escrowCertificate;
+    if (certificate.empty() || !TRY(token->holdsKeyOf(certificate)))
+        return {};
+    return ownEscrow(concat("a key in token ", token->label()));
 }
 
 Result<> Host::Impl::fillPool(const HostOptions& options)
@@ -262,6 +282,7 @@ Result<> Host::Impl::fillPool(const HostOptions& options)
     KeyPoolConfig config{.rules = rules, .size = kKeysPerSlot * slots, .onChange = {}};
     if (station.token) {
         token = TRY(KeyToken::open(std::move(*station.token)));
+        TRY(refuseOwnEscrowInToken());
         config.make = [this](const KeyRules& wanted) { return token->makeKey(wanted); };
     }
     pool = std::make_shared<KeyPool>(std::move(config));

@@ -36,8 +36,9 @@ DataFolders dataFolders();
 /// ~/.local/state/provost, or $XDG_STATE_HOME/provost.
 std::filesystem::path stateFolder();
 
-/// The passphrase of a server key: the first line of `file`; where none is named, of the program's
-/// own credential in the state folder, which is made once (mode 0600).
+/// The passphrase of a key of the station's own, of its server or of its signature: the first line
+/// of `file`; where none is named, of the program's own credential in the state folder, which is
+/// made once (mode 0600).
 Result<SecretBytes> serverKeyPassphrase(const std::filesystem::path& file);
 
 /// Thread-safe once it is created.

@@ -169,7 +169,9 @@ HttpAnswer RestApi::route(const HttpRequest& request, const Fields& fields)
     if (const auto id = idBehind(request.path, "/v1/devices/")) {
         if (request.method == "DELETE")
             return unclaimDevice(*id);
-        return reads ? device(*id) : notAllowed("GET, DELETE");
+        if (request.method == "PUT")
+            return changeDevice(*id, fields);
+        return reads ? device(*id) : notAllowed("GET, PUT, DELETE");
     }
     if (request.path == "/oauth/token")
         return request.method == "POST" ? issueToken(fields) : notAllowed("POST");
@@ -235,13 +237,14 @@ HttpAnswer RestApi::device(const std::string& pathId)
     const UnitPresence presence = m_presenceOf(*id);
     if (!*key && !presence.lastHandshake)
         return jsonText(404, kUnknown);
+    const std::string name = m_claims.nameOf(*id).value_or("");
     const auto number = [](const std::optional<int>& value) {
         return value ? QJsonValue(*value) : QJsonValue();
     };
     const QJsonValue handshakeAt =
         presence.lastHandshake ? QJsonValue(toQt(isoUtc(*presence.lastHandshake))) : QJsonValue();
     return json(200, {{"id", toQt(*id)},
-                      {"name", QJsonValue()},
+                      {"name", name.empty() ? QJsonValue() : QJsonValue(toQt(name))},
                       {"claimed", m_claims.isClaimed(*id).value_or(false)},
                       {"last_app", QJsonValue()},
                       {"last_heard", handshakeAt},

@@ -79,8 +79,10 @@ private:
     static Result<> failed(StepContext& context, const UnitIdentity& identity,
                            const HandshakeReport& report)
     {
-        const std::string saw = concat("handshake of ", identity.deviceId, " ended at ",
-                                       name(report.stage), ", the endpoint says ", report.cause);
+        std::string saw = concat("handshake of ", identity.deviceId, " ended at ",
+                                 name(report.stage), ", the endpoint says ", report.cause);
+        for (const auto& fact : report.evidence)
+            saw += concat(" (", fact, ")");
         if (report.cause == kStationFault)
             return Unexpected(endpointFailed(saw, report));
         auto error = refuse(TRY(diagnose(context, identity, report.cause))).error();
