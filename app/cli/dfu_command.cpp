@@ -135,14 +135,14 @@ Result<> readMemory(const Arguments& arguments)
     ProgressBar bar;
     const auto op = commandContext(clock, kBudget, &bar, stop).phase("reading", 0, 1);
     auto device = TRY(findDevice(arguments.positionals()[0], op));
-    if (!device.info.simulated)
-        TRY(refuseKeyMemoryInProduction(
-            arguments, {.alternate = alternate, .address = address, .length = length}, file));
+    const auto storage = TRY(
+        memoryStorageOf(arguments, {.alternate = alternate, .address = address, .length = length},
+                        device.info.simulated, file));
     auto dfu = TRY(openDfu(device, op));
     TRY(dfu.select(alternate, op));
     // It may hold keys: kept in wiped memory, in a file that only its owner reads.
     const auto bytes = TRY(dfu.uploadSecret(address, length, op));
-    TRY(writeNewFile(file, bytes.reveal(), 0600));
+    TRY(writeMemoryFile(file, bytes, storage));
     bar.clear();
     if (arguments.has("json"))
         printJson({{"event", "read"},
@@ -209,13 +209,14 @@ std::vector<Command> dfuCommands()
          .positionals = "DEVICE",
          .minPositionals = 1,
          .maxPositionals = 1,
-         .options = {alt,
-                     address,
-                     {.name = "length", .value = "N", .help = "bytes", .required = true},
-                     {.name = "output",
-                      .value = "FILE",
-                      .help = "new file, mode 0600; also -o",
-                      .required = true}},
+         .options =
+             withMemoryOptions({alt,
+                                address,
+                                {.name = "length", .value = "N", .help = "bytes", .required = true},
+                                {.name = "output",
+                                 .value = "FILE",
+                                 .help = "new file, mode 0600; also -o",
+                                 .required = true}}),
          .example =
              "provost dfu read sim:photon-quick#1 --alt 1 --address 0x22 --length 612 -o slot.der",
          .run = [](const Arguments& a) { return reportIfFailed(readMemory(a), a); },

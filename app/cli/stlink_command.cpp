@@ -121,22 +121,30 @@ Result<> readTarget(const Arguments& arguments)
         return fail(Errc::Denied, Blame::Operator,
                     concat("write ", file,
                            ": it exists already and is never overwritten; name another file"));
-    TRY(refuseKeyMemoryInProduction(arguments, {.address = address, .length = length}, file));
     const SystemClock clock;
     const StopSignal stop;
     ProgressBar bar;
     // It may hold keys: traced without payload, kept in wiped memory, read by its owner only.
     const auto op =
         commandContext(clock, kProbeBudget, &bar, stop).phase("reading", 0, 1).withSecrets();
+    const MemoryRange range{.address = address, .length = length};
+    // Where the address says enough, nothing is touched before it is decided.
+    std::optional<MemoryStorage> storage;
+    if (namesRealDevice(arguments))
+        storage = TRY(memoryStorageOf(arguments, range, false, file));
     auto opened = TRY(connectProbe(arguments, op));
-    auto raw = opened.probe->read(address, length, op);
+    auto raw = [&]() -> Result<Bytes> {
+        if (!storage)
+            storage = TRY(memoryStorageOf(arguments, range, opened.device.info.simulated, file));
+        return opened.probe->read(address, length, op);
+    }();
     const auto left = opened.probe->disconnect(op.shielded(kLeaveBudget));
     if (!raw)
         return Unexpected(raw.error());
     const SecretBytes bytes{ByteView(*raw)};
     wipe(*raw);
     TRY(Result<>(left));
-    TRY(writeNewFile(file, bytes.reveal(), 0600));
+    TRY(writeMemoryFile(file, bytes, *storage));
     bar.clear();
     if (arguments.has("json"))
         printJson({{"event", "read"},
@@ -360,7 +368,7 @@ std::vector<Command> stlinkCommands()
         probeCommand("stlink info", "Connects and says what answers; the firmware goes on", 1, {},
                      "provost stlink info usbip:127.0.0.1:3240/1-3", showTarget),
         probeCommand("stlink read", "Reads memory into a new file; the length is mandatory", 1,
-                     {address, length, std::move(fileOption)},
+                     withMemoryOptions({address, length, std::move(fileOption)}),
                      "provost stlink read usbip:127.0.0.1:3240/1-3 --address 0x08004000 --length "
                      "32768 -o dct.bin",
                      readTarget),

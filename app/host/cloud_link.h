@@ -34,8 +34,9 @@ private:
     std::unique_ptr<LocalHandshakeServer> m_handshakes{};
 };
 
-/// The passphrase of a server key: the first line of `file`; where none is named, of the program's
-/// own credential in the state folder, which is made once (mode 0600).
+/// The passphrase of a key of the station's own, of its server or of its signature: the first line
+/// of `file`; where none is named, of the program's own credential in the state folder, which is
+/// made once (mode 0600).
 Result<SecretBytes> serverKeyPassphrase(const std::filesystem::path& file);
 
 /// Whether that URL names this computer.

@@ -80,6 +80,7 @@ Result<> Host::Impl::fillPool(const HostOptions& options)
     KeyPoolConfig config{.rules = rules, .size = kKeysPerSlot * slots, .onChange = {}};
     if (station.token) {
         token = TRY(KeyToken::open(std::move(*station.token)));
+        TRY(refuseOwnEscrowInToken(station.settings.escrowCertificate, *token));
         config.make = [this](const KeyRules& wanted) { return token->makeKey(wanted); };
     }
     pool = std::make_shared<KeyPool>(std::move(config));
@@ -91,7 +92,7 @@ Result<> Host::Impl::openRecords()
     if (database.has_parent_path())
         TRY(orCause(makeFolder(database.parent_path()), "C057"));
     journal = TRY(orRecordCause(Journal::open(database, clock)));
-    auto key = TRY(SigningKey::readOrMake(signingKeyFile()));
+    auto key = TRY(SigningKey::readOrMake(signingKeyFile(), TRY(serverKeyPassphrase({}))));
     TRY(journal->signCheckpoints({.key = std::make_shared<const SigningKey>(std::move(key)),
                                   .elsewhere = station.checkpoints}));
     auto& backups = station.settings.backupFolder;
@@ -235,8 +236,7 @@ Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
     TRY(impl->openSwitches());
     TRY(checkRoutes(*impl->plan, impl->station.settings, *impl->nests, *impl->switches));
     TRY(checkNetwork(*impl->plan, impl->station.settings.network));
-    impl->cloud =
-        TRY(orCause(CloudLink::open(impl->station, impl->database, impl->clock), "C071"));
+    impl->cloud = TRY(orCause(CloudLink::open(impl->station, impl->database, impl->clock), "C071"));
     impl->openEngine();
     return std::unique_ptr<Host>(new Host(std::move(impl)));
 }

@@ -43,6 +43,15 @@ Unexpected refusedStart(Blame blame, std::string message, const char* cause)
                             .cause = cause});
 }
 
+Unexpected ownEscrow(const std::string& what)
+{
+    return refusedStart(Blame::Station,
+                        concat("start the station: ", what,
+                               " is the private key of its own escrow certificate; take it off "
+                               "this computer"),
+                        "C053");
+}
+
 } // namespace
 
 Result<> refuseTraining(const HostOptions& options, const StationConfig& station,
@@ -86,7 +95,8 @@ Result<> refuseOwnEscrow(const HostOptions& options, const StationConfig& statio
         database.parent_path(), station.settings.backupFolder,
         station.escrowFolder,   station.cloudFolder,
         stateFolder(),          "/etc/provost",
-        "/var/lib/provost",     QDir::homePath().toStdString()};
+        "/var/lib/provost",     QDir::homePath().toStdString(),
+        "/etc/ssl/private",     QDir::homePath().toStdString() + "/.ssh"};
     if (options.station)
         folders.push_back(options.station->parent_path());
     for (auto& folder : folders)
@@ -95,11 +105,14 @@ Result<> refuseOwnEscrow(const HostOptions& options, const StationConfig& statio
     const auto own = TRY(keyThatOpens(certificate, folders));
     if (own.empty())
         return {};
-    return refusedStart(Blame::Station,
-                        concat("start the station: ", own.string(),
-                               " is the private key of its own escrow certificate; take it off "
-                               "this computer"),
-                        "C053");
+    return ownEscrow(own.string());
+}
+
+Result<> refuseOwnEscrowInToken(const Bytes& certificate, KeyToken& token)
+{
+    if (certificate.empty() || !TRY(token.holdsKeyOf(certificate)))
+        return {};
+    return ownEscrow(concat("a key in token ", token.label()));
 }
 
 Result<> checkKind(const HostOptions& options, const StationConfig& station, const TestPlan& plan)

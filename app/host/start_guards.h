@@ -3,6 +3,7 @@
 #pragma once
 
 #include "config/load_station.h"
+#include "crypto/key_token.h"
 #include "host/host.h"
 #include "host/nests.h"
 
@@ -26,6 +27,10 @@ Result<std::vector<std::string>> protectKeys(const HostOptions& options,
 /// @returns C053
 Result<> refuseOwnEscrow(const HostOptions& options, const StationConfig& station,
                          const std::filesystem::path& database);
+
+/// The station logs in to its token: what lies there it can use.
+/// @returns C053
+Result<> refuseOwnEscrowInToken(const Bytes& certificate, KeyToken& token);
 
 /// A line makes products, a key-injection station puts keys into units, and neither does the other.
 /// @returns Denied

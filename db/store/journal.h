@@ -89,9 +89,16 @@ public:
                                     std::string_view payload);
     /// Every unit that has, or ever had, a key with the number of this one.
     Result<std::vector<std::string>> unitsWithSameNumber(const Bytes& publicDer);
-    /// What made the unit a good one is known to be wrong: its state becomes `fail`, whatever its
-    /// last run said, until a run judges it again; `inspect` stays.
+    /// What made the unit a good one is known to be wrong: whatever its last run said, it is on
+    /// HOLD
+    /// (`inspect` and `fail` stay), its waiting registrations are superseded, and no confirmation
+    /// releases it: only a run that gives it a new key.
     Result<> withdrawUnit(RunId run, const std::string& deviceId, std::string_view why);
+    /// The units besides `deviceId` that have, or ever had, a key with the number of this one;
+    /// where there are any, withdraws in one transaction `deviceId` and those whose newest key it
+    /// is.
+    Result<std::vector<std::string>> withdrawTwins(RunId run, const std::string& deviceId,
+                                                   const Bytes& publicDer);
 
     /// Makes the order durable; from here on its runs carry its number (RunStart::keyBatch).
     ///

@@ -49,6 +49,9 @@ struct Journal::Impl {
                                 std::string_view subject, std::string_view payload) const;
 
     Result<> closeCustody(sqlite::Connection& db) const;
+    /// On HOLD for a new key; its waiting registrations are superseded.
+    Result<> withdraw(sqlite::Connection& db, RunId run, const std::string& deviceId,
+                      std::string_view why) const;
     Result<> appendCustody(sqlite::Connection& db, RunId run, const std::string& fingerprint,
                            CustodyEvent event, std::string_view detail) const;
 

@@ -6,6 +6,7 @@
 #include "crypto/secret_file.h"
 
 #include <charconv>
+#include <cstdlib>
 
 namespace provost {
 
@@ -136,6 +137,19 @@ Result<> readHandshake(const TomlTable& table, const std::filesystem::path& fold
     return table.finish();
 }
 
+/// What the service manager handed to this program alone (systemd.exec(5), LoadCredential=).
+Result<SecretBytes> credential(const std::string& name)
+{
+    const char* const folder = std::getenv("CREDENTIALS_DIRECTORY");
+    if (folder == nullptr || *folder == '\0')
+        return fail(Errc::NotFound, Blame::Operator,
+                    concat("read the credential ", name,
+                           ": CREDENTIALS_DIRECTORY is not set; start the station as the service "
+                           "that has LoadCredential=",
+                           name, ":…, or name a token_file"));
+    return readSecretLine(std::filesystem::path(folder) / std::filesystem::path(name).filename());
+}
+
 } // namespace
 
 Result<bool> saysProduction(const std::filesystem::path& file)
@@ -173,8 +187,14 @@ Result<StationConfig> readStationFile(const std::filesystem::path& file)
     if (!config.cloudIsLocal) {
         const auto cloud = TRY(document.table("cloud"));
         config.cloudUrl = TRY(cloud.text("url"));
+        if (cloud.has("token_file") && cloud.has("token_credential"))
+            return fail(Errc::InvalidData, Blame::Operator,
+                        concat(cloud.where("token_credential"),
+                               ": token_file names the token already: leave one of the two out"));
         if (cloud.has("token_file"))
             config.cloudToken = TRY(readSecretLine(folder / TRY(cloud.text("token_file"))));
+        if (cloud.has("token_credential"))
+            config.cloudToken = TRY(credential(TRY(cloud.text("token_credential"))));
         if (cloud.has("ca_file"))
             config.cloudCaFile = folder / TRY(cloud.text("ca_file"));
         TRY(cloud.finish());

@@ -30,6 +30,9 @@ private Q_SLOTS:
     void negativeCases_endAsTheVectorsSay();
     void device_needsKeysItCanUse();
     void device_namesWhatTheServerDid();
+    void device_namesACaptivePortal_data();
+    void device_namesACaptivePortal();
+    void device_saysWhyItIsNotConnected();
     void device_answersPingsOfTheServer();
     void bothHalves_agreeAcrossThreads_data();
     void bothHalves_agreeAcrossThreads();
@@ -213,6 +216,53 @@ void TstHandshake::device_namesWhatTheServerDid()
     QCOMPARE(after(442, Ending::Silence), QString("no-ping-answer"));
     const Bytes noise = joined({ByteView(all).first(424), fromHex("0010").value(), Bytes(16)});
     QCOMPARE(text(dial(t.identity(), noise).cause), QString("bad-hello"));
+}
+
+void TstHandshake::device_namesACaptivePortal_data()
+{
+    QTest::addColumn<QByteArray>("said");
+    QTest::addColumn<QString>("cause");
+    QTest::newRow("web page") << QByteArray("HTTP/1.1 302 Found\r\nLocation: http://login.example/")
+                              << "captive-portal";
+    QTest::newRow("short text") << QByteArray("HTTP/1.1 400\r\n") << "captive-portal";
+    QTest::newRow("another protocol") << QByteArray("SSH-2.0-OpenSSH_9.2\r\n") << "captive-portal";
+    QTest::newRow("TLS alert") << QByteArray::fromHex("15030300020228") << "captive-portal";
+    QTest::newRow("zeros") << QByteArray(40, '\0') << "captive-portal";
+    QTest::newRow("part of a nonce") << QByteArray::fromHex("8f01c3aa55172b90") << "silent-server";
+}
+
+void TstHandshake::device_namesACaptivePortal()
+{
+    QFETCH(const QByteArray, said);
+    QFETCH(const QString, cause);
+    const Bytes script = toBytes(said.toStdString());
+    Bytes written;
+    const auto report = dial(photon().identity(), script, &written, Ending::Close);
+    QCOMPARE(text(report.cause), cause);
+    QVERIFY(!report.passed && !report.advice.empty());
+    QVERIFY(written.empty()); // nothing is sealed for whoever that is
+    QVERIFY(report.messages.size() == 1 && report.messages.back().failed);
+    QVERIFY(!report.evidence.empty());
+    const auto first = text(toHex(ByteView(script).first(4)));
+    QCOMPARE(text(report.evidence.front()).contains(first), cause == "captive-portal");
+}
+
+void TstHandshake::device_saysWhyItIsNotConnected()
+{
+    const DeviceIdentity device = photon().identity();
+    const auto of = [&](std::optional<int> native) {
+        return notConnected(
+            device, {.code = Errc::Unavailable, .message = "connect", .native = native}, 8000ms);
+    };
+    QCOMPARE(text(of(ECONNREFUSED).cause), QString("connection-refused"));
+    for (const auto& report : {of(ECONNREFUSED), of({}), of(EHOSTUNREACH)}) {
+        QVERIFY(!report.passed && !report.advice.empty() && !report.evidence.empty());
+        QCOMPARE(text(report.deviceId), text(toHex(device.deviceId)));
+        QVERIFY(report.messages.size() == 1 && report.messages.front().failed);
+        QCOMPARE(report.totalMs, 8000.0);
+    }
+    QCOMPARE(text(of({}).cause), QString("no-answer"));
+    QCOMPARE(text(of(EHOSTUNREACH).cause), QString("no-answer"));
 }
 
 void TstHandshake::device_answersPingsOfTheServer()

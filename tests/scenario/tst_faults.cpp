@@ -328,10 +328,11 @@ void TstFaults::changedByte_isFound()
         Change{"server-key", kPublicKey + 60, "F214"},
         Change{"server-key", kServerKey + 100, "F215"},
         Change{"server-key", kServerAddress + 5, "F216"},
-        // Behind the proof only the live handshake sees it,
-        Change{"prove-keys", photon::kPrivateKey + 300, "F405"}, // a prime
-        Change{"prove-keys", kServerAddress + 5, "F404"},
-        Change{"prove-keys", kServerAddress + 66, "F404"},
+        // Behind the proof the live handshake fails, and what is on the unit says why,
+        Change{"prove-keys", photon::kPrivateKey + 300, "F201"}, // a prime
+        Change{"prove-keys", kServerKey + 100, "F401"},
+        Change{"prove-keys", kServerAddress + 5, "F408"},
+        Change{"prove-keys", kServerAddress + 66, "F408"},
         // and what not even that sees, the shipping state finds.
         Change{"live-handshake", photon::kPrivateKey + 9, "F303"},
     };

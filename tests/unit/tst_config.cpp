@@ -97,6 +97,7 @@ private Q_SLOTS:
     void shippingState_refusesAnUnknownMode();
     void shippingState_refusesWhatIsNoKey();
     void station_isReadWithItsSecretsFromFiles();
+    void token_mayBeACredentialOfTheService();
     void mistakeInAStation_isShownWithItsPlace_data();
     void mistakeInAStation_isShownWithItsPlace();
 };
@@ -433,6 +434,31 @@ void TstConfig::station_isReadWithItsSecretsFromFiles()
     QCOMPARE(loaded->accessPointPort, std::uint16_t{80});
     QVERIFY(!loaded->cloudIsLocal);
     QCOMPARE(loaded->handshakePort, std::uint16_t{5683});
+}
+
+void TstConfig::token_mayBeACredentialOfTheService()
+{
+    put("network.secret", "x\n");
+    put("token.secret", "from the file\n");
+    put("cloud-token", "from the service\n");
+    const auto text =
+        replaced(kStation, "token_file = \"token.secret\"", "token_credential = \"cloud-token\"");
+    qunsetenv("CREDENTIALS_DIRECTORY");
+    const auto without = loadStation(put("station.toml", text));
+    QVERIFY(!without);
+    QVERIFY2(without.error().message.find("LoadCredential=cloud-token") != std::string::npos,
+             without.error().message.c_str());
+    const auto folder = put("station.toml", text).parent_path().string();
+    qputenv("CREDENTIALS_DIRECTORY", QByteArray::fromStdString(folder));
+    const auto loaded = loadStation(put("station.toml", text));
+    const auto both = loadStation(put("both.toml", replaced(text, "token_credential",
+                                                            "token_file = \"token.secret\"\n"
+                                                            "token_credential")));
+    qunsetenv("CREDENTIALS_DIRECTORY");
+    QVERIFY2(loaded.has_value(), loaded ? "" : loaded.error().message.c_str());
+    QCOMPARE(toText(loaded->cloudToken.reveal()), std::string("from the service"));
+    QVERIFY(!both);
+    QVERIFY(both.error().message.starts_with("both.toml:"));
 }
 
 void TstConfig::mistakeInAStation_isShownWithItsPlace_data()

@@ -94,7 +94,7 @@ private Q_SLOTS:
         QCOMPARE(m_journal->allKeys().value().size(), 2U);
 
         must(m_journal->withdrawUnit(second, kUnitA, "the same key is on another unit"));
-        QCOMPARE(m_journal->unit(kUnitA).value().state, std::string("fail"));
+        QCOMPARE(m_journal->unit(kUnitA).value().state, std::string("hold"));
         QCOMPARE(m_journal->journalOf(second).value().back().kind, std::string("withdraw"));
         QVERIFY(!m_journal->withdrawUnit(second, std::string(24, '0'), "nobody"));
     }
