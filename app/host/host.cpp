@@ -4,12 +4,17 @@
 #include "config/load_station.h"
 #include "core/durable_file.h"
 #include "core/text.h"
+#include "crypto/signing_key.h"
 #include "host/access_point.h"
 #include "host/cloud_link.h"
 #include "host/nests.h"
+#include "host/network_fit.h"
 #include "host/slot_watcher.h"
+#include "host/start_causes.h"
 #include "host/start_guards.h"
+#include "sim/cloud_client.h"
 #include "steps/register_all_steps.h"
+#include "store/chain.h"
 
 #include <algorithm>
 
@@ -55,6 +60,11 @@ struct Host::Impl {
     Result<> openBatch(const KeyBatchOrder& order);
     Result<> openBench(const HostOptions& options, const DataFolders& folders);
     Result<> openHardware();
+    std::filesystem::path signingKeyFile() const
+    {
+        return station.signingKey.empty() ? database.parent_path() / "station-key.pem"
+                                          : station.signingKey;
+    }
     Result<> openSwitches();
     void openEngine();
     NetworkWitness::Probe networkProbe() const;
@@ -79,26 +89,37 @@ Result<> Host::Impl::fillPool(const HostOptions& options)
 Result<> Host::Impl::openRecords()
 {
     if (database.has_parent_path())
-        TRY(makeFolder(database.parent_path()));
-    journal = TRY(Journal::open(database, clock));
+        TRY(orCause(makeFolder(database.parent_path()), "C057"));
+    journal = TRY(orRecordCause(Journal::open(database, clock)));
+    auto key = TRY(SigningKey::readOrMake(signingKeyFile()));
+    TRY(journal->signCheckpoints({.key = std::make_shared<const SigningKey>(std::move(key)),
+                                  .elsewhere = station.checkpoints}));
     auto& backups = station.settings.backupFolder;
     if (backups.empty())
         backups = (database.parent_path() / "backups").string();
     if (!station.settings.escrowCertificate.empty())
-        TRY(makeFolder(backups));
+        TRY(orCause(makeFolder(backups), "C057"));
     return {};
 }
 
 /// Its units join the network of the bench, whatever the station's file says.
 Result<> Host::Impl::openBench(const HostOptions& options, const DataFolders& folders)
 {
-    nests = std::make_unique<Nests>(TRY(loadBench(options.bench, folders.benches, options.speed)),
-                                    clock);
+    nests = std::make_unique<Nests>(
+        TRY(orCause(loadBench(options.bench, folders.benches, options.speed), "C045")), clock);
     const auto& network = bench()->network();
     station.settings.network.ssid = network.ssid;
     station.settings.network.password = SecretBytes(network.password.reveal());
     station.settings.network.security = static_cast<WifiSecurity>(network.security);
     station.settings.network.storedPart = SecretBytes(bench()->wifiPart().reveal());
+    station.settings.network.joinLimit =
+        network.joinLimit.value_or(station.settings.network.joinLimit);
+    const auto patience = sim::cloudPatience(bench()->pace(), true);
+    station.settings.network.waits = {
+        .connect = patience.connect,
+        .read = patience.blocking,
+        .hello = patience.hello,
+        .backOff = std::chrono::ceil<std::chrono::milliseconds>(patience.backOff)};
     // Keys of virtual units are told to no cloud but one on this computer.
     if (!isLoopbackUrl(station.cloudUrl))
         station.cloudIsLocal = true;
@@ -116,7 +137,7 @@ Result<> Host::Impl::openPlan(const HostOptions& options, const DataFolders& fol
     std::string named = options.plan;
     if (named.empty())
         named = concat(bench() != nullptr ? bench()->platform() : std::string("photon"), "-full");
-    plan = TRY(loadPlan(named, folders, registry, *images));
+    plan = TRY(orCause(loadPlan(named, folders, registry, *images), "C042"));
     return checkKind(options, station, *plan);
 }
 
@@ -184,9 +205,11 @@ Host::~Host() = default;
 Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
 {
     if (options.bench.empty() && !options.station)
-        return fail(Errc::InvalidArgument, Blame::Operator,
-                    "start a station: name its file with --station or a virtual bench with "
-                    "--simulate");
+        return orCause(Result<std::unique_ptr<Host>>(
+                           fail(Errc::InvalidArgument, Blame::Operator,
+                                "start a station: name its file with --station or a virtual bench "
+                                "with --simulate")),
+                       "C043");
     auto impl = std::make_unique<Impl>();
     const auto folders = dataFolders();
     if (options.station)
@@ -199,8 +222,8 @@ Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
     impl->overridden = TRY(protectKeys(options, impl->station));
     TRY(impl->openRecords());
     TRY(refuseOwnEscrow(options, impl->station, impl->database));
-    impl->images = TRY(openCatalog(folders.manifests, folders.images));
-    TRY(impl->fillPool(options));
+    impl->images = TRY(orCause(openCatalog(folders.manifests, folders.images), "C040"));
+    TRY(orCause(impl->fillPool(options), "C059"));
     registerAllSteps(impl->registry, impl->pool);
     if (!options.bench.empty())
         TRY(impl->openBench(options, folders));
@@ -208,10 +231,12 @@ Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
     if (options.batch)
         TRY(impl->openBatch(*options.batch));
     if (!impl->nests)
-        TRY(impl->openHardware());
+        TRY(orCause(impl->openHardware(), "C044"));
     TRY(impl->openSwitches());
     TRY(checkRoutes(*impl->plan, impl->station.settings, *impl->nests, *impl->switches));
-    impl->cloud = TRY(CloudLink::open(impl->station, impl->database, impl->clock));
+    TRY(checkNetwork(*impl->plan, impl->station.settings.network));
+    impl->cloud =
+        TRY(orCause(CloudLink::open(impl->station, impl->database, impl->clock), "C071"));
     impl->openEngine();
     return std::unique_ptr<Host>(new Host(std::move(impl)));
 }
@@ -291,8 +316,7 @@ const std::optional<KeyBatch>& Host::batch() const
 }
 std::filesystem::path Host::signingKey() const
 {
-    const auto& named = m_impl->station.signingKey;
-    return named.empty() ? m_impl->database.parent_path() / "station-key.pem" : named;
+    return m_impl->signingKeyFile();
 }
 bool Host::occupied(SlotId slot)
 {

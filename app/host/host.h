@@ -65,7 +65,7 @@ public:
     const std::vector<std::string>& overridden() const;
     /// The batch of key injection that the runs belong to; nullopt: a line.
     const std::optional<KeyBatch>& batch() const;
-    /// Of manifests: as the station's file says, else beside the database.
+    /// Of manifests and records: as the station's file says, else beside the database.
     std::filesystem::path signingKey() const;
     /// A unit of the plan's platform is in the slot's nest now.
     bool occupied(SlotId slot);

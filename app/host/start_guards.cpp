@@ -130,7 +130,8 @@ Result<> checkRoutes(const TestPlan& plan, const StationSettings& settings, cons
     if (plan.kind == PlanKind::KeyInjection)
         return {}; // it gives no credentials, and leaves those that are there
     if (plan.carrier == Carrier::Usb) {
-        // particle-devices 1.3: firmware clears them on request from 0.8.0 on; before, by MODE.
+        // particle-devices 1.3: firmware clears them on request from 0.8.0 on; before, by MODE. So
+        // much of what the plan installs; an older unit that brings credentials ends as C060.
         const bool byRequest = !isOlderRelease(plan.release, "0.8.0");
         const bool byHand = settings.operatorAnswers;
         const bool byFixture = nests.bench() != nullptr && nests.bench()->hasModeButton();

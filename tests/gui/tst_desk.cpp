@@ -53,8 +53,9 @@ public:
     explicit DeskRig(std::vector<std::string> units)
         : m_slots(static_cast<int>(units.size())), m_cloud(must(VirtualCloud::start({}, m_clock)))
     {
-        std::string text = "[bench]\nname = \"test\"\nspeed = \"instant\"\nmode_button = false\n"
-                           "[network]\nssid = \"Plant\"\npassword = \"virtual\"\nsecurity = 3\n";
+        std::string text =
+            "[bench]\nname = \"test\"\nspeed = \"instant\"\nmode_button = false\n"
+            "[network]\nssid = \"Plant\"\npassword = \"virtual-plant\"\nsecurity = 3\n";
         for (int i = 0; i < m_slots; ++i) {
             const auto& unit = units[static_cast<std::size_t>(i)];
             const auto fault = unit.find("[[slot.unit.fault]]");

@@ -49,7 +49,7 @@ void TstSlotSwitches::init()
 {
     m_folder = std::make_unique<QTemporaryDir>();
     std::string bench = "[bench]\nname = \"test\"\nspeed = \"instant\"\nmode_button = true\n"
-                        "[network]\nssid = \"Plant\"\npassword = \"virtual\"\nsecurity = 3\n";
+                        "[network]\nssid = \"Plant\"\npassword = \"virtual-plant\"\nsecurity = 3\n";
     for (const int slot : {1, 2})
         bench += concat("[[slot]]\nnumber = ", slot,
                         "\n[[slot.unit]]\nstock = \"1.5.2\"\ncount = \"endless\"\n");
@@ -145,7 +145,7 @@ void TstSlotSwitches::unitInWork_refuses()
 {
     // A unit that waits for its operator: this run ends by a stop only.
     write("bench.toml", "[bench]\nname = \"test\"\nspeed = \"instant\"\nmode_button = false\n"
-                        "[network]\nssid = \"Plant\"\npassword = \"virtual\"\nsecurity = 3\n"
+                        "[network]\nssid = \"Plant\"\npassword = \"virtual-plant\"\nsecurity = 3\n"
                         "[[slot]]\nnumber = 1\n[[slot.unit]]\nstock = \"0.6.3\"\n"
                         "credentials = \"foreign\"\n");
     const auto host = open();
