@@ -167,7 +167,7 @@ void TstHost::everySlotMayBeOff()
     const auto host = open(true);
     const auto refused = host->start(SlotId{2}, "");
     QVERIFY(!refused);
-    QVERIFY(describe(refused.error()).find("Switched off in station.toml") != std::string::npos);
+    QVERIFY(describe(refused.error()).find("switched off in station.toml") != std::string::npos);
 }
 
 void TstHost::trace_isKeptWhereARunDoesNotPass()
