@@ -7,7 +7,12 @@ namespace provost::sim {
 namespace {
 
 constexpr std::string_view kHexDigits = "0123456789abcdef";
-constexpr char kFirstVisible = '!';
+
+/// Blank or control character.
+bool isBlank(char c)
+{
+    return static_cast<unsigned char>(c) <= ' ';
+}
 
 char lower(char letter)
 {
@@ -100,9 +105,9 @@ std::string inLowerCase(std::string_view text)
 
 std::string_view withoutBlanks(std::string_view text)
 {
-    while (!text.empty() && text.front() < kFirstVisible && text.front() >= 0)
+    while (!text.empty() && isBlank(text.front()))
         text.remove_prefix(1);
-    while (!text.empty() && text.back() < kFirstVisible && text.back() >= 0)
+    while (!text.empty() && isBlank(text.back()))
         text.remove_suffix(1);
     return text;
 }
