@@ -144,7 +144,8 @@ public:
     Result<> clearInspection(RunId run, const std::string& deviceId);
 
     /// What somebody decided about a slot; outlives the program.
-    Result<> recordSlotAct(const SlotAct& act);
+    /// @returns the act as recorded, with its time
+    Result<SlotAct> recordSlotAct(SlotAct act);
     /// Of virtual or of real slots, in order: the latest act about a slot holds.
     Result<std::vector<SlotAct>> slotActs(bool simulated);
 

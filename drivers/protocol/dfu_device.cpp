@@ -216,6 +216,11 @@ std::span<const MemoryRegion> DfuDevice::layout() const
     return m_impl->layout();
 }
 
+int DfuDevice::repeats() const
+{
+    return m_impl->requests.repeats();
+}
+
 Result<> DfuDevice::select(std::uint8_t alternate, const OpContext& op)
 {
     const auto& all = m_impl->interface.alternates;

@@ -63,7 +63,7 @@ Result<> readSlots(const TomlTable& document, StationConfig& config)
         slot.usb = TRY(table.text("usb"));
         slot.probe = TRY(table.textOr("probe", ""));
         slot.enabled = TRY(table.booleanOr("enabled", true));
-        slot.why = TRY(table.textOr("why", slot.enabled ? "" : "Switched off in station.toml"));
+        slot.why = TRY(table.textOr("why", ""));
         TRY(table.finish());
         for (const auto& other : config.slots) {
             if (other.slot == slot.slot || other.usb == slot.usb ||

@@ -16,7 +16,7 @@ struct StationSlot {
     std::string usb{};
     std::string probe{}; ///< of the debug probe that is wired to the nest; empty: none
     bool enabled = true;
-    std::string why{}; ///< what the tile of a slot that is off says
+    std::string why{}; ///< for the tile of a slot that is off; may be empty
 };
 
 enum class StationKind : std::uint8_t { Line, KeyInjection };

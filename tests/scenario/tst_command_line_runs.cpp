@@ -532,6 +532,8 @@ void TstCommandLineRuns::slot_isSwitchedOffAndOn()
     const auto off = folder.json(QStringList{"slot", "off", "2", "--why", "worn"} + where);
     QVERIFY2(off.exitCode == 0, off.err);
     QCOMPARE(off.last()["why"], QJsonValue("worn"));
+    QVERIFY2(!off.last()["actor"].toString().isEmpty(), off.out);
+    QVERIFY2(off.last()["at_utc"].toString().endsWith('Z'), off.out);
     const auto list = folder.json(QStringList{"slot", "list"} + where);
     QCOMPARE(list.lines().size(), 9);
     QCOMPARE(list.lines()[1]["off"], QJsonValue(true));
