@@ -20,8 +20,8 @@ std::filesystem::path checkpointsOf(const Arguments& arguments)
 JsonObject verifyOutcome(const std::string& file, const std::optional<VerifyProblem>& problem)
 {
     if (!problem)
-        return {{"event", "verify"}, {"table", nullptr}, {"row", nullptr}, {"reason", nullptr},
-                {"file", file},      {"ok", true}};
+        return {{"event", "verify"}, {"table", nullptr}, {"row", nullptr},
+                {"reason", nullptr}, {"file", file},     {"ok", true}};
     return {{"event", "verify"},
             {"table", textOrNull(problem->table)},
             {"row", problem->row > 0 ? JsonValue(problem->row) : JsonValue()},

@@ -54,17 +54,17 @@ struct Host::Impl {
     std::vector<std::unique_ptr<SlotWatcher>> watchers{}; ///< one a bus
 
     sim::Bench* bench() const { return nests ? nests->bench() : nullptr; }
+    std::filesystem::path signingKeyFile() const
+    {
+        return station.signingKey.empty() ? database.parent_path() / "station-key.pem"
+                                          : station.signingKey;
+    }
     Result<> openRecords();
     Result<> fillPool(const HostOptions& options);
     Result<> openPlan(const HostOptions& options, const DataFolders& folders);
     Result<> openBatch(const KeyBatchOrder& order);
     Result<> openBench(const HostOptions& options, const DataFolders& folders);
     Result<> openHardware();
-    std::filesystem::path signingKeyFile() const
-    {
-        return station.signingKey.empty() ? database.parent_path() / "station-key.pem"
-                                          : station.signingKey;
-    }
     Result<> openSwitches();
     void openEngine();
     NetworkWitness::Probe networkProbe() const;

@@ -49,8 +49,8 @@ Result<Statement*> Writer::statement(std::string_view name, const std::string& s
 
 Result<Head> Writer::head()
 {
-    auto& last = *TRY(
-        statement("head", "SELECT entry, link FROM chain_entry ORDER BY entry DESC LIMIT 1"));
+    auto& last =
+        *TRY(statement("head", "SELECT entry, link FROM chain_entry ORDER BY entry DESC LIMIT 1"));
     TRY(last.restart());
     const bool found = TRY(last.step());
     const Head head = found ? Head{.entry = last.integer(0), .link = sha256In(last, 1)}
@@ -110,8 +110,7 @@ namespace {
 /// What `migrate` does not get: a clock. SQLite's is the computer's.
 Result<std::int64_t> nowOf(Connection& db)
 {
-    return db.integer(
-        "SELECT CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)");
+    return db.integer("SELECT CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)");
 }
 
 Result<> registerLayouts(Connection& db)

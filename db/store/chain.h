@@ -5,7 +5,8 @@
 //   layout  SHA-256(table || "\n" || columns joined by ",")
 //   digest  SHA-256(layout || row id (8) || each column: 0 for NULL, 1 and 8 bytes of an integer,
 //           2 and 8 bytes of an IEEE 754 number, 3 (text) or 4 (blob) with length (8) and bytes)
-//   marks   of each column CRC-16/XMODEM over those bytes; empty in an entry of a removed row, whose
+//   marks   of each column CRC-16/XMODEM over those bytes; empty in an entry of a removed row,
+//   whose
 //           digest is 32 zero bytes
 //   link    SHA-256(link before || entry (8) || layout id (8) || row id (8) || time (8) || change
 //           (1: add 1, change 2, remove 3, adopt 4) || digest || marks)
@@ -26,8 +27,8 @@
 
 namespace provost {
 
-/// At each verdict and on closing; besides, with the write that is the so-manieth since the last one
-/// or comes that long after it. At most so much can be changed without a signature that tells.
+/// At each verdict and on closing; besides, with the write that is the so-manieth since the last
+/// one or comes that long after it. At most so much can be changed without a signature that tells.
 struct CheckpointRules {
     std::int64_t entries = 1000;
     std::chrono::minutes age{10};

@@ -39,8 +39,7 @@ VerifyProblem wrongLayout(const Layout& layout, std::string_view why)
 Result<Finding> checkSchema(Connection& db, int version)
 {
     auto reference = TRY(Connection::inMemory());
-    for (const Migration& migration :
-         releasedMigrations().first(static_cast<std::size_t>(version)))
+    for (const Migration& migration : releasedMigrations().first(static_cast<std::size_t>(version)))
         TRY(reference.script(std::string(migration.sql)));
     const Schema wanted = TRY(schemaOf(reference));
     const Schema there = TRY(schemaOf(db));
@@ -103,16 +102,15 @@ Result<Finding> checkSequences(Connection& db)
             return Finding(VerifyProblem{
                 .table = table,
                 .row = std::max(last, counted),
-                .reason = concat("SQLite counted rows up to ", counted, ", the last one is ",
-                                 last, ": rows were taken out or put in past the station")});
+                .reason = concat("SQLite counted rows up to ", counted, ", the last one is ", last,
+                                 ": rows were taken out or put in past the station")});
     }
     const auto others = TRY(db.integer(
         "SELECT rowid FROM sqlite_sequence WHERE name NOT IN (SELECT name FROM sqlite_schema "
         "WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%')"));
     if (others != 0)
-        return Finding(VerifyProblem{.table = "sqlite_sequence",
-                                     .row = others,
-                                     .reason = "it counts the rows of no table"});
+        return Finding(VerifyProblem{
+            .table = "sqlite_sequence", .row = others, .reason = "it counts the rows of no table"});
     return Finding{};
 }
 

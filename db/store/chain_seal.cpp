@@ -84,9 +84,8 @@ Result<std::vector<Layout>> readLayouts(Connection& db)
     auto rows = TRY(db.query("SELECT chain_layout_id, table_name, columns FROM chain_layout "
                              "ORDER BY chain_layout_id"));
     while (TRY(rows.step())) {
-        Layout layout{.id = rows.integer(0),
-                      .table = rows.text(1),
-                      .columns = separated(rows.text(2))};
+        Layout layout{
+            .id = rows.integer(0), .table = rows.text(1), .columns = separated(rows.text(2))};
         layout.digest = digestOf(layout);
         layouts.push_back(std::move(layout));
     }

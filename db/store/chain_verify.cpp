@@ -75,11 +75,11 @@ public:
             m_walk.offer(m_last.head.entry + 1,
                          {.table = "chain_checkpoint",
                           .row = m_last.number + 1,
-                          .reason = concat("it is missing, and all behind it: ",
-                                           file.path().string(), " has checkpoint ", last.number,
-                                           " of ", detail::utcText(last.atUtc),
-                                           "; the database was cut, or is an older copy of "
-                                           "itself")});
+                          .reason = concat(
+                              "it is missing, and all behind it: ", file.path().string(),
+                              " has checkpoint ", last.number, " of ", detail::utcText(last.atUtc),
+                              "; the database was cut, or is an older copy of "
+                              "itself")});
         return {};
     }
 
@@ -93,9 +93,8 @@ private:
         const std::string text = chain::signedText(m_databaseId, checkpoint);
         if (checkpoint.signer == m_fingerprint &&
             m_key.verify(viewOf(text), checkpoint.signature)) {
-            m_claims.push_back({.head = checkpoint.head,
-                                .number = checkpoint.number,
-                                .elsewhere = elsewhere});
+            m_claims.push_back(
+                {.head = checkpoint.head, .number = checkpoint.number, .elsewhere = elsewhere});
             return;
         }
         const bool other = checkpoint.signer != m_fingerprint;

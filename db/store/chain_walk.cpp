@@ -27,8 +27,8 @@ Result<> unlessDamaged(Result<> walked, ChainWalk& walk, std::string_view table,
         return walked;
     walk.offer(ChainWalk::kBehindAll, {.table = std::string(table),
                                        .row = lastRow + 1,
-                                       .reason = concat("cannot be read behind row ", lastRow,
-                                                        ": ", walked.error().message)});
+                                       .reason = concat("cannot be read behind row ", lastRow, ": ",
+                                                        walked.error().message)});
     return {};
 }
 
@@ -102,9 +102,8 @@ void ChainWalk::takeEntry(const Entry& entry, const Sha256& stored)
                          .reason = concat("entries ", expected, " to ", entry.number - 1,
                                           " are missing before it: records were taken out")});
     const Layout* layout = layoutOf(entry.layout);
-    const std::string what =
-        layout == nullptr ? std::string("nothing that is known")
-                          : concat("row ", entry.row, " of ", layout->table);
+    const std::string what = layout == nullptr ? std::string("nothing that is known")
+                                               : concat("row ", entry.row, " of ", layout->table);
     if (layout == nullptr || entry.change == Change{} ||
         chain::linkOf(m_head.link, entry) != stored)
         offer(entry.number,
@@ -227,21 +226,21 @@ void ChainWalk::missingRow(const std::string& table, const Latest& latest)
 {
     if (latest.change == Change::Remove)
         return;
-    offer(latest.entry, {.table = table,
-                         .row = latest.row,
-                         .reason = concat("it is missing: the station wrote it ",
-                                          sealedAs(latest.entry, latest.atUtc),
-                                          " and never took it out")});
+    offer(latest.entry,
+          {.table = table,
+           .row = latest.row,
+           .reason = concat("it is missing: the station wrote it ",
+                            sealedAs(latest.entry, latest.atUtc), " and never took it out")});
 }
 
 Result<> ChainWalk::compareRow(const Latest& latest, const Layout& newest, const Statement& row)
 {
     if (latest.change == Change::Remove) {
-        offer(latest.entry, {.table = newest.table,
-                             .row = latest.row,
-                             .reason = concat("the station took it out ",
-                                              sealedAs(latest.entry, latest.atUtc),
-                                              ", and it is there again")});
+        offer(latest.entry,
+              {.table = newest.table,
+               .row = latest.row,
+               .reason = concat("the station took it out ", sealedAs(latest.entry, latest.atUtc),
+                                ", and it is there again")});
         return {};
     }
     const Layout* layout = layoutOf(latest.layout);
@@ -255,11 +254,11 @@ Result<> ChainWalk::compareRow(const Latest& latest, const Layout& newest, const
             differs = "what a newer program added to it";
     }
     if (!differs.empty())
-        offer(latest.entry, {.table = newest.table,
-                             .row = latest.row,
-                             .reason = concat("changed since the station wrote it ",
-                                              sealedAs(latest.entry, latest.atUtc), ": ",
-                                              differs)});
+        offer(latest.entry,
+              {.table = newest.table,
+               .row = latest.row,
+               .reason = concat("changed since the station wrote it ",
+                                sealedAs(latest.entry, latest.atUtc), ": ", differs)});
     return {};
 }
 
@@ -292,11 +291,11 @@ Result<bool> ChainWalk::addedColumnsAreDefault(const Layout& of, const Layout& n
             const auto value = TRY(m_db.text("SELECT ifnull(dflt_value, 'NULL') FROM "
                                              "pragma_table_info(?) WHERE name = ?",
                                              {newest.table, newest.columns[i]}));
-            same += concat(same.empty() ? "" : " AND ", '"', newest.columns[i], "\" IS (", value,
-                           ')');
+            same +=
+                concat(same.empty() ? "" : " AND ", '"', newest.columns[i], "\" IS (", value, ')');
         }
-        auto compiled = TRY(m_db.prepare(
-            concat("SELECT ", same, " FROM \"", newest.table, "\" WHERE rowid = ?")));
+        auto compiled = TRY(
+            m_db.prepare(concat("SELECT ", same, " FROM \"", newest.table, "\" WHERE rowid = ?")));
         known = m_defaults.emplace(of.id, std::move(compiled)).first;
     }
     TRY(known->second.restart({row}));

@@ -68,11 +68,11 @@ Result<> Journal::Impl::write(const std::string& what,
             return fail(Errc::Denied, Blame::Software,
                         concat(what, ": ", file.string(), " was opened for reading only"));
         std::optional<chain::Checkpoint> checkpoint;
-        const auto written = chain::writeSealed(
-            *writer, *sealer, now(), body, [&]() PROVOST_REQUIRES(mutex) -> Result<> {
-                checkpoint = TRY(signIfDue(occasion));
-                return {};
-            });
+        const auto written = chain::writeSealed(*writer, *sealer, now(), body,
+                                                [&]() PROVOST_REQUIRES(mutex) -> Result<> {
+                                                    checkpoint = TRY(signIfDue(occasion));
+                                                    return {};
+                                                });
         if (!written)
             return Unexpected(inFrame(written.error(), what));
         signedOne = checkpoint.has_value();

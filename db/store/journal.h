@@ -35,8 +35,8 @@ public:
     ~Journal(); ///< signs what is not signed yet, where it signs
     std::filesystem::path path() const;
 
-    /// From here on the chain is signed (chain.h). What the last signature does not cover is checked
-    /// first, and that the database knows every checkpoint that is kept elsewhere.
+    /// From here on the chain is signed (chain.h). What the last signature does not cover is
+    /// checked first, and that the database knows every checkpoint that is kept elsewhere.
     ///
     /// @returns Corrupt  it was changed, cut or replaced by an older copy
     ///          Io       checkpoints cannot be kept there

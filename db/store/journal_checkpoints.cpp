@@ -25,8 +25,7 @@ Result<> checkTail(Connection& db, const Checkpoint& last)
 {
     Sha256 link{};
     if (last.number > 0) {
-        auto row = TRY(
-            db.query("SELECT link FROM chain_entry WHERE entry = ?", {last.head.entry}));
+        auto row = TRY(db.query("SELECT link FROM chain_entry WHERE entry = ?", {last.head.entry}));
         const bool found = TRY(row.step());
         if (!found || chain::sha256In(row, 0) != last.head.link)
             return brokenChain(db.file(), concat("checkpoint ", last.number,
@@ -85,9 +84,9 @@ Result<> Journal::signCheckpoints(CheckpointSettings settings)
     auto& impl = *m_impl;
     const MutexLock guard(impl.mutex);
     if (!impl.writer)
-        return fail(Errc::Denied, Blame::Software,
-                    concat("sign the records in ", impl.file.string(),
-                           ": it was opened for reading only"));
+        return fail(
+            Errc::Denied, Blame::Software,
+            concat("sign the records in ", impl.file.string(), ": it was opened for reading only"));
     const auto origin = TRY(chain::readOrigin(*impl.writer));
     const Checkpoint last = TRY(chain::lastCheckpoint(*impl.writer));
     TRY(checkTail(*impl.writer, last));
@@ -222,8 +221,8 @@ void Journal::Impl::close()
         sealPages();
 }
 
-// A closed file has no second copy of anything: what is changed in it from here on can be told by its
-// bytes. Reading it through our own connection's locks would lose them, so that goes first.
+// A closed file has no second copy of anything: what is changed in it from here on can be told by
+// its bytes. Reading it through our own connection's locks would lose them, so that goes first.
 void Journal::Impl::sealPages()
 {
     const MutexLock guard(mutex);
@@ -231,8 +230,7 @@ void Journal::Impl::sealPages()
     sealer.reset();
     writer.reset();
     if (head && head->entry == signing->last.head.entry)
-        static_cast<void>(
-            chain::writePageSeal(file, *signing->key, signing->databaseId, *head));
+        static_cast<void>(chain::writePageSeal(file, *signing->key, signing->databaseId, *head));
 }
 
 } // namespace provost

@@ -51,8 +51,8 @@ bool isClosed(const std::filesystem::path& file)
 /// "index run_plan": whose page it is, where SQLite can tell.
 std::string ownerOf(Connection& db, std::size_t page)
 {
-    auto name = db.text("SELECT name FROM dbstat WHERE pageno = ?",
-                        {static_cast<std::int64_t>(page)});
+    auto name =
+        db.text("SELECT name FROM dbstat WHERE pageno = ?", {static_cast<std::int64_t>(page)});
     return name && !name->empty() ? *name : std::string("database");
 }
 
@@ -103,9 +103,9 @@ Result<Finding> checkPageSeal(Connection& db, const std::filesystem::path& file,
     if (!text.starts_with(wanted) || !isClosed(file))
         return Finding{};
     const auto at = text.rfind(kSignatureWord);
-    const auto hex = at == std::string::npos ? std::string_view{}
-                                             : trimmed(std::string_view(text).substr(
-                                                   at + kSignatureWord.size()));
+    const auto hex = at == std::string::npos
+                         ? std::string_view{}
+                         : trimmed(std::string_view(text).substr(at + kSignatureWord.size()));
     const auto signature = bytesOfHex(hex);
     if (!signature || !key.verify(viewOf(std::string_view(text).substr(0, at)), *signature))
         return Finding(VerifyProblem{.table = pageSealOf(file).string(),

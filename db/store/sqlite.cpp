@@ -6,8 +6,8 @@
 
 namespace provost::sqlite {
 
-/// Compiled statements that nobody uses now: to compile an INSERT with its triggers takes longer than
-/// to run it.
+/// Compiled statements that nobody uses now: to compile an INSERT with its triggers takes longer
+/// than to run it.
 class StatementCache {
 public:
     sqlite3_stmt* take(std::string_view sql)
@@ -330,13 +330,10 @@ void Connection::watchRows()
         m_touched.get());
     sqlite3_commit_hook(
         m_handle.get(),
-        [](void* touched) {
-            return static_cast<std::vector<Touched>*>(touched)->empty() ? 0 : 1;
-        },
+        [](void* touched) { return static_cast<std::vector<Touched>*>(touched)->empty() ? 0 : 1; },
         m_touched.get());
     sqlite3_rollback_hook(
-        m_handle.get(),
-        [](void* touched) { static_cast<std::vector<Touched>*>(touched)->clear(); },
+        m_handle.get(), [](void* touched) { static_cast<std::vector<Touched>*>(touched)->clear(); },
         m_touched.get());
 }
 
@@ -345,8 +342,7 @@ std::vector<Touched> Connection::takeTouched()
     std::vector<Touched> once;
     std::map<std::pair<std::string, std::int64_t>, std::size_t> places;
     for (Touched& touched : *m_touched) {
-        const auto [place, first] =
-            places.try_emplace({touched.table, touched.row}, once.size());
+        const auto [place, first] = places.try_emplace({touched.table, touched.row}, once.size());
         if (first)
             once.push_back(std::move(touched));
         else

@@ -102,8 +102,9 @@ struct Touched {
 /// One connection with the pragmas of the house: WAL, synchronous=FULL, foreign keys, busy timeout.
 /// Used by one thread at a time.
 ///
-/// It knows every row that it touched, but for tables named chain_…; whoever commits must have taken
-/// them (takeTouched) and sealed them in the chain, or SQLite rolls back (SQLITE_CONSTRAINT_COMMITHOOK).
+/// It knows every row that it touched, but for tables named chain_…; whoever commits must have
+/// taken them (takeTouched) and sealed them in the chain, or SQLite rolls back
+/// (SQLITE_CONSTRAINT_COMMITHOOK).
 class Connection {
 public:
     /// @returns NotFound  no such file (all but Create)

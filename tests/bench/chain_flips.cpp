@@ -1,6 +1,6 @@
 // chain_flips ROWS STRIDE [SEED]: flips bytes of a database of so many rows, one at a time: each
-// STRIDE-th, from a random one on. `provost db verify` must name a place for each, or nothing that is
-// on record may have changed. Every byte: `chain_flips 10000 1`, which takes days; it is told how many.
+// STRIDE-th, from a random one on. `provost db verify` must find each. Every byte of the project's
+// number: `chain_flips 10000 1`, which takes days; each call says how long that would be here.
 #include "support/chained_records.h"
 #include "support/record_filler.h"
 
@@ -17,9 +17,10 @@ using namespace provost::test;
 namespace {
 
 struct Counts {
-    int named = 0;
-    int told = 0;      ///< found, but the whole file is all that can be named
-    int unchanged = 0; ///< the byte holds nothing: free space, a counter of SQLite's own
+    int row = 0;       ///< found in a row
+    int page = 0;      ///< found in a page, an index or the schema: no row is wrong
+    int file = 0;      ///< found, but the whole file is all that can be named
+    int unchanged = 0; ///< not found, and everything on record is as it was
     int missed = 0;
 };
 
@@ -48,9 +49,11 @@ void judge(const ChainedRecords& records, const QString& content, off_t at, Coun
 {
     const auto report = verifyChain(records.file, records.key->verifyingKey(), records.elsewhere);
     if (!report)
-        ++counts.told;
+        ++counts.file;
+    else if (report->problem && report->problem->row > 0)
+        ++counts.row;
     else if (report->problem)
-        ++(report->problem->table == "database" ? counts.told : counts.named);
+        ++(report->problem->reason.starts_with("page ") ? counts.page : counts.file);
     else if (contentOf(records) == content)
         ++counts.unchanged;
     else {
@@ -106,25 +109,26 @@ int main(int argc, char** argv)
         std::vector<std::jthread> workers;
         for (int i = 0; i < threads; ++i)
             workers.emplace_back([&, i] {
-                parts[static_cast<std::size_t>(i)] =
-                    flipEach(filled, from + static_cast<off_t>(i) * stride,
-                             static_cast<off_t>(stride) * threads,
-                             seed + static_cast<std::uint64_t>(i));
+                parts[static_cast<std::size_t>(i)] = flipEach(
+                    filled, from + static_cast<off_t>(i) * stride,
+                    static_cast<off_t>(stride) * threads, seed + static_cast<std::uint64_t>(i));
             });
     }
     Counts all;
     for (const Counts& part : parts) {
-        all.named += part.named;
-        all.told += part.told;
+        all.row += part.row;
+        all.page += part.page;
+        all.file += part.file;
         all.unchanged += part.unchanged;
         all.missed += part.missed;
     }
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-    const int flips = all.named + all.told + all.unchanged + all.missed;
-    std::printf("%d flips in %.1f s: %d with table and row, %d as the file's own damage, %d of bytes "
-                "that hold nothing, %d missed; every byte would take %.1f h\n",
-                flips, seconds, all.named, all.told, all.unchanged, all.missed,
-                seconds / flips * static_cast<double>(size) / 3600);
-    return all.missed == 0 && flips > 0 ? 0 : 1;
+    const int flips = all.row + all.page + all.file + all.unchanged + all.missed;
+    std::printf(
+        "%d flips in %.1f s: %d named by table and row, %d by page, %d as damage of the file, "
+        "%d not found that change nothing, %d missed; every byte would take %.1f h\n",
+        flips, seconds, all.row, all.page, all.file, all.unchanged, all.missed,
+        seconds / flips * static_cast<double>(size) / 3600);
+    return all.missed + all.unchanged == 0 && flips > 0 ? 0 : 1;
 }

@@ -474,19 +474,24 @@ void TstCommandLineRuns::verify_knowsWhatTheStationSigned()
 {
     const CommandFolder folder;
     QVERIFY(folder.write("bench.toml", benchOf("instant", "", 4)));
-    QVERIFY(folder.write("station.toml",
-                         stationOf("").replace(
-                             "[[slot]]\nnumber = 1",
-                             "checkpoints = \"kept.checkpoints\"\n[[slot]]\nnumber = 1")));
-    const QStringList run{"run",       "--station", "station.toml", "--simulate", "bench.toml",
-                          "--slot",    "1",         "--db",         "line.db"};
+    QVERIFY(folder.write(
+        "station.toml",
+        stationOf("").replace("[[slot]]\nnumber = 1",
+                              "checkpoints = \"kept.checkpoints\"\n[[slot]]\nnumber = 1")));
+    const QStringList run{"run",    "--station", "station.toml", "--simulate", "bench.toml",
+                          "--slot", "1",         "--db",         "line.db"};
     const auto first = folder.json(run);
     QVERIFY2(first.exitCode == 0, first.err);
     QCOMPARE(folder.run("cp", {"line.db", "older.db"}).exitCode, 0);
     QCOMPARE(folder.json(run).exitCode, 0);
 
-    const QStringList verify{"db", "verify", "line.db", "--public-key", "station-key.pub.pem",
-                             "--checkpoints", "kept.checkpoints"};
+    const QStringList verify{"db",
+                             "verify",
+                             "line.db",
+                             "--public-key",
+                             "station-key.pub.pem",
+                             "--checkpoints",
+                             "kept.checkpoints"};
     const auto whole = folder.json(verify);
     QVERIFY2(whole.exitCode == 0, whole.err + whole.out);
     QCOMPARE(whole.last()["event"], QJsonValue("verify"));
@@ -503,7 +508,7 @@ void TstCommandLineRuns::verify_knowsWhatTheStationSigned()
     QVERIFY(cut.last()["reason"].toString().contains("older copy"));
 
     QCOMPARE(folder
-                 .run("sqlite3", {"line.db", "update measurement set number = number + 1 "
+                 .run("sqlite3", {"line.db", "update measurement set name = name || 'x' "
                                              "where measurement_id = 1"})
                  .exitCode,
              0);
@@ -511,14 +516,13 @@ void TstCommandLineRuns::verify_knowsWhatTheStationSigned()
     QCOMPARE(changed.exitCode, 1);
     QCOMPARE(changed.last()["table"], QJsonValue("measurement"));
     QCOMPARE(changed.last()["row"], QJsonValue(1));
-    QVERIFY(changed.last()["reason"].toString().endsWith(": number"));
+    QVERIFY(changed.last()["reason"].toString().endsWith(": name"));
     QCOMPARE(folder.typed("db verify line.db").exitCode, 0); // structure and rules are as they were
 
     QCOMPARE(folder.typed("db verify line.db --public-key none.pem").exitCode, 2);
     QCOMPARE(folder.typed("db verify line.db --public-key line.db").exitCode, 2);
     QCOMPARE(folder.typed("db verify line.db --checkpoints kept.checkpoints").exitCode, 64);
-    QCOMPARE(folder
-                 .typed("db verify line.db --public-key station-key.pub.pem --checkpoint none")
+    QCOMPARE(folder.typed("db verify line.db --public-key station-key.pub.pem --checkpoint none")
                  .exitCode,
              2);
 }

@@ -89,10 +89,9 @@ public:
                                                           {.name = "state", .value = "ok"}}}));
         must(journal.recordTrace(run, {.transfers = 1, .text = "provost-trace 1"}));
         must(journal.recordCustody(run, print, CustodyEvent::Destruction, "burnt and wiped"));
-        must(journal.finishRun(run, verdict, "", "", 2.5,
-                               {{.kind = "registration",
-                                 .idempotencyKey = "id-" + print,
-                                 .payload = "PEM"}}));
+        must(journal.finishRun(
+            run, verdict, "", "", 2.5,
+            {{.kind = "registration", .idempotencyKey = "id-" + print, .payload = "PEM"}}));
         return run;
     }
     ChainReport verify() const { return must(verifyChain(file, key->verifyingKey(), elsewhere)); }

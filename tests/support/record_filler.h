@@ -1,5 +1,5 @@
-// Records in bulk, as the station writes them, a thousand runs a commit: for what must be measured on
-// a large database.
+// Records in bulk, as the station writes them, a thousand runs a commit: for what must be measured
+// on a large database.
 #pragma once
 
 #include "core/text.h"

@@ -56,8 +56,8 @@ private Q_SLOTS:
         QVERIFY(tables.size() >= 14);
         for (const auto& each : tables) {
             const std::string table = each.toStdString();
-            const auto column = must(db.text(
-                "SELECT name FROM pragma_table_info(?) WHERE pk = 0 LIMIT 1", {table}));
+            const auto column = must(
+                db.text("SELECT name FROM pragma_table_info(?) WHERE pk = 0 LIMIT 1", {table}));
             QVERIFY2(must(db.integer(concat("SELECT count(*) FROM ", table))) > 0, table.c_str());
             const auto before = m_records->shell("SELECT * FROM " + each);
             // Refused by a trigger, or by the connection when it commits.
@@ -104,12 +104,11 @@ private Q_SLOTS:
         QFile::copy(QString::fromStdString(m_records->file), QString::fromStdString(whole));
         int columns = 0;
         for (const auto& table : linesOf(m_records->shell(kCoveredTables))) {
-            const auto names = linesOf(m_records->shell(
-                "SELECT name FROM pragma_table_info('" + table + "') WHERE pk = 0"));
+            const auto names = linesOf(m_records->shell("SELECT name FROM pragma_table_info('" +
+                                                        table + "') WHERE pk = 0"));
             for (const auto& column : names) {
                 QFile::remove(QString::fromStdString(m_records->file));
-                QFile::copy(QString::fromStdString(whole),
-                            QString::fromStdString(m_records->file));
+                QFile::copy(QString::fromStdString(whole), QString::fromStdString(m_records->file));
                 const auto row = m_records->shell("SELECT max(rowid) FROM " + table);
                 QCOMPARE(m_records->intrude(changeOf(table, column, row)), QString());
                 const auto report = m_records->verifyAlone();
@@ -246,11 +245,9 @@ private Q_SLOTS:
         {
             auto db = must(sqlite::Connection::open(m_records->file, sqlite::Access::ReadWrite));
             auto writer = must(chain::Writer::open(db));
-            must(chain::writeSealed(db, writer, std::int64_t{1} << 50,
-                                    [&](sqlite::Connection& in) {
-                                        return in.execute(
-                                            "UPDATE journal SET payload = 'x' WHERE seq = 3");
-                                    }));
+            must(chain::writeSealed(db, writer, std::int64_t{1} << 50, [&](sqlite::Connection& in) {
+                return in.execute("UPDATE journal SET payload = 'x' WHERE seq = 3");
+            }));
         }
         m_records->shell("CREATE TRIGGER journal_refuses_update BEFORE UPDATE ON journal\nBEGIN\n"
                          "    SELECT RAISE(ABORT, 'the journal is append-only');\nEND");
@@ -285,8 +282,8 @@ private Q_SLOTS:
         QVERIFY(report.problem->reason.find("older copy") != std::string::npos);
         // The station itself does not go on with it either.
         const auto journal = must(Journal::open(m_records->file, m_records->clock));
-        const auto goingOn = journal->signCheckpoints(
-            {.key = m_records->key, .elsewhere = m_records->elsewhere});
+        const auto goingOn =
+            journal->signCheckpoints({.key = m_records->key, .elsewhere = m_records->elsewhere});
         QCOMPARE(goingOn.error().code, Errc::Corrupt);
     }
 
@@ -355,8 +352,9 @@ private Q_SLOTS:
     {
         auto steps = std::vector(releasedMigrations().begin(), releasedMigrations().end());
         const int next = static_cast<int>(steps.size()) + 1;
-        steps.push_back({next, "next", "ALTER TABLE unit ADD COLUMN colour TEXT NOT NULL DEFAULT "
-                                       "'grey'; UPDATE unit SET label = 'new' WHERE unit_id = 2"});
+        steps.push_back({next, "next",
+                         "ALTER TABLE unit ADD COLUMN colour TEXT NOT NULL DEFAULT "
+                         "'grey'; UPDATE unit SET label = 'new' WHERE unit_id = 2"});
         must(migrate(m_records->file, steps));
         QVERIFY(!walked().problem);
         QCOMPARE(m_records->intrude("UPDATE unit SET colour = 'red' WHERE unit_id = 1"), QString());
@@ -378,9 +376,9 @@ private:
     static QString changeOf(const QString& table, const QString& column, const QString& row)
     {
         const QString c = '"' + column + '"';
-        return "UPDATE " + table + " SET " + c + " = CASE typeof(" + c +
-               ") WHEN 'integer' THEN " + c + " + 1 WHEN 'real' THEN " + c +
-               " + 1 WHEN 'text' THEN " + c + " || 'x' WHEN 'blob' THEN zeroblob(7) ELSE "
+        return "UPDATE " + table + " SET " + c + " = CASE typeof(" + c + ") WHEN 'integer' THEN " +
+               c + " + 1 WHEN 'real' THEN " + c + " + 1 WHEN 'text' THEN " + c +
+               " || 'x' WHEN 'blob' THEN zeroblob(7) ELSE "
                "CASE (SELECT type FROM pragma_table_info('" +
                table + "') WHERE name = '" + column +
                "') WHEN 'TEXT' THEN 'x' ELSE 7 END END WHERE rowid = " + row;
@@ -416,8 +414,8 @@ private:
         auto before = must(db.query("SELECT link FROM chain_entry WHERE entry = ?", {first - 1}));
         must(before.step());
         Sha256 link = chain::sha256In(before, 0);
-        auto rows =
-            must(db.query(concat(chain::kEntryColumns, "WHERE entry >= ? ORDER BY entry"), {first}));
+        auto rows = must(
+            db.query(concat(chain::kEntryColumns, "WHERE entry >= ? ORDER BY entry"), {first}));
         while (must(rows.step())) {
             auto entry = chain::entryIn(rows);
             entry.atUtc += 1;
@@ -432,10 +430,9 @@ private:
 
     QString cutBehindCheckpoint(int number) const
     {
-        const auto entry =
-            m_records
-                ->shell(QString("SELECT entry FROM chain_checkpoint WHERE chain_checkpoint_id = %1")
-                            .arg(number));
+        const auto entry = m_records->shell(
+            QString("SELECT entry FROM chain_checkpoint WHERE chain_checkpoint_id = %1")
+                .arg(number));
         QString script;
         // Rows that are older stay: they were not written again since.
         for (const auto& table : linesOf(m_records->shell(kCoveredTables)))
