@@ -162,8 +162,9 @@ Result<PlatformSpec> platformOf(const UsbDeviceInfo& info)
             return std::move(platform);
     }
     return fail(Errc::Denied, Blame::Operator,
-                concat("open ", toText(info.port), " for DFU: ", hex16(info.id.vendor), ":",
-                       hex16(info.id.product), " is not a board that this program serves"));
+                concat("open ", toText(info.port), ": ", hex16(info.id.vendor), ":",
+                       hex16(info.id.product),
+                       " is not a board that this program serves; name another device"));
 }
 
 Result<DfuDevice> openDfu(AddressedDevice& device, const OpContext& op)
@@ -249,6 +250,7 @@ Result<AddressedStream> openStream(const std::string& address, const OpContext& 
         return asStream(TRY(LibserialportPorts().open(address)));
     }
     auto found = TRY(findDevice(address, op));
+    const auto platform = TRY(platformOf(found.info));
     const auto ports = TRY(found.serial->enumerate());
     const auto port = std::ranges::find_if(ports, [&](const SerialPortInfo& each) {
         return each.usb && *each.usb == found.info.port;
@@ -259,6 +261,7 @@ Result<AddressedStream> openStream(const std::string& address, const OpContext& 
                            ": the device has no serial port now; tap RESET if it is in DFU mode"));
     opened = asStream(TRY(found.serial->open(port->path)));
     opened.simulated = found.info.simulated;
+    opened.platform = platform.id;
     opened.device = std::make_unique<AddressedDevice>(std::move(found));
     return opened;
 }

@@ -38,6 +38,103 @@ Result<Bytes> wholeSession(ProbeRig& rig, ByteView pattern)
     return back;
 }
 
+constexpr std::uint32_t kOptionWord = 0x40023C14; // FLASH_OPTCR of an F205
+constexpr std::uint32_t kForEver = 0x0FFFCCEF;    // level 2, started at once
+
+struct RouteToOptions {
+    const char* name;
+    std::function<Result<>(StLinkProbe&, const OpContext&)> write;
+};
+
+Bytes wordOf(std::uint32_t value)
+{
+    Bytes bytes;
+    ByteWriter(bytes).le32(value);
+    return bytes;
+}
+
+const std::vector<RouteToOptions>& routesToOptions()
+{
+    using Op = OpContext;
+    static const std::vector<RouteToOptions> kRoutes{
+        {"word",
+         [](StLinkProbe& p, const Op& op) { return p.writeWord(kOptionWord, kForEver, op); }},
+        {"word, not started",
+         [](StLinkProbe& p, const Op& op) { return p.writeWord(kOptionWord, 0x0FFFCCEC, op); }},
+        {"block of a word",
+         [](StLinkProbe& p, const Op& op) { return p.write(kOptionWord, wordOf(kForEver), op); }},
+        {"in the middle of a block",
+         [](StLinkProbe& p, const Op& op) {
+             return p.write(kOptionWord - 8, Bytes(16, std::byte{0xCC}), op);
+         }},
+        {"end of an odd block",
+         [](StLinkProbe& p, const Op& op) {
+             return p.write(kOptionWord - 3, Bytes(5, std::byte{0xCC}), op);
+         }},
+        {"its byte",
+         [](StLinkProbe& p, const Op& op) {
+             return p.write(kOptionWord + 1, Bytes(1, std::byte{0xCC}), op);
+         }},
+        {"bytes by units",
+         [](StLinkProbe& p, const Op& op) {
+             return p.writeUnits(kOptionWord, wordOf(kForEver), 1, op);
+         }},
+        {"a byte by units",
+         [](StLinkProbe& p, const Op& op) {
+             return p.writeUnits(kOptionWord + 1, Bytes(1, std::byte{0xCC}), 1, op);
+         }},
+        {"a half-word by units",
+         [](StLinkProbe& p, const Op& op) {
+             return p.writeUnits(kOptionWord, Bytes(2, std::byte{0xCC}), 2, op);
+         }},
+        {"words by units",
+         [](StLinkProbe& p, const Op& op) {
+             return p.writeUnits(kOptionWord - 4, Bytes(8, std::byte{0xCC}), 4, op);
+         }},
+        {"bit-band alias",
+         [](StLinkProbe& p, const Op& op) { return p.writeWord(0x42478280 + 10 * 4, 1, op); }},
+        {"bit-band alias, a byte",
+         [](StLinkProbe& p, const Op& op) {
+             return p.write(0x42478280 + 15 * 4, Bytes(1, std::byte{1}), op);
+         }},
+        {"raw data register",
+         [](StLinkProbe& p, const Op& op) -> Result<> {
+             taken(p.writeDap(0, 0x00, 0x23000012, op));
+             taken(p.writeDap(0, 0x04, kOptionWord, op));
+             return p.writeDap(0, 0x0C, kForEver, op);
+         }},
+        {"raw data register that counted on",
+         [](StLinkProbe& p, const Op& op) -> Result<> {
+             taken(p.writeDap(0, 0x00, 0x23000012, op));
+             taken(p.writeDap(0, 0x04, kOptionWord - 4, op));
+             taken(p.readDap(0, 0x0C, op));
+             return p.writeDap(0, 0x0C, kForEver, op);
+         }},
+        {"raw data register, half-words",
+         [](StLinkProbe& p, const Op& op) -> Result<> {
+             taken(p.writeDap(0, 0x00, 0x23000001, op));
+             taken(p.writeDap(0, 0x04, kOptionWord, op));
+             return p.writeDap(0, 0x0C, kForEver, op);
+         }},
+        {"raw banked register",
+         [](StLinkProbe& p, const Op& op) -> Result<> {
+             taken(p.writeDap(0, 0x00, 0x23000002, op));
+             taken(p.writeDap(0, 0x04, kOptionWord - 4, op));
+             return p.writeDap(0, 0x14, kForEver, op);
+         }},
+        {"raw data register at the alias",
+         [](StLinkProbe& p, const Op& op) -> Result<> {
+             taken(p.writeDap(0, 0x04, 0x42478280 + 10 * 4, op));
+             return p.writeDap(0, 0x0C, 1, op);
+         }},
+        {"another bank behind the probe's back",
+         [](StLinkProbe& p, const Op& op) {
+             return p.writeDap(StLinkProbe::kDebugPort, 0x08, 0x10, op);
+         }},
+    };
+    return kRoutes;
+}
+
 class TstStLinkProbe : public QObject {
     Q_OBJECT
 
@@ -418,6 +515,45 @@ private Q_SLOTS:
         taken(probe.disconnect(rig.op()));
         QCOMPARE(rig.withChip([](sim::Stm32Chip& chip) { return chip.debug().state(); }),
                  sim::CortexDebug::State::Running);
+    }
+
+    void readProtectionForEver_isWrittenByNoRoute_data()
+    {
+        QTest::addColumn<int>("route");
+        for (int i = 0; i < static_cast<int>(routesToOptions().size()); ++i)
+            QTest::newRow(routesToOptions()[static_cast<std::size_t>(i)].name) << i;
+    }
+    void readProtectionForEver_isWrittenByNoRoute()
+    {
+        QFETCH(const int, route);
+        ProbeRig rig("v3", "f205");
+        StLinkProbe probe = rig.connectHalted();
+        // Unlocked: nothing but the driver stands between the value and the chip.
+        taken(probe.writeWord(0x40023C08, 0x08192A3B, rig.op()));
+        taken(probe.writeWord(0x40023C08, 0x4C5D6E7F, rig.op()));
+        const std::uint32_t before = taken(probe.readWord(kOptionWord, rig.op()));
+        const auto refused =
+            routesToOptions()[static_cast<std::size_t>(route)].write(probe, rig.op());
+        QVERIFY(!refused);
+        QCOMPARE(refused.error().code, Errc::Denied);
+        QVERIFY(rig.withChip([](sim::Stm32Chip& chip) { return chip.debugPortAnswers(); }));
+        QCOMPARE(taken(probe.readWord(kOptionWord, rig.op())), before);
+    }
+
+    void optionWord_takesEveryOtherLevel()
+    {
+        ProbeRig rig("v3", "f205");
+        StLinkProbe probe = rig.connectHalted();
+        taken(probe.writeWord(0x40023C08, 0x08192A3B, rig.op()));
+        taken(probe.writeWord(0x40023C08, 0x4C5D6E7F, rig.op()));
+        const std::uint32_t wanted = 0x0FFEAAEC;
+        taken(probe.writeWord(kOptionWord, wanted, rig.op()));
+        QCOMPARE(taken(probe.readWord(kOptionWord, rig.op())) & 0x0FFFFFFC, wanted);
+        // And what lies beside it is nobody's business.
+        taken(probe.write(kSram, Bytes(64, std::byte{0xCC}), rig.op()));
+        taken(probe.writeDap(0, 0x04, kSram, rig.op()));
+        taken(probe.writeDap(0, 0x0C, 0xCCCCCCCC, rig.op()));
+        QCOMPARE(taken(probe.readWord(kSram, rig.op())), 0xCCCCCCCCU);
     }
 
     void anyTransfer_mayFailAndTheNextSessionWorks_data()

@@ -321,6 +321,54 @@ slot = 2
         QVERIFY2(refused.err.contains("both sectors"), refused.err);
     }
 
+    void fileForAnotherPlatform_isRefusedBeforeTheFirstWrite_data()
+    {
+        QTest::addColumn<QString>("platform");
+        QTest::addColumn<QString>("stock");
+        QTest::addColumn<QString>("image");
+        QTest::newRow("P1's on a Photon") << "photon" << "1.5.2" << "p1-2.3.1-user-demo.bin";
+        QTest::newRow("Photon's on a P1") << "p1" << "1.5.2" << "photon-2.3.1-user-demo.bin";
+        QTest::newRow("Photon's on an Electron")
+            << "electron" << "2.3.1" << "photon-2.3.1-user-demo.bin";
+        QTest::newRow("Core's on a Photon")
+            << "photon" << "1.5.2" << "core-1.4.4-monolithic-demo.bin";
+    }
+    void fileForAnotherPlatform_isRefusedBeforeTheFirstWrite()
+    {
+        QFETCH(const QString, platform);
+        QFETCH(const QString, stock);
+        QFETCH(const QString, image);
+        const CommandFolder folder;
+        QVERIFY(folder.write("kept.toml",
+                             QString("[bench]\nname = \"kept\"\nspeed = \"instant\"\n"
+                                     "[network]\nssid = \"Plant\"\npassword = \"line-four-one\"\n"
+                                     "[[slot]]\nnumber = 1\n[[slot.unit]]\nplatform = \"%1\"\n"
+                                     "stock = \"%2\"\ndevice_id = \"330029000547343233323331\"\n"
+                                     "memory = \"kept.flash\"\n"
+                                     "[[probe]]\nnumber = 1\nmodel = \"v3\"\nslot = 1\n")
+                                 .arg(platform, stock)
+                                 .toUtf8()));
+        const QString unit = "sim:" + folder.path("kept.toml") + "#1";
+        const auto whole = [&](const QString& file) {
+            const auto ran = folder.json({"stlink", "read", unit, "--address", "0x08000000",
+                                          "--length", "1048576", "-o", file});
+            return ran.exitCode == 0 ? folder.read(file) : QByteArray();
+        };
+        const QByteArray before = whole("before.bin");
+        QCOMPARE(before.size(), qsizetype{1} << 20);
+        const auto refused =
+            folder.json({"stlink", "write", unit, demoImage(image), "--address", "0x080a0000"});
+        QCOMPARE(refused.exitCode, 4);
+        QVERIFY2(refused.err.contains("it is a module for platform"), refused.err);
+        QVERIFY(folder.write("claim.bin", QByteArray(63, 'c')));
+        const auto table =
+            folder.json({"stlink", "dct-write", unit, "claim.bin", "--offset", "1762", "--platform",
+                         platform == "photon" ? "p1" : "photon"});
+        QCOMPARE(table.exitCode, 4);
+        QVERIFY2(table.err.contains("name that as --platform"), table.err);
+        QVERIFY(whole("after.bin") == before);
+    }
+
     void aBoard_isNotTakenForAProbe()
     {
         const CommandFolder folder;
