@@ -45,10 +45,10 @@ public:
         return index == 2 ? sim::stringDescriptorOf("Another bootloader") : Bytes{};
     }
     void busReset() override { ++resets; }
-    UsbReply bulkOut(std::uint8_t, ByteView) override
+    sim::UsbReply bulkOut(std::uint8_t, ByteView) override
     {
         ++outRequests;
-        return UsbReply::stall();
+        return sim::UsbReply::stall();
     }
 
     std::atomic<int> outRequests = 0;
