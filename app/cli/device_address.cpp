@@ -6,6 +6,7 @@
 #include "core/text.h"
 #include "device/particle_unit.h"
 #include "host/host.h"
+#include "host/slot_hardware.h"
 #include "transport/libserialport_ports.h"
 #include "transport/libusb_bus.h"
 #include "transport/tcp_stream.h"
@@ -110,7 +111,7 @@ Result<AddressedBus> openBus(const std::string& address, const OpContext& op)
     AddressedBus bus;
     if (address.starts_with("usbip:")) {
         const auto server = TRY(parseUsbIpAddress(address));
-        auto remote = TRY(UsbIpBus::create(server.host, server.port));
+        auto remote = TRY(UsbIpBus::create(server.host, server.port, TRY(ownDevices())));
         bus.ownPorts = std::make_unique<UsbIpPorts>(*remote);
         bus.ownBus = std::move(remote);
         bus.usb = bus.ownBus.get();
