@@ -70,7 +70,9 @@ inline std::string judgeCase(FaultWorld& world, Harm harm, MatrixTally& tally)
         return "the transfer was never made";
     if (world.clock.now() - began > kMatrixSessionLimit + kMatrixGoodbye)
         return "it went on behind the deadline";
-    if (!result && (result.error().code == Errc::Internal || result.error().message.empty()))
+    // A probe's own word may be that it was asked something impossible: a command that was altered.
+    if (!result && ((result.error().code == Errc::Internal && !result.error().native) ||
+                    result.error().message.empty()))
         return concat("no defined error: ", describe(result.error()));
     if (harm == Harm::Cancel && (result || result.error().code != Errc::Cancelled))
         return concat("not cancelled: ", result ? "success" : describe(result.error()));

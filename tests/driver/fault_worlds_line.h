@@ -121,7 +121,7 @@ public:
             return fail(Errc::Mismatch, Blame::Unit, "another device id");
         TRY(tester.lockBootloader(false, op));
         TRY(tester.lockBootloader(true, op));
-        return tester.connect("plant", SecretBytes(), op);
+        return tester.connect("shop", SecretBytes(), op);
     }
     std::string damage() override { return m_board.changedOutside({}); }
     void replug() override { m_tester = std::make_unique<TesterPeer>(*m_board.state); }

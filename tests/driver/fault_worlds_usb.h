@@ -67,7 +67,7 @@ private:
     static std::shared_ptr<sim::BenchNetwork> openNetwork()
     {
         auto network = std::make_shared<sim::BenchNetwork>();
-        network->ssid = "plant";
+        network->ssid = "shop";
         network->security = 0;
         return network;
     }

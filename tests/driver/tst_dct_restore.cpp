@@ -3,6 +3,7 @@
 #include "config/load_plan.h"
 #include "device/dct_memory.h"
 #include "device/probe_target.h"
+#include "driver/fault_matrix.h"
 #include "probe_rig.h"
 #include "support/must.h"
 #include "support/test_program.h"
@@ -205,7 +206,9 @@ private Q_SLOTS:
         bench.begin();
         must(bench.restore());
         const int transfers = bench.rig.script().transfers;
-        for (int at = 0; at < transfers; ++at) {
+        const int stride = wholeMatrix() ? 1 : 9;
+        int cases = 0;
+        for (int at = 0; at < transfers; at += stride, ++cases) {
             bench.begin();
             bench.rig.script().at = at;
             bench.rig.script().fault = TransferFault::Unplug;
@@ -213,7 +216,8 @@ private Q_SLOTS:
             const auto wrong = bench.judge();
             QVERIFY2(wrong.empty(), concat("transfer ", at, ": ", wrong).c_str());
         }
-        std::printf("%s: cut off at %d transfers\n", QTest::currentDataTag(), transfers);
+        std::printf("%s: cut off at %d of %d transfers, stride %d\n", QTest::currentDataTag(),
+                    cases, transfers, stride);
     }
 
 private:

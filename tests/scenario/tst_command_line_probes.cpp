@@ -370,6 +370,31 @@ slot = 2
         QVERIFY(modules("after.bin") == before);
     }
 
+    /// One id, two devices: nothing says which one is meant.
+    void twoThatMatch_areRefusedAsAmbiguous()
+    {
+        const CommandFolder folder;
+        BenchCommand bench(folder);
+        QVERIFY(folder.write("a.bin", QByteArray(16, 'a')));
+        const auto at = [&](const QStringList& busIds, const QStringList& command) {
+            return folder.run("umockdev-wrapper",
+                              QStringList{PROVOST_UMOCK_BRIDGE, bench.server()} + busIds +
+                                  QStringList{"--", provostProgram()} + command +
+                                  QStringList{"--json"});
+        };
+        const QStringList place{"--alt", "0", "--address", "080a0000"};
+        for (const auto& command :
+             {QStringList{"dfu", "write", "usb:2b04:c006", "a.bin"} + place,
+              QStringList{"dfu", "erase", "usb:2b04:c006", "--length", "16"} + place}) {
+            const auto refused = at({"1-1", "1-2"}, command);
+            QVERIFY2(refused.exitCode == 64, refused.err);
+            QVERIFY2(refused.err.contains("2 devices match"), refused.err);
+        }
+        // Both still run what they ran.
+        const auto listed = folder.json({"dfu", "list", "usbip:" + bench.server()});
+        QCOMPARE(listed.last()["count"], QJsonValue(0));
+    }
+
     void aBoard_isNotTakenForAProbe()
     {
         const CommandFolder folder;
