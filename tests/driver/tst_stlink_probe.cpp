@@ -1,4 +1,5 @@
-// Our ST-Link driver against the virtual probes, status by status and fault by fault.
+// Our ST-Link driver against the virtual probes, status by status. A fault at every transfer: see
+// tst_fault_matrix.
 #include "probe_rig.h"
 #include "support/test_program.h"
 
@@ -19,23 +20,6 @@ Bytes codeOf(std::span<const std::uint16_t> words)
     for (const std::uint16_t word : words)
         ByteWriter(bytes).le16(word);
     return bytes;
-}
-
-/// The session of the fault matrix: everything the driver knows.
-Result<Bytes> wholeSession(ProbeRig& rig, ByteView pattern)
-{
-    const OpContext op = rig.op();
-    StLinkProbe probe = TRY(rig.tryOpen());
-    TRY(probe.targetVoltage(op));
-    TRY(probe.connect({.kilohertz = 4000, .underReset = true}, op));
-    TRY(probe.write(kSram + 3, pattern, op));
-    TRY(probe.writeRegister(CoreRegister::R5, 0x12345678, op));
-    TRY(probe.readRegister(CoreRegister::R5, op));
-    TRY(probe.resetAndHalt(op));
-    const auto size = static_cast<std::uint32_t>(pattern.size());
-    Bytes back = TRY(probe.read(kSram + 3, size, op));
-    TRY(probe.disconnect(op));
-    return back;
 }
 
 constexpr std::uint32_t kOptionWord = 0x40023C14; // FLASH_OPTCR of an F205
@@ -554,45 +538,6 @@ private Q_SLOTS:
         taken(probe.writeDap(0, 0x04, kSram, rig.op()));
         taken(probe.writeDap(0, 0x0C, 0xCCCCCCCC, rig.op()));
         QCOMPARE(taken(probe.readWord(kSram, rig.op())), 0xCCCCCCCCU);
-    }
-
-    void anyTransfer_mayFailAndTheNextSessionWorks_data()
-    {
-        QTest::addColumn<QString>("model");
-        QTest::newRow("V2") << "v2";
-        QTest::newRow("V2-1") << "v2-1";
-        QTest::newRow("V3") << "v3";
-    }
-    void anyTransfer_mayFailAndTheNextSessionWorks()
-    {
-        QFETCH(QString, model);
-        ProbeRig rig(model.toStdString());
-        const Bytes pattern = pseudoNoise(70);
-        QVERIFY(taken(wholeSession(rig, pattern)) == pattern);
-        const int transfers = rig.script().transfers;
-        int cases = 0;
-        for (const TransferFault fault :
-             {TransferFault::Stall, TransferFault::Timeout, TransferFault::Unplug,
-              TransferFault::Short, TransferFault::Cancel})
-            for (int at = 0; at < transfers; ++at, ++cases) {
-                rig.forgetFaults();
-                rig.script().at = at;
-                rig.script().fault = fault;
-                const auto broken = wholeSession(rig, pattern);
-                const std::string where = concat("fault ", static_cast<int>(fault), " at ", at);
-                // A first answer that goes astray is asked for again, and so is a left-over that
-                // was looked for.
-                if (broken)
-                    QVERIFY2(*broken == pattern, where.c_str());
-                else
-                    QVERIFY2(broken.error().code != Errc::Internal, where.c_str());
-                rig.forgetFaults();
-                const auto next = wholeSession(rig, pattern);
-                QVERIFY2(next.has_value(),
-                         next ? "" : concat(where, ": ", describe(next.error())).c_str());
-                QVERIFY2(*next == pattern, where.c_str());
-            }
-        qInfo("%d transfers a session, %d cases", transfers, cases);
     }
 
     void unpluggedProbe_isReportedAsGone()

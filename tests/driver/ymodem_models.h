@@ -285,7 +285,7 @@ private:
         const unsigned number = u8(frame[0]);
         if (number + u8(frame[1]) != 255 || number != (m_expected & 0xFF) ||
             crc16Xmodem(data) != readBe16(frame, frame.size() - 2))
-            return cancel();
+            return m_expected > 0 ? cancel() : say('G'); // a header can be asked for again
         if (m_expected > 0) {
             m_content.insert(m_content.end(), data.begin(), data.end());
             ++m_expected;
