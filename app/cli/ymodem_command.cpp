@@ -247,15 +247,18 @@ std::vector<Command> ymodemCommands()
                      {.name = "g", .help = "YModem-G: no acknowledgements between blocks"},
                      {.name = "block", .value = "128|1024", .help = "block size, 1024 by default"},
                      {.name = "unit",
-                      .help = "the receiver is a unit in listening mode: ask it by "
-                              "f at once"}},
+                      .help = "the receiver is a unit in listening mode: ask it "
+                              "at once"}},
          .example = concat("provost ymodem send ",
                            (dataFolders().images / "photon-2.3.1-user-demo.bin").string(),
                            " --port bench/slot1"),
          .run = [](const Arguments& a) { return reportIfFailed(sendFiles(a), a); },
-         .notes = "A line that is silent for 3 s is asked by f, once, whether a unit in listening\n"
-                  "mode is there; one file a session goes to such a unit, which restarts then.\n" +
-                  ports},
+         .notes =
+             "A line that is silent for 3 s is asked by s whether a unit in listening mode is "
+             "there,\n"
+             "and of which platform; a module for another one is refused. One file a session goes\n"
+             "to such a unit, which restarts then.\n" +
+             ports},
         {.path = "ymodem receive",
          .summary = "Receives files by YModem into a folder; what is there is never overwritten",
          .positionals = "DIR",

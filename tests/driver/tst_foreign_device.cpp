@@ -4,6 +4,7 @@
 #include "core/text.h"
 #include "device/particle_unit.h"
 #include "device/swd_unit.h"
+#include "driver/virtual_rig.h"
 #include "sim/usbip_server.h"
 #include "support/command_line.h"
 #include "support/must.h"
@@ -182,6 +183,19 @@ private Q_SLOTS:
         QVERIFY(!bySwd.identify(op));
         QVERIFY(!bySwd.memory(0, op));
         QVERIFY(bus.untouched());
+    }
+
+    void consoleOfAnotherBoard_isNotOpened()
+    {
+        Rig rig(benchText("platform = \"electron\"\nstock = \"2.3.1\""));
+        rig.waitFor(rig.board().profile().cdc.id);
+        const auto photon =
+            must(loadPlatform(PROVOST_SOURCE_DIR "/stations/platforms/photon.toml"));
+        ParticleUnit unit(
+            {.usb = rig.bench().usb(), .serial = rig.bench().serial(), .port = rig.port()}, photon);
+        const auto opened = unit.openConsole(rig.op());
+        QVERIFY(!opened);
+        QCOMPARE(opened.error().cause, std::string("C013"));
     }
 
 private:
