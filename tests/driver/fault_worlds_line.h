@@ -208,6 +208,13 @@ public:
         return {};
     }
     void replug() override { m_receiver = StreamReceiver(); }
+    /// In the middle of a file it knows no way back: the receiving program ends and is started
+    /// anew.
+    bool restartedByFixture() override
+    {
+        replug();
+        return true;
+    }
 
 private:
     StreamReceiver m_receiver{};
