@@ -178,6 +178,12 @@ Result<DfuDevice> DfuDevice::open(std::unique_ptr<UsbDevice> usb, const OpContex
     return device;
 }
 
+Result<std::vector<DfuAlternate>> DfuDevice::describe(UsbDevice& usb, const OpContext& op)
+{
+    auto interface = TRY(readDfuInterface(usb, op));
+    return std::move(interface.alternates);
+}
+
 Result<> DfuDevice::detach(std::unique_ptr<UsbDevice> usb, const OpContext& op)
 {
     constexpr std::chrono::milliseconds kDetachWindow{1000}; // sheet 1.8

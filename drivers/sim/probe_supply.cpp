@@ -44,6 +44,12 @@ Result<ProbeSupply> readProbe(const toml::table& table, std::string_view origin)
             return reader.wrong(voltage, "voltage: 0 to 3.6 is meant");
         probe.voltage = *volts;
     }
+    if (const toml::node* faults = reader.find("fault")) {
+        if (!faults->is_array_of_tables())
+            return reader.wrong(faults, "fault: [[probe.fault]] tables are meant");
+        for (const toml::node& fault : *faults->as_array())
+            probe.faults.push_back(TRY(readProbeFault(*fault.as_table(), origin)));
+    }
     TRY(reader.noOthers());
     if (probe.serial.empty()) {
         Bytes made(12, std::byte{0x50});
@@ -89,6 +95,8 @@ PluggedProbes::PluggedProbes(const std::string& bench, Pace pace,
             UsbPortPath{.controller = concat("sim:", bench, ":probe"),
                         .ports = {static_cast<std::uint8_t>(supply.number)}}));
         ports.back()->attach(functions.back());
+        for (const ProbeFault& fault : supply.faults)
+            ports.back()->failTransfer(fault.transfer, fault.kind, fault.pipe);
     }
 }
 

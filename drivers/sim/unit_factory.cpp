@@ -44,15 +44,15 @@ void plan(VirtualPort& port, const UnitSupply& supply)
     using Kind = FaultSpec::Kind;
     for (const FaultSpec& fault : supply.faults) {
         if (fault.kind == Kind::Stall)
-            port.failTransfer(fault.number, FaultKind::Stall);
+            port.failTransfer(fault.number, FaultKind::Stall, fault.pipe);
         else if (fault.kind == Kind::Timeout)
-            port.failTransfer(fault.number, FaultKind::Timeout);
+            port.failTransfer(fault.number, FaultKind::Timeout, fault.pipe);
         else if (fault.kind == Kind::Short)
-            port.failTransfer(fault.number, FaultKind::Short);
+            port.failTransfer(fault.number, FaultKind::Short, fault.pipe);
         else if (fault.kind == Kind::BitFlip)
-            port.failTransfer(fault.number, FaultKind::BitFlip);
+            port.failTransfer(fault.number, FaultKind::BitFlip, fault.pipe);
         else if (fault.kind == Kind::Unplug && fault.region == nullptr)
-            port.failTransfer(fault.number, FaultKind::Unplug);
+            port.failTransfer(fault.number, FaultKind::Unplug, fault.pipe);
     }
 }
 

@@ -219,7 +219,16 @@ std::optional<UsbIpSession::Answer> UsbIpSession::attempt(Transfer& transfer)
         return std::nullopt;
     if (transfer.command.endpoint == 0)
         return control(transfer);
+    return bulk(transfer);
+}
+
+std::optional<UsbIpSession::Answer> UsbIpSession::bulk(Transfer& transfer)
+{
     const usbip::Command& command = transfer.command;
+    std::optional<Answer> answer;
+    if (!command.in && !std::exchange(transfer.begun, true) && !transfer.data.empty() &&
+        meetsFault(transfer, FaultPipe::Bulk, answer))
+        return answer;
     UsbReply reply =
         command.in ? m_occupant.function->bulkIn(static_cast<std::uint8_t>(command.endpoint | 0x80),
                                                  command.length)
@@ -231,7 +240,19 @@ std::optional<UsbIpSession::Answer> UsbIpSession::attempt(Transfer& transfer)
             waitUntil(reply.notBefore);
         return std::nullopt;
     }
-    return Answer{.data = std::move(reply.data)};
+    if (command.in && !reply.data.empty() && meetsFault(transfer, FaultPipe::Bulk, answer))
+        return answer;
+    return damaged(transfer, std::move(reply.data));
+}
+
+/// As the transfer's fault leaves it.
+UsbIpSession::Answer UsbIpSession::damaged(const Transfer& transfer, Bytes data)
+{
+    if (transfer.halved)
+        data.resize(data.size() / 2);
+    if (transfer.flipped)
+        flipOneBit(data);
+    return Answer{.data = std::move(data)};
 }
 
 std::optional<UsbIpSession::Answer> UsbIpSession::control(Transfer& transfer)
@@ -243,7 +264,7 @@ std::optional<UsbIpSession::Answer> UsbIpSession::control(Transfer& transfer)
             return Answer{.status = usbip::kBusError};
         noteReset(setup);
         std::optional<Answer> answer;
-        if (meetsFault(transfer, answer))
+        if (meetsFault(transfer, FaultPipe::Control, answer))
             return answer;
     }
     UsbReply reply = m_occupant.function->control(setup, transfer.data);
@@ -254,17 +275,13 @@ std::optional<UsbIpSession::Answer> UsbIpSession::control(Transfer& transfer)
             waitUntil(reply.notBefore);
         return std::nullopt;
     }
-    if (transfer.halved)
-        reply.data.resize(reply.data.size() / 2);
-    if (transfer.flipped)
-        flipOneBit(reply.data);
-    return Answer{.data = std::move(reply.data)};
+    return damaged(transfer, std::move(reply.data));
 }
 
 /// True: the transfer does not reach the device.
-bool UsbIpSession::meetsFault(Transfer& transfer, std::optional<Answer>& answer)
+bool UsbIpSession::meetsFault(Transfer& transfer, FaultPipe pipe, std::optional<Answer>& answer)
 {
-    const auto fault = m_port->countControlTransfer();
+    const auto fault = m_port->countTransfer(pipe);
     if (!fault)
         return false;
     switch (*fault) {

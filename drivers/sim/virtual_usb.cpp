@@ -215,10 +215,10 @@ bool VirtualPort::waitForChange(std::uint64_t since, SteadyTime deadline,
                                 [&]() PROVOST_REQUIRES(m_mutex) { return m_changes != since; });
 }
 
-void VirtualPort::failTransfer(std::uint32_t nth, FaultKind kind)
+void VirtualPort::failTransfer(std::uint32_t nth, FaultKind kind, FaultPipe pipe)
 {
     const MutexLock lock(m_mutex);
-    m_faults.push_back({.left = std::max(nth, 1U), .kind = kind});
+    m_faults.push_back({.left = std::max(nth, 1U), .kind = kind, .pipe = pipe});
 }
 
 void VirtualPort::clearFaults()
@@ -227,7 +227,7 @@ void VirtualPort::clearFaults()
     m_faults.clear();
 }
 
-std::optional<FaultKind> VirtualPort::countControlTransfer()
+std::optional<FaultKind> VirtualPort::countTransfer(FaultPipe pipe)
 {
     std::optional<FaultKind> due;
     std::function<void()> unplug;
@@ -235,7 +235,7 @@ std::optional<FaultKind> VirtualPort::countControlTransfer()
     {
         const MutexLock lock(m_mutex);
         for (Fault& fault : m_faults)
-            if (--fault.left == 0 && !due)
+            if (fault.pipe == pipe && --fault.left == 0 && !due)
                 due = fault.kind;
         std::erase_if(m_faults, [](const Fault& fault) { return fault.left == 0; });
         if (due == FaultKind::Unplug)
