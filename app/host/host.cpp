@@ -235,8 +235,7 @@ Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
     TRY(impl->openSwitches());
     TRY(checkRoutes(*impl->plan, impl->station.settings, *impl->nests, *impl->switches));
     TRY(checkNetwork(*impl->plan, impl->station.settings.network));
-    impl->cloud =
-        TRY(orCause(CloudLink::open(impl->station, impl->database, impl->clock), "C071"));
+    impl->cloud = TRY(orCause(CloudLink::open(impl->station, impl->database, impl->clock), "C071"));
     impl->openEngine();
     return std::unique_ptr<Host>(new Host(std::move(impl)));
 }
