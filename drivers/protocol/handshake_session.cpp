@@ -361,6 +361,8 @@ void Recorder::message(HandshakeMessage message)
 void Recorder::failed(std::string_view cause, HandshakeMessage message)
 {
     failed(cause);
+    report.evidence.push_back(concat(message.what, message.note.empty() ? "" : ": ", message.note,
+                                     " at +", fixed(elapsedMs(), 0), " ms"));
     message.failed = true;
     this->message(std::move(message));
 }
