@@ -3,6 +3,7 @@
 #include "cloud/http_provisioning_client.h"
 #include "cloud/local_handshake_server.h"
 #include "cloud/outbox_sender.h"
+#include "cloud/registration_guard.h"
 #include "config/load_station.h"
 #include "core/byte_io.h"
 #include "core/durable_file.h"
@@ -159,6 +160,7 @@ struct Host::Impl {
     std::unique_ptr<SlotSwitches> switches{};
     std::unique_ptr<CloudService> cloud{};
     std::unique_ptr<HttpProvisioningClient> client{};
+    std::unique_ptr<RegistrationGuard> guard{};
     std::unique_ptr<LocalHandshakeServer> handshakes{};
     std::unique_ptr<OutboxSender> outbox{};
     std::unique_ptr<NetworkWitness> witness{};
@@ -346,6 +348,10 @@ Result<> Host::Impl::checkRoutes() const
     };
     if (plan->kind == PlanKind::KeyInjection)
         return {}; // it gives no credentials, and leaves those that are there
+    const auto contact = [](const StepSpec& step) { return step.use == "cloud-contact"; };
+    if (station.cloudIsLocal && std::ranges::any_of(plan->steps, contact))
+        return refused("it lets units reach the product's own cloud, and this station serves a "
+                       "cloud of its own; name the other one in [cloud] of the station file");
     if (plan->carrier == Carrier::Usb) {
         // particle-devices 1.3: firmware clears them on request from 0.8.0 on; before, by MODE.
         const bool byRequest = !isOlderRelease(plan->release, "0.8.0");
@@ -396,6 +402,7 @@ Result<> Host::Impl::openCloud()
         HttpClientConfig{.baseUrl = station.cloudIsLocal ? cloud->baseUrl() : station.cloudUrl,
                          .token = std::move(station.cloudToken),
                          .caFile = station.cloudCaFile});
+    guard = std::make_unique<RegistrationGuard>(*journal, *client);
     return {};
 }
 
@@ -456,13 +463,14 @@ void Host::Impl::openEngine()
     if (bench) // its credentials are the station's own: a unit that does not join is to blame
         witness->joined("the bench", clock.now());
     outbox = std::make_unique<OutboxSender>(
-        *journal, *client, events, clock,
+        *journal, *guard, events, clock,
         OutboxSenderConfig{.probe = [this](const OpContext& op) { return client->probe(op); }});
     engine = std::make_unique<StationEngine>(
         EngineEnvironment{.clock = clock,
                           .journal = *journal,
                           .images = *images,
-                          .cloud = *client,
+                          .cloud = *guard,
+                          .view = *client,
                           .handshakes = *handshakes,
                           .steps = registry,
                           .station = station.settings,

@@ -274,7 +274,8 @@ void HandshakeLoop::advance(Connection& connection)
     }
     if (connection.step != responder.step()) {
         connection.step = responder.step();
-        connection.deadline = std::min(m_clock.now() + m_timeouts.step, connection.whole);
+        const auto step = m_clock.now() + m_timeouts.step;
+        connection.deadline = responder.hasPassed() ? step : std::min(step, connection.whole);
     }
 }
 

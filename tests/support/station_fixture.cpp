@@ -2,6 +2,7 @@
 
 #include "cloud/http_provisioning_client.h"
 #include "cloud/local_handshake_server.h"
+#include "cloud/registration_guard.h"
 #include "core/text.h"
 #include "steps/register_all_steps.h"
 #include "store/sqlite_p.h"
@@ -112,6 +113,7 @@ struct Station::Impl {
     std::unique_ptr<ImageCatalog> images{};
     std::unique_ptr<VirtualCloud> cloud{};
     std::unique_ptr<HttpProvisioningClient> client{};
+    std::unique_ptr<RegistrationGuard> guard{};
     std::unique_ptr<LocalHandshakeServer> handshakes{};
     TestPlan plan{};
     std::vector<std::pair<std::string, Act>> acts{};
@@ -196,6 +198,7 @@ std::unique_ptr<Station> Station::open(StationSetup setup)
         HttpClientConfig{.baseUrl = impl->cloud->service().baseUrl(),
                          .token = {},
                          .answerWithin = setup.answerWithin});
+    impl->guard = std::make_unique<RegistrationGuard>(*impl->journal, *impl->client);
     const auto& network = impl->bench->network();
     impl->settings.name = "Station T";
     impl->settings.network.ssid = network.ssid;
@@ -218,7 +221,8 @@ std::unique_ptr<Station> Station::open(StationSetup setup)
         EngineEnvironment{.clock = raw->clock,
                           .journal = *raw->journal,
                           .images = *raw->images,
-                          .cloud = *raw->client,
+                          .cloud = *raw->guard,
+                          .view = *raw->client,
                           .handshakes = *raw->handshakes,
                           .steps = raw->registry,
                           .station = raw->settings,
