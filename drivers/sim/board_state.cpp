@@ -198,6 +198,15 @@ std::string BoardState::claimCode() const
     return u8(code[0]) == 0xFF || u8(code[0]) == 0 ? std::string() : toText(code);
 }
 
+void BoardState::claimShown()
+{
+    if (claimCode().empty())
+        return;
+    const Bytes gone(1);
+    writeDct(dct::kClaimCode, gone);
+    writeDct(dct::kClaimed, viewOf("1"));
+}
+
 std::string BoardState::diagnostics() const
 {
     return concat("{\"net:stat\":", joinedNetwork.empty() ? 0 : 6,

@@ -243,19 +243,47 @@ std::span<const std::string_view> orderOf(PlanKind kind)
     return kProductOrder;
 }
 
-/// A cellular unit has no credentials; a unit whose system takes no bootloader keeps the one it
-/// has.
-bool demanded(std::string_view step, const PlatformSpec& platform)
+/// A cellular unit has no credentials, and the contact with a cloud gives them by itself; a unit
+/// whose system takes no bootloader keeps the one it has.
+bool demanded(std::string_view step, const TestPlan& plan)
 {
+    const auto& platform = plan.platform;
+    const auto contact = [](const StepSpec& each) { return each.use == "cloud-contact"; };
+    if (step == "give-credentials" && std::ranges::any_of(plan.steps, contact))
+        return false;
     if (step == "clear-credentials" || step == "give-credentials")
         return platform.network == Network::Wifi;
     return step != "update-bootloader" || platform.serialUpdate;
 }
 
+/// A unit is proved at the station's own endpoint, or by the product's cloud.
+bool proves(const StepSpec& step, std::string_view wanted)
+{
+    return step.use == wanted || (wanted == "live-handshake" && step.use == "cloud-contact");
+}
+
+/// The unit has to dial where the step listens.
+Result<> checkEndpoints(const TestPlan& plan)
+{
+    std::string endpoint;
+    for (const auto& step : plan.steps) {
+        if (step.use == "server-key")
+            endpoint = step.textOr("endpoint", "station");
+        const std::string_view wanted = step.use == "live-handshake"  ? "station"
+                                        : step.use == "cloud-contact" ? "product"
+                                                                      : "";
+        if (!wanted.empty() && endpoint != wanted)
+            return fail(Errc::InvalidData, Blame::Operator,
+                        concat(step.where, ": step \"", step.use,
+                               "\" needs a step \"server-key\" with endpoint = \"", wanted,
+                               "\" before it, and no other one between"));
+    }
+    return {};
+}
+
 Result<> checkOrder(const TestPlan& plan, const std::string& where)
 {
     const auto& steps = plan.steps;
-    const auto& platform = plan.platform;
     const auto order = orderOf(plan.kind);
     if (steps.empty() || steps.back().use != order.back())
         return fail(Errc::InvalidData, Blame::Operator,
@@ -266,10 +294,10 @@ Result<> checkOrder(const TestPlan& plan, const std::string& where)
                            order.back(), "\")"));
     auto from = steps.begin();
     for (const auto wanted : order) {
-        if (!demanded(wanted, platform))
+        if (!demanded(wanted, plan))
             continue;
         const auto found = std::find_if(
-            from, steps.end(), [wanted](const StepSpec& step) { return step.use == wanted; });
+            from, steps.end(), [wanted](const StepSpec& step) { return proves(step, wanted); });
         if (found == steps.end())
             return fail(Errc::InvalidData, Blame::Operator,
                         concat(from == steps.end() ? where : from->where, ": step \"", wanted,
@@ -292,11 +320,14 @@ Result<> checkOrder(const TestPlan& plan, const std::string& where)
 /// The tester is what a unit has instead of USB; a Core keeps its keys where no probe reaches.
 Result<> checkCarrier(const TestPlan& plan)
 {
-    for (const auto& step : plan.steps)
-        if (plan.carrier == Carrier::Usb && step.use == "serial-tester")
-            return fail(
-                Errc::InvalidData, Blame::Operator,
-                concat(step.where, ": step \"serial-tester\" needs carrier = \"swd\" in [plan]"));
+    for (const auto& step : plan.steps) {
+        const bool bySerial1 = step.use == "serial-tester";
+        const bool byUsb = step.use == "claim-code" || step.use == "cloud-contact";
+        if (plan.carrier == Carrier::Usb ? bySerial1 : byUsb)
+            return fail(Errc::InvalidData, Blame::Operator,
+                        concat(step.where, ": step \"", step.use, "\" needs carrier = \"",
+                               bySerial1 ? "swd" : "usb", "\" in [plan]"));
+    }
     if (plan.carrier == Carrier::Swd && plan.platform.dct.format == DctFormat::Plain)
         return fail(Errc::InvalidData, Blame::Operator,
                     concat(plan.steps.front().where, ": the keys of a ", plan.platform.name,
@@ -450,6 +481,8 @@ Result<std::shared_ptr<const TestPlan>> loadPlan(const std::string& idOrPath,
     TRY(document.finish());
     TRY(checkOrder(*plan, document.where()));
     TRY(checkCarrier(*plan));
+    if (plan->kind == PlanKind::Product)
+        TRY(checkEndpoints(*plan));
     plan->demandsProofs = true;
     ImageSet set(*plan, images);
     for (const auto& step : plan->steps)

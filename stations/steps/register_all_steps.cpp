@@ -20,7 +20,7 @@ void registerAllSteps(StepRegistry& registry, std::shared_ptr<KeyPool> pool)
         "device-key",
         [pool = std::move(pool)](const StepSpec& spec) { return makeDeviceKeyStep(pool, spec); },
         {.parameters = {"keyed"}, .measurements = {}});
-    registry.add("server-key", makeServerKeyStep);
+    registry.add("server-key", makeServerKeyStep, {.parameters = {"endpoint"}, .measurements = {}});
     registry.add("prove-keys", makeProveKeysStep);
     registry.add("register", makeRegisterStep);
     registry.add("give-credentials", makeGiveCredentialsStep);
@@ -29,6 +29,10 @@ void registerAllSteps(StepRegistry& registry, std::shared_ptr<KeyPool> pool)
     registry.add("live-handshake", makeLiveHandshakeStep,
                  {.parameters = {},
                   .measurements = {"join_s", "join_attempts", "handshake_ms", "rssi_dbm"}});
+    registry.add("claim-code", makeClaimCodeStep);
+    registry.add(
+        "cloud-contact", makeCloudContactStep,
+        {.parameters = {"dwell_s", "rounds"}, .measurements = {"online_s", "contact_rounds"}});
     registry.add("shipping-state", makeShippingStateStep);
     registry.add("leave-unit-safe", makeLeaveUnitSafeStep);
 }
