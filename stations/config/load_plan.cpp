@@ -243,23 +243,13 @@ std::span<const std::string_view> orderOf(PlanKind kind)
     return kProductOrder;
 }
 
-/// A cellular unit has no credentials, and the contact with a cloud gives them by itself; a unit
-/// whose system takes no bootloader keeps the one it has.
-bool demanded(std::string_view step, const TestPlan& plan)
+/// A cellular unit has no credentials; a unit whose system takes no bootloader keeps the one it
+/// has.
+bool demanded(std::string_view step, const PlatformSpec& platform)
 {
-    const auto& platform = plan.platform;
-    const auto contact = [](const StepSpec& each) { return each.use == "cloud-contact"; };
-    if (step == "give-credentials" && std::ranges::any_of(plan.steps, contact))
-        return false;
     if (step == "clear-credentials" || step == "give-credentials")
         return platform.network == Network::Wifi;
     return step != "update-bootloader" || platform.serialUpdate;
-}
-
-/// A unit is proved at the station's own endpoint, or by the product's cloud.
-bool proves(const StepSpec& step, std::string_view wanted)
-{
-    return step.use == wanted || (wanted == "live-handshake" && step.use == "cloud-contact");
 }
 
 /// The unit has to dial where the step listens.
@@ -284,6 +274,7 @@ Result<> checkEndpoints(const TestPlan& plan)
 Result<> checkOrder(const TestPlan& plan, const std::string& where)
 {
     const auto& steps = plan.steps;
+    const auto& platform = plan.platform;
     const auto order = orderOf(plan.kind);
     if (steps.empty() || steps.back().use != order.back())
         return fail(Errc::InvalidData, Blame::Operator,
@@ -294,10 +285,10 @@ Result<> checkOrder(const TestPlan& plan, const std::string& where)
                            order.back(), "\")"));
     auto from = steps.begin();
     for (const auto wanted : order) {
-        if (!demanded(wanted, plan))
+        if (!demanded(wanted, platform))
             continue;
         const auto found = std::find_if(
-            from, steps.end(), [wanted](const StepSpec& step) { return proves(step, wanted); });
+            from, steps.end(), [wanted](const StepSpec& step) { return step.use == wanted; });
         if (found == steps.end())
             return fail(Errc::InvalidData, Blame::Operator,
                         concat(from == steps.end() ? where : from->where, ": step \"", wanted,

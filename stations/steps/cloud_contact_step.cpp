@@ -58,25 +58,27 @@ public:
         if (!events)
             return Unexpected(cloudSilent(std::move(events).error()));
         m_events = *std::move(events);
-        std::string before = TRY(modules());
+        std::string before;
         for (int round = 1; round <= m_rounds; ++round) {
-            // Here, not in a step before: what was read is older than any contact.
-            if (wifi() && !m_context.facts().credentialsGiven)
-                TRY(giveTestCredentials(m_context, m_context.op()));
+            if (round > 1)
+                TRY(prepareAgain());
             TRY(reach());
-            const bool restarted = TRY(dwell());
+            const bool again = TRY(dwell());
             TRY(part());
-            const std::string after = TRY(modules());
+            const ModuleReport report = TRY(modules());
+            const std::string after = moduleWords(report);
             const bool pending = TRY(readTable());
-            if (!restarted && !pending && after == before) {
+            const bool same =
+                before.empty() ? checkModules(m_context, report).has_value() : after == before;
+            if (!again && !pending && same) {
                 m_seen.rounds = round;
                 m_seen.modules = after;
                 record();
                 return m_context.unit().reboot(m_context.op()); // knows no network any more
             }
-            m_changes = concat(restarted ? "it restarted by itself" : "its modules changed", "; ",
-                               before == after ? "modules as before" : concat("now ", after),
-                               pending ? ", an update is pending" : "");
+            m_changes =
+                concat(again ? "it connected anew by itself, " : "",
+                       pending ? "an update is pending, " : "", same ? "modules " : "now ", after);
             before = after;
         }
         return Unexpected(Error{.code = Errc::Mismatch,
@@ -151,15 +153,28 @@ private:
         return std::chrono::duration<double>(m_context.op().clock.now() - when).count();
     }
 
-    Result<std::string> modules()
+    Result<ModuleReport> modules()
     {
         const auto& op = m_context.op();
         TRY(m_context.unit().bringTo(UnitMode::Listening, op));
         auto line = TRY(m_context.unit().openConsole(op));
-        return moduleWords(TRY(ListeningConsole(*line).modules(op)));
+        return ListeningConsole(*line).modules(op);
     }
 
-    /// From a bootloader that knows no network: what is heard behind the mark is of this restart.
+    /// With credentials and the product's server key, in DFU mode. What runs firmware in between
+    /// knows the station's endpoint only: nothing reaches the cloud before it is watched.
+    Result<> prepareAgain()
+    {
+        const auto& op = m_context.op();
+        if (wifi()) {
+            TRY(writeServerKey(m_context, false, op));
+            TRY(giveTestCredentials(m_context, op));
+        }
+        TRY(writeServerKey(m_context, true, op));
+        return {};
+    }
+
+    /// From a bootloader, which knows no network: what is heard behind the mark is of this restart.
     Result<> reach()
     {
         auto& unit = m_context.unit();
@@ -276,21 +291,25 @@ private:
         return {};
     }
 
-    /// Stays in contact for a while. True: the unit restarted by itself, as behind an update.
+    /// Stays in contact for a while. True: the unit connected a second time since the mark, or
+    /// restarted, as behind an update.
     Result<bool> dwell()
     {
         auto& unit = m_context.unit();
         const auto& op = m_context.op();
         const auto before = unit.incarnation(op);
         const auto until = op.clock.now() + m_dwell;
-        while (op.clock.now() < until) {
+        bool again = false;
+        while (!again && op.clock.now() < until) {
             TRY(op.sleepFor(kDwellLook));
-            if (unit.incarnation(op) == before)
-                continue;
-            TRY(unit.waitForFirmware(op));
-            return true;
+            again = unit.incarnation(op) != before;
         }
-        return false;
+        int times = 0;
+        const auto counted = m_events->waitFor(
+            m_mark, [&](const CloudEvent& event) { return saysOnline(event) && ++times == 2; },
+            op.within(kDwellLook));
+        TRY(unit.waitForFirmware(op));
+        return again || counted.has_value();
     }
 
     /// The contact ends before anything is read: nothing changes behind that.

@@ -14,21 +14,8 @@ public:
 
     Result<> run(StepContext& context) override
     {
-        const auto& layout = context.plan().platform.dct;
-        const auto& shipping = *context.plan().shipping;
-        auto& server = context.handshakes();
-        const ServerAddress address =
-            m_ofProduct ? shipping.address
-                        : ServerAddress{.host = server.host(), .port = server.port()};
-        const Bytes key = m_ofProduct ? shipping.serverKeyDer : server.serverKey().toDer();
-        const Bytes slot = TRY(buildServerSlot(layout, key, address));
-        auto* table = TRY(context.unit().table(context.op()));
-        TRY(writeSlot(context, *table, layout.serverKey.offset, slot,
-                      m_ofProduct ? kShippingKeyEffect : kServerKeyEffect, "F215", context.op()));
-        TRY(chooseTcp(context, *table, context.op()));
-        context.facts().serverSlot = slot;
-        context.note(concat(m_ofProduct ? "the product's own " : "test endpoint ", toText(address),
-                            " · ", shortFingerprint(sha256Hex(key))));
+        const auto written = TRY(writeServerKey(context, m_ofProduct, context.op()));
+        context.note(concat(m_ofProduct ? "the product's own " : "test endpoint ", written));
         return {};
     }
 
@@ -37,6 +24,23 @@ private:
 };
 
 } // namespace
+
+Result<std::string> writeServerKey(StepContext& context, bool ofProduct, const OpContext& op)
+{
+    const auto& layout = context.plan().platform.dct;
+    const auto& shipping = *context.plan().shipping;
+    auto& server = context.handshakes();
+    const ServerAddress address =
+        ofProduct ? shipping.address : ServerAddress{.host = server.host(), .port = server.port()};
+    const Bytes key = ofProduct ? shipping.serverKeyDer : server.serverKey().toDer();
+    const Bytes slot = TRY(buildServerSlot(layout, key, address));
+    auto* table = TRY(context.unit().table(op));
+    TRY(writeSlot(context, *table, layout.serverKey.offset, slot,
+                  ofProduct ? kShippingKeyEffect : kServerKeyEffect, "F215", op));
+    TRY(chooseTcp(context, *table, op));
+    context.facts().serverSlot = slot;
+    return concat(toText(address), " · ", shortFingerprint(sha256Hex(key)));
+}
 
 MadeStep makeServerKeyStep(const StepSpec& spec)
 {

@@ -83,6 +83,13 @@ Result<std::string> clearCredentials(StepContext& context, const OpContext& op);
 Result<> changeWifiPart(StepContext& context, std::string_view what,
                         const std::function<Result<>()>& write);
 
+/// Writes server key and address record of the station's endpoint, or the product's own; read back.
+/// @returns what was written, for people
+Result<std::string> writeServerKey(StepContext& context, bool ofProduct, const OpContext& op);
+
+/// The shipped modules, by the unit's own report. @returns Mismatch (F120)
+Result<> checkModules(StepContext& context, const ModuleReport& report);
+
 /// Gives the unit the credentials of the test network.
 Result<> giveTestCredentials(StepContext& context, const OpContext& op);
 

@@ -16,6 +16,7 @@ constexpr std::uint32_t kClaimCodeAt = 1762;
 constexpr std::uint32_t kClaimedAt = 1825;
 constexpr std::uint32_t kAddressAt = 2466;
 constexpr std::uint32_t kServerKeyAt = 2082;
+constexpr std::uint32_t kPrivateKeyAt = 34;
 
 /// A contact that ends in a refusal: long enough for what comes before it.
 constexpr auto kShortContact = 15s;
@@ -67,7 +68,8 @@ private Q_SLOTS:
     void update_repeatsTheProof();
     void update_ofOtherFirmware_isNeverShipped();
     void updatesWithoutEnd_areTheCloudsFault();
-    void address_changedInContact_fails();
+    void slot_changedInContact_fails_data();
+    void slot_changedInContact_fails();
     void events_ofAUnit_areInTheStream();
 };
 
@@ -81,9 +83,10 @@ void TstCloudContact::unit_isSeenByRestAndByEvent()
     QCOMPARE(measuredIn(*station, run.run, "claim"), std::string("given up, and shown unclaimed"));
     QCOMPARE(measuredIn(*station, run.run, "unit_claim"), std::string("cleared"));
     QVERIFY(!claimedInCloud(*station, run.unit.deviceId));
-    // The station's own endpoint had no part in it, and left nothing on the unit.
-    QCOMPARE(station->cloud().connections(), 0);
-    QVERIFY(station->productCloud().connections() > 0);
+    // At the station's own endpoint first, which left nothing on the unit.
+    QCOMPARE(station->attempt(run.run, "live-handshake").verdict, Verdict::Pass);
+    QVERIFY(station->cloud().connections() > 0);
+    QCOMPARE(station->productCloud().connections(), 1);
     const Bytes product = station->productCloud().service().serverKey().toDer();
     for (const int copy : {0, 1}) {
         const Bytes sector = station->board().physicalDct(copy);
@@ -136,7 +139,7 @@ void TstCloudContact::unit_thatShowsNoCode_fails()
 void TstCloudContact::cloud_thatTellsNothing_isTheCloudsFault()
 {
     auto station = stationWithCloud(kShortContact);
-    station->afterStep("give-credentials",
+    station->afterStep("claim-code",
                        [&](int) { station->productCloud().failRequests(RequestFault::Answer503); });
     VERIFY_RUN(station->runNext(), Verdict::Error, "C083");
 }
@@ -201,14 +204,29 @@ void TstCloudContact::updatesWithoutEnd_areTheCloudsFault()
     QVERIFY(!claimedInCloud(*station, run.unit.deviceId));
 }
 
-void TstCloudContact::address_changedInContact_fails()
+void TstCloudContact::slot_changedInContact_fails_data()
 {
+    QTest::addColumn<std::uint32_t>("offset");
+    QTest::addColumn<QString>("cause");
+    // Bytes by which no unit dials: it comes online all the same.
+    QTest::newRow("server key") << kServerKeyAt + 300 << "F215";
+    QTest::newRow("address") << kAddressAt + 10 << "F216";
+    QTest::newRow("device key") << kPrivateKeyAt + 650 << "F214";
+}
+
+void TstCloudContact::slot_changedInContact_fails()
+{
+    QFETCH(std::uint32_t, offset);
+    QFETCH(QString, cause);
     auto station = stationWithCloud();
     station->productCloud().whenOnline([&](const std::string&) {
-        const Bytes none(2, std::byte{0x7F});
-        station->board().pokeDct(kAddressAt + 2, none);
+        const Bytes other(2, std::byte{0x42});
+        station->board().pokeDct(offset, other);
     });
-    VERIFY_RUN(station->runNext(), Verdict::Fail, "F216");
+    const auto run = station->runNext();
+    VERIFY_RUN(run, Verdict::Fail, cause.toStdString());
+    QCOMPARE(station->attempt(run.run, "cloud-contact").verdict, Verdict::Fail);
+    QVERIFY(!claimedInCloud(*station, run.unit.deviceId));
 }
 
 void TstCloudContact::events_ofAUnit_areInTheStream()
