@@ -121,13 +121,15 @@ Result<std::optional<bool>> HttpProvisioningClient::ping(const UnitIdentity& uni
     const Answer answer = TRY(exchange(
         {.attempt = attempt, .path = concat("/v1/devices/", id, "/ping"), .verb = HttpVerb::Put},
         op));
-    // Its answer is not documented: only a word about "online" is one.
-    if (answer.status == 401 || answer.status == 403 || answer.status == 429 ||
-        answer.status >= 500)
+    if (answer.status == 408) // particle-devices 9: the unit did not answer
+        return std::optional(false);
+    const bool noSuchCall = answer.status == 404 || answer.status == 405 || answer.status == 501;
+    if (answer.status >= 300 && !noSuchCall)
         return httpRefusal(attempt, answer.status, answer.body);
+    // What it says is not documented: only a word about "online" is one.
     const auto online =
         QJsonDocument::fromJson(answer.body).object().value(QLatin1String("online"));
-    const bool says = answer.status < 300 && online.isBool();
+    const bool says = !noSuchCall && online.isBool();
     return says ? std::optional(online.toBool()) : std::nullopt;
 }
 

@@ -329,8 +329,9 @@ Result<std::optional<RegisteredKey>> HttpProvisioningClient::registeredKey(const
     const Request request{.attempt = attempt, .path = concat("/v1/provisioning/", id)};
     const Answer answer = TRY(exchange(request, op));
     // The public cloud has no such call: whatever it says instead, it cannot say the key.
-    if (answer.status == 400 || answer.status == 404 || answer.status == 405 ||
-        answer.status == 501)
+    const bool noSuchCall = answer.status == 400 || answer.status == 404 || answer.status == 405 ||
+                            answer.status == 501;
+    if (noSuchCall && !saysInvalidToken(answer.body))
         return std::optional<RegisteredKey>{};
     if (answer.status != 200)
         return httpRefusal(attempt, answer.status, answer.body);

@@ -2,6 +2,7 @@
 // unit on HOLD: the registration is queued with the verdict, every local proof goes on.
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "steps/registration_cause.h"
 #include "steps/steps_p.h"
 
 namespace provost {
@@ -60,15 +61,11 @@ private:
     {
         if (error.code == Errc::Cancelled)
             return Unexpected(std::move(error));
-        if (error.code == Errc::InvalidData)
-            return Unexpected(withCause(std::move(error), "F220"));
-        if (error.code == Errc::Denied)
-            return Unexpected(withCause(std::move(error), "C080"));
-        if (error.code == Errc::NotFound)
-            return Unexpected(withCause(std::move(error), "C082"));
-        if (error.code != Errc::Unavailable && error.code != Errc::Timeout)
+        const auto cause = causeOfRefusedRegistration(error);
+        if (cause.empty())
             return Unexpected(std::move(error));
-        const bool away = !error.native || *error.native == 0;
+        if (!cause.starts_with('H'))
+            return Unexpected(withCause(std::move(error), cause));
         context.facts().outbox.push_back({.kind = "registration",
                                           .idempotencyKey = idempotencyKey,
                                           .deviceId = context.facts().id.deviceId,
@@ -76,7 +73,7 @@ private:
                                           .state = "waiting",
                                           .run = context.run()});
         context.note("registration is queued");
-        return Unexpected(withCause(std::move(error), away ? "H310" : "H311"));
+        return Unexpected(withCause(std::move(error), cause));
     }
 
     /// The third way of the proof. A cloud that cannot return keys is never called equal: what
@@ -106,6 +103,23 @@ private:
 };
 
 } // namespace
+
+std::string_view causeOfRefusedRegistration(const Error& error)
+{
+    switch (error.code) {
+    case Errc::InvalidData:
+        return "F220";
+    case Errc::Denied:
+        return "C080";
+    case Errc::NotFound:
+        return "C082";
+    case Errc::Unavailable:
+    case Errc::Timeout:
+        return error.native.value_or(0) == 0 ? "H310" : "H311";
+    default:
+        return {};
+    }
+}
 
 MadeStep makeRegisterStep(const StepSpec&)
 {

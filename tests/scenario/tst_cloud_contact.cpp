@@ -76,8 +76,11 @@ private Q_SLOTS:
 void TstCloudContact::unit_isSeenByRestAndByEvent()
 {
     auto station = stationWithCloud();
+    std::atomic<int> before = -1;
+    station->afterStep("server-key", [&](int) { before = station->productCloud().connections(); });
     const auto run = station->runNext();
     VERIFY_RUN(run, Verdict::Pass, "");
+    QCOMPARE(before.load(), 0); // the contact that is watched is the first one
     QCOMPARE(measuredIn(*station, run.run, "contact_rounds"), std::string("1"));
     QCOMPARE(measuredIn(*station, run.run, "claim_code"), std::string("redeemed"));
     QCOMPARE(measuredIn(*station, run.run, "claim"), std::string("given up, and shown unclaimed"));
@@ -86,7 +89,7 @@ void TstCloudContact::unit_isSeenByRestAndByEvent()
     // At the station's own endpoint first, which left nothing on the unit.
     QCOMPARE(station->attempt(run.run, "live-handshake").verdict, Verdict::Pass);
     QVERIFY(station->cloud().connections() > 0);
-    QCOMPARE(station->productCloud().connections(), 1);
+    QVERIFY(station->productCloud().connections() > 0);
     const Bytes product = station->productCloud().service().serverKey().toDer();
     for (const int copy : {0, 1}) {
         const Bytes sector = station->board().physicalDct(copy);
