@@ -460,7 +460,12 @@ Result<std::shared_ptr<const TestPlan>> loadPlan(const std::string& idOrPath,
     plan->kind = TRY(planKind(table));
     const auto platform = folders.platforms / (TRY(table.text("platform")) + ".toml");
     if (plan->kind == PlanKind::Product) {
-        const auto shipping = folders.shipping / (TRY(table.text("shipping")) + ".toml");
+        const auto name = TRY(table.text("shipping")) + ".toml";
+        // A site keeps its products beside its plans; both are in the digest.
+        std::error_code ignored;
+        const auto beside = file.parent_path() / name;
+        const auto shipping =
+            isPath && std::filesystem::exists(beside, ignored) ? beside : folders.shipping / name;
         plan->shipping = std::make_shared<ShippingState>(TRY(loadShippingState(shipping)));
     } else {
         plan->shipping = std::make_shared<ShippingState>(); // it demands nothing

@@ -47,7 +47,7 @@ MadeStep makeServerKeyStep(const StepSpec& spec)
     const std::string endpoint = spec.textOr("endpoint", "station");
     if (endpoint != "station" && endpoint != "product")
         return fail(Errc::InvalidArgument, Blame::Operator,
-                    concat(spec.where, ": endpoint = \"", endpoint,
+                    concat(spec.placeOf("endpoint"), ": endpoint = \"", endpoint,
                            "\": must be \"station\" or \"product\""));
     return std::make_unique<ServerKeyStep>(endpoint == "product");
 }
