@@ -104,8 +104,14 @@ Result<> HttpProvisioningClient::unclaim(const UnitIdentity& unit, const OpConte
                                        op));
     if (answer.status < 200 || answer.status > 299)
         return httpRefusal(attempt, answer.status, answer.body);
-    const auto after = TRY(deviceState(unit, op));
-    if (after.claimed.value_or(false))
+    const auto after = deviceState(unit, op);
+    if (!after && after.error().native == 403)
+        return fail(Errc::NotFound, Blame::Cloud,
+                    concat(attempt, ": done, and the cloud shows the unit to this account no more"),
+                    403);
+    if (!after)
+        return Unexpected(after.error());
+    if (after->claimed.value_or(false))
         return fail(
             Errc::Mismatch, Blame::Cloud,
             concat(attempt, ": the cloud answered ", answer.status, " and still calls it claimed"),
@@ -144,7 +150,9 @@ Result<std::unique_ptr<CloudEvents>> HttpProvisioningClient::events(const UnitId
                                                 [this, request](const WipedHeader& authorization) {
                                                     return messageFor(request, authorization);
                                                 });
-    TRY(stream->opened(op.within(m_config.answerWithin)));
+    const auto opened = stream->opened(op.within(m_config.answerWithin));
+    m_gate->answered(opened ? 200 : opened.error().native.value_or(0), {}, op.clock);
+    TRY(Result<>(opened));
     return std::unique_ptr<CloudEvents>(std::move(stream));
 }
 

@@ -54,7 +54,8 @@ public:
     /// @returns InvalidData  the answer holds none
     virtual Result<std::string> claimCode(const OpContext& op) = 0;
     /// Gives up the account's claim and looks whether it is gone; done where there is none.
-    /// @returns Mismatch  the cloud said yes and still calls it claimed
+    /// @returns Mismatch  the cloud said yes and still calls it claimed; NotFound  it knows the
+    ///          unit no more as this account's
     virtual Result<> unclaim(const UnitIdentity& unit, const OpContext& op) = 0;
     /// Returns when the stream is open.
     virtual Result<std::unique_ptr<CloudEvents>> events(const UnitIdentity& unit,
