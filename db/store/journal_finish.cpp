@@ -113,7 +113,7 @@ Result<> Journal::finishRun(RunId run, Verdict verdict, std::string_view cause,
         TRY(detail::postOutbox(db, run, open, now, outbox));
         TRY(m_impl->append(db, run, "finish", cause, name(verdict)));
         return {};
-    }));
+    }, Occasion::Verdict));
     auto fresh = TRY(m_impl->reader());
     auto checked = checkEnding(fresh, run, ending, outbox);
     if (!checked)

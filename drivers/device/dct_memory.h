@@ -16,6 +16,8 @@ public:
                                            const OpContext& op) = 0;
     virtual Result<> writeSecret(std::uint32_t offset, const SecretBytes& bytes,
                                  const OpContext& op) = 0;
+    /// Starts over behind a write that failed; nothing where there is no session.
+    virtual Result<> renew(const OpContext&) { return {}; }
     /// What may be seen by everybody.
     Result<Bytes> read(std::uint32_t offset, std::uint32_t size, const OpContext& op);
 };
@@ -31,6 +33,7 @@ public:
                                    const OpContext& op) override;
     Result<> writeSecret(std::uint32_t offset, const SecretBytes& bytes,
                          const OpContext& op) override;
+    Result<> renew(const OpContext& op) override { return m_device.renew(op); }
 
 private:
     DfuDct(DfuDevice& device, DctFormat format) : m_device(device), m_format(format) {}

@@ -2,6 +2,7 @@
 
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "device/write_repeats.h"
 
 #include <algorithm>
 #include <optional>
@@ -90,6 +91,17 @@ Error differsAt(const MemoryBlock& wanted, const Bytes& found)
                  .cause = "F110"};
 }
 
+Result<> writeSector(MemoryTarget& target, const Piece& piece, const OpContext& op)
+{
+    const auto size = static_cast<std::uint32_t>(piece.block.bytes.size());
+    TRY(target.erase(piece.sector, piece.sectorSize, op.phase({}, 0.1, 0.4)));
+    TRY(target.program(piece.block, op.phase({}, 0.4, 0.9)));
+    const Bytes readBack = TRY(target.read(piece.block.address, size, op.phase({}, 0.9, 1)));
+    if (readBack != piece.block.bytes)
+        return Unexpected(differsAt(piece.block, readBack));
+    return {};
+}
+
 } // namespace
 
 Result<> checkProgrammable(std::span<const MemoryRegion> regions, std::uint32_t address,
@@ -146,11 +158,9 @@ Result<ProgramOutcome> programAndVerify(MemoryTarget& target, const MemoryBlock&
             share.progress.advance(1, 1);
             continue;
         }
-        TRY(target.erase(piece.sector, piece.sectorSize, share.phase({}, 0.1, 0.4)));
-        TRY(target.program(piece.block, share.phase({}, 0.4, 0.9)));
-        const Bytes readBack = TRY(target.read(piece.block.address, size, share.phase({}, 0.9, 1)));
-        if (readBack != piece.block.bytes)
-            return Unexpected(differsAt(piece.block, readBack));
+        TRY(repeatWrite(
+            target.m_repeats, share, [&] { return target.renew(share); },
+            [&] { return writeSector(target, piece, share); }));
         outcome.written += size;
         ++outcome.sectors;
     }

@@ -216,6 +216,11 @@ std::span<const MemoryRegion> DfuDevice::layout() const
     return m_impl->layout();
 }
 
+int DfuDevice::repeats() const
+{
+    return m_impl->requests.repeats();
+}
+
 Result<> DfuDevice::select(std::uint8_t alternate, const OpContext& op)
 {
     const auto& all = m_impl->interface.alternates;
@@ -233,6 +238,11 @@ Result<> DfuDevice::select(std::uint8_t alternate, const OpContext& op)
     TRY(m_impl->requests.makeIdle(op));
     m_impl->stateIsKnown = true;
     return {};
+}
+
+Result<> DfuDevice::renew(const OpContext& op)
+{
+    return select(m_impl->interface.alternates[m_impl->selected].number, op);
 }
 
 Result<> DfuDevice::erase(std::uint32_t address, std::uint32_t size, const OpContext& op)

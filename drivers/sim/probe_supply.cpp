@@ -1,7 +1,7 @@
 #include "sim/probe_supply.h"
 
-#include "core/byte_io.h"
 #include "sim/bench_table_p.h"
+#include "sim/octets.h"
 
 namespace provost::sim {
 
@@ -35,7 +35,7 @@ Result<ProbeSupply> readProbe(const toml::table& table, std::string_view origin)
     }
     TRY(reader.word("chip", kChips, probe.chip));
     TRY(reader.take("serial", probe.serial));
-    const auto serial = fromHex(lowerCase(probe.serial));
+    const auto serial = fromHexText(inLowerCase(probe.serial));
     if (!probe.serial.empty() && (!serial || serial->size() != 12))
         return reader.wrong(reader.find("serial"), "serial: 24 hexadecimal digits are meant");
     if (const toml::node* voltage = reader.find("voltage")) {
@@ -48,7 +48,7 @@ Result<ProbeSupply> readProbe(const toml::table& table, std::string_view origin)
     if (probe.serial.empty()) {
         Bytes made(12, std::byte{0x50});
         made.back() = static_cast<std::byte>(probe.number);
-        probe.serial = toHex(made);
+        probe.serial = hexText(made);
     }
     return probe;
 }

@@ -1,7 +1,7 @@
 #include "sim/usb_adapter.h"
 
-#include "core/byte_io.h"
 #include "core/text.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 #include <cstring>
@@ -132,7 +132,7 @@ UsbDeviceInfo infoOf(const VirtualPort& port, const VirtualPort::Occupant& occup
     const Bytes device = occupant.function->deviceDescriptor();
     return {.port = port.path(),
             .id = idOf(*occupant.function),
-            .serial = textOfString(occupant.function->stringDescriptor(u8(device[16]))),
+            .serial = textOfString(occupant.function->stringDescriptor(octet(device[16]))),
             .incarnation = occupant.incarnation,
             .simulated = true};
 }
@@ -168,7 +168,7 @@ Result<Bytes> HostPipe::control(const UsbSetup& setup, ByteView data, const OpCo
         return fail(Errc::Timeout, Blame::Unit, concat(what, ": no answer"));
     if (fault == FaultKind::Short && !setup.isIn())
         return fail(Errc::Io, Blame::Fixture, concat(what, ": bus error in the data stage"));
-    Bytes sent = toBytes(data);
+    Bytes sent = copyOf(data);
     if (fault == FaultKind::BitFlip && !setup.isIn())
         flipOneBit(sent);
     Bytes reply = TRY(carry([&] { return function().control(setup, sent); }, what, op));

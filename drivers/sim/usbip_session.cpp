@@ -1,7 +1,6 @@
 #include "sim/usbip_session_p.h"
 
-#include "core/byte_io.h"
-#include "core/text.h"
+#include "sim/octets.h"
 #include "sim/usbip_server.h"
 
 #include <algorithm>
@@ -59,9 +58,9 @@ void UsbIpSession::run(std::stop_token stop)
 void UsbIpSession::answerOperation()
 {
     const Bytes header = take(usbip::kOperationBytes);
-    if (readBe16(header) != usbip::kVersion)
+    if (be16At(header) != usbip::kVersion)
         return;
-    const std::uint16_t code = readBe16(header, 2);
+    const std::uint16_t code = be16At(header, 2);
     if (code == usbip::kRequestList)
         list();
     else if (code == usbip::kRequestImport)
@@ -82,14 +81,14 @@ void UsbIpSession::list()
         ++count;
     }
     usbip::appendOperation(m_out, usbip::kReplyList, 0);
-    ByteWriter(m_out).be32(count).raw(devices);
+    Fields(m_out).be32(count).raw(devices);
 }
 
 void UsbIpSession::import()
 {
     if (!receiveExactly(usbip::kBusIdBytes, Time::now() + kOperationPatience))
         return;
-    std::string wanted = toText(take(usbip::kBusIdBytes));
+    std::string wanted = textOf(take(usbip::kBusIdBytes));
     wanted.resize(std::min(wanted.size(), wanted.find('\0')));
     const auto refuse = [this](usbip::ImportStatus status) {
         usbip::appendOperation(m_out, usbip::kReplyImport, static_cast<std::uint32_t>(status));
@@ -177,7 +176,7 @@ bool UsbIpSession::accept(const usbip::Command& command, ByteView data)
     auto& queue = m_queues[address];
     if (queue.size() >= kMostPending)
         return false;
-    queue.push_back({.command = command, .data = toBytes(data)});
+    queue.push_back({.command = command, .data = copyOf(data)});
     return true;
 }
 

@@ -1,6 +1,6 @@
 #include "sim/virtual_usb.h"
 
-#include "core/byte_io.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 
@@ -130,7 +130,7 @@ UsbReply Chapter9Function::getDescriptor(const UsbSetup& setup) const
 Bytes stringDescriptorOf(std::string_view text)
 {
     Bytes bytes;
-    ByteWriter out(bytes);
+    Fields out(bytes);
     out.u8(static_cast<unsigned>(2 + 2 * text.size())).u8(kStringType);
     for (const char c : text)
         out.le16(static_cast<unsigned char>(c));
@@ -140,14 +140,14 @@ Bytes stringDescriptorOf(std::string_view text)
 UsbId idOf(const VirtualUsbFunction& function)
 {
     const Bytes device = function.deviceDescriptor();
-    return {.vendor = readLe16(device, 8), .product = readLe16(device, 10)};
+    return {.vendor = le16At(device, 8), .product = le16At(device, 10)};
 }
 
 std::string textOfString(ByteView descriptor)
 {
     std::string text;
     for (std::size_t at = 2; at + 1 < descriptor.size(); at += 2)
-        text += static_cast<char>(readLe16(descriptor, at) & 0x7F);
+        text += static_cast<char>(le16At(descriptor, at) & 0x7F);
     while (!text.empty() && text.back() == '\0')
         text.pop_back();
     return text;

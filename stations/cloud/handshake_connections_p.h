@@ -10,9 +10,9 @@
 
 #include <atomic>
 #include <functional>
-#include <map>
 #include <memory>
 #include <stop_token>
+#include <unordered_map>
 
 namespace provost {
 
@@ -40,6 +40,8 @@ public:
         void passOn(const UnitEvent& event);
         /// It meets the end-of-line criterion, and goes on.
         void passed(const HandshakeReport& report);
+        /// end() will write: not in a thread that others wait for.
+        bool endsWithFiles(const HandshakeReport& report) const;
         /// Once, at the end.
         void end(const HandshakeReport& report);
 
@@ -50,6 +52,8 @@ public:
         bool m_told = false;
         bool m_open = false;
         bool m_unknown = false;
+        std::string m_bound{};                   ///< fingerprint of the key that is locked already
+        std::optional<RsaPublicKey> m_offered{}; ///< by an unknown unit
     };
 
     HandshakeConnections(const Clock& clock, const RsaPrivateKey& serverKey, Registry& registry,
@@ -73,7 +77,7 @@ private:
     void sessionOpened(const std::string& deviceId);
     void sessionEnded(const std::string& deviceId);
     void keepHello(const HandshakeReport& report);
-    void bindKey(const HandshakeReport& report);
+    void bindKey(const HandshakeReport& report, const std::string& bound);
 
     const Clock& m_clock;
     const RsaPrivateKey& m_serverKey;
@@ -85,7 +89,7 @@ private:
     Told m_tell;
     std::atomic<std::uint64_t> m_connections{0};
     mutable Mutex m_mutex;
-    std::map<std::string, Seen> m_seen PROVOST_GUARDED_BY(m_mutex){};
+    std::unordered_map<std::string, Seen> m_seen PROVOST_GUARDED_BY(m_mutex){};
 };
 
 } // namespace provost

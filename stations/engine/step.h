@@ -47,6 +47,7 @@ struct UnitFacts {
     bool handshakeSeen = false; ///< passed, with the key that was read back
     std::string claimCode{};    ///< given to the unit, and not seen redeemed yet
     bool shippingStateProved = false;
+    int slotRepeats = 0;               ///< slots of the table that were written anew, in this run
     bool credentialsGiven = false;     ///< test credentials may be on the unit
     std::vector<OutboxEntry> outbox{}; ///< inserted with a HOLD verdict
 };

@@ -13,6 +13,7 @@ class ClaimCodeStep final : public Step {
 public:
     Result<> run(StepContext& context) override
     {
+        const MeasuredRepeats repeats(context);
         const auto& op = context.op();
         const auto& layout = context.plan().platform.dct;
         // A unit that calls itself claimed shows no code.

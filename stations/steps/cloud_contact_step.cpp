@@ -3,6 +3,7 @@
 // claim. Where it changed the modules, the proof is made anew; its claim on the unit is given up.
 #include "core/text.h"
 #include "engine/cloud_view.h"
+#include "engine/handshake_limit.h"
 #include "steps/steps_p.h"
 
 #include <algorithm>
@@ -13,8 +14,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// particle-devices 5.6: as for the station's own endpoint, one refused attempt included.
-constexpr auto kContactBeyondJoin = 8s + 2 * 20s + 4s + 1s;
 /// So long an event may come behind what REST says.
 constexpr auto kEventLag = 15s;
 constexpr auto kAskEvery = 1s;
@@ -45,8 +44,8 @@ Error cloudSilent(Error error)
 
 class CloudContact {
 public:
-    CloudContact(StepContext& context, std::chrono::seconds dwell, int rounds)
-        : m_context(context), m_view(context.view()),
+    CloudContact(StepContext& context, const StepSpec& spec, std::chrono::seconds dwell, int rounds)
+        : m_context(context), m_spec(spec), m_view(context.view()),
           m_unit{.serial = context.facts().label, .deviceId = context.facts().id.deviceId},
           m_dwell(dwell), m_rounds(rounds)
     {
@@ -178,8 +177,9 @@ private:
     Result<> reach()
     {
         auto& unit = m_context.unit();
+        const auto& network = m_context.station().network;
         const auto op =
-            m_context.op().within(m_context.station().network.joinLimit + kContactBeyondJoin);
+            m_context.op().within(handshakeLimit(joinLimit(m_spec, network), network.waits));
         TRY(unit.bringTo(UnitMode::Dfu, op));
         m_mark = m_events->count();
         m_began = op.clock.now();
@@ -351,6 +351,7 @@ private:
     }
 
     StepContext& m_context;
+    const StepSpec& m_spec;
     CloudView& m_view;
     const UnitIdentity m_unit;
     const std::chrono::seconds m_dwell;
@@ -364,11 +365,15 @@ private:
 
 class CloudContactStep final : public Step {
 public:
-    CloudContactStep(std::chrono::seconds dwell, int rounds) : m_dwell(dwell), m_rounds(rounds) {}
+    CloudContactStep(StepSpec spec, std::chrono::seconds dwell, int rounds)
+        : m_spec(std::move(spec)), m_dwell(dwell), m_rounds(rounds)
+    {
+    }
 
     Result<> run(StepContext& context) override
     {
-        CloudContact contact(context, m_dwell, m_rounds);
+        const MeasuredRepeats repeats(context);
+        CloudContact contact(context, m_spec, m_dwell, m_rounds);
         const auto proved = contact.prove();
         const auto freed = contact.unclaim(); // of a unit that failed, too
         TRY(Result<>(proved));
@@ -385,6 +390,7 @@ public:
     }
 
 private:
+    const StepSpec m_spec;
     std::chrono::seconds m_dwell;
     int m_rounds;
 };
@@ -399,7 +405,7 @@ MadeStep makeCloudContactStep(const StepSpec& spec)
         return fail(Errc::InvalidArgument, Blame::Operator,
                     concat(spec.where, ": \"dwell_s\" must be from 0 to 600, \"rounds\" from 1 to ",
                            kMostRounds));
-    return std::make_unique<CloudContactStep>(std::chrono::seconds(dwell),
+    return std::make_unique<CloudContactStep>(spec, std::chrono::seconds(dwell),
                                               static_cast<int>(rounds));
 }
 

@@ -1,6 +1,7 @@
 // The unit proves, live, that it holds the private key: Hello both ways and one further message
 // with the right id (particle-devices 5.5).
 #include "core/text.h"
+#include "engine/handshake_limit.h"
 #include "engine/network_witness.h"
 #include "steps/join_attempts.h"
 #include "steps/steps_p.h"
@@ -15,12 +16,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// particle-devices 5.6. One refused attempt may precede the good one: back-off of failures 1 to 5.
-constexpr auto kConnect = 8s;
-constexpr auto kBlockingRead = 20s;
-constexpr int kBlockingReads = 2; // nonce, session key
-constexpr auto kServerHello = 4s;
-constexpr auto kBackOff = 1s;
 constexpr auto kLook = 200ms;
 constexpr auto kProbeBudget = 5s;
 constexpr std::string_view kBroken = "F403";
@@ -47,11 +42,12 @@ std::string_view causeId(std::string_view kind)
 
 class LiveHandshakeStep final : public Step {
 public:
+    explicit LiveHandshakeStep(StepSpec spec) : m_spec(std::move(spec)) {}
     Result<> run(StepContext& context) override
     {
         auto& facts = context.facts();
-        const auto limit = context.station().network.joinLimit + kConnect +
-                           kBlockingReads * kBlockingRead + kServerHello + kBackOff;
+        const auto& network = context.station().network;
+        const auto limit = handshakeLimit(joinLimit(m_spec, network), network.waits);
         const auto op = context.op().within(limit);
         const auto began = op.clock.now();
         const UnitIdentity identity{.serial = facts.label, .deviceId = facts.id.deviceId};
@@ -67,7 +63,7 @@ public:
         TRY(context.unit().reboot(op));
         auto seen = waitFor(*expectation, identity.deviceId, op);
         if (sawNothing(seen))
-            return silent(context, identity.deviceId, began);
+            return silent(context, identity.deviceId, began, limit);
         const HandshakeReport report = TRY(std::move(seen));
         if (report.deviceId.empty()) {
             for (const auto& message : report.messages)
@@ -89,8 +85,8 @@ public:
         facts.handshakeSeen = true;
         context.measure("key_proof", proofWords(context));
         context.measure("handshake_ms", report.totalMs, "ms");
-        // No request of a joined unit names it: INFO exists on Serial1 only (particle-devices 7.6),
-        // and what `d` prints (7.1, 12.7) is of listening mode, where no network is joined.
+        // Request 100, diagnostics, may name the RSSI from 0.8.0 on; what it answers is in no sheet
+        // (particle-devices 1.3, 12.7). INFO exists on Serial1 only (7.6).
         context.notMeasured("rssi_dbm");
         context.note(
             concat("hello both ways and one more message · ", fixed(report.totalMs, 0), " ms"));
@@ -98,22 +94,25 @@ public:
     }
 
 private:
-    static Result<> silent(StepContext& context, const std::string& deviceId, Clock::Steady began)
+    static Result<> silent(StepContext& context, const std::string& deviceId, Clock::Steady began,
+                           std::chrono::milliseconds limit)
     {
         const auto waited = secondsSince(began, context.op());
         // The wait has used the step's time up.
         const auto op = context.op().shielded(kProbeBudget);
         const auto silence = judgeSilence(TRY(context.network().standingFor(deviceId, began, op)));
-        return Unexpected(Error{
-            .code = Errc::Timeout,
-            .blame = silence.blame,
-            .message = concat("wait ", fixed(waited, 0), " s for the handshake of ", deviceId,
-                              " at ", context.handshakes().host(), ":", context.handshakes().port(),
-                              " over the network ", context.station().network.ssid,
-                              ": it never connected, and ", silence.why),
-            .frames = {},
-            .native = {},
-            .cause = std::string(silence.cause)});
+        return Unexpected(
+            Error{.code = Errc::Timeout,
+                  .blame = silence.blame,
+                  .message = concat("wait ", fixed(waited, 0), " s of ",
+                                    fixed(std::chrono::duration<double>(limit).count(), 1),
+                                    " s for the handshake of ", deviceId, " at ",
+                                    context.handshakes().host(), ":", context.handshakes().port(),
+                                    " over the network ", context.station().network.ssid,
+                                    ": it never connected, and ", silence.why),
+                  .frames = {},
+                  .native = {},
+                  .cause = std::string(silence.cause)});
     }
 
     /// What the record may say of the three-way proof, no more than was seen.
@@ -172,13 +171,15 @@ private:
                 return seen;
         }
     }
+
+    StepSpec m_spec;
 };
 
 } // namespace
 
-MadeStep makeLiveHandshakeStep(const StepSpec&)
+MadeStep makeLiveHandshakeStep(const StepSpec& spec)
 {
-    return std::make_unique<LiveHandshakeStep>();
+    return std::make_unique<LiveHandshakeStep>(spec);
 }
 
 } // namespace provost

@@ -14,6 +14,7 @@ public:
 
     Result<> run(StepContext& context) override
     {
+        const MeasuredRepeats repeats(context);
         const auto written = TRY(writeServerKey(context, m_ofProduct, context.op()));
         context.note(concat(m_ofProduct ? "the product's own " : "test endpoint ", written));
         return {};
