@@ -159,8 +159,13 @@ void TstConfig::cloudPlan_dialsWhereItsStepsListen()
     // No probe shows a claim code to anybody.
     const auto serial = readText(folders().plans / "p1-serial1.toml");
     const std::string last = "[[step]]\nuse = \"shipping-state\"";
-    QVERIFY(refusedWith(replaced(serial, last, concat("[[step]]\nuse = \"claim-code\"\n", last)),
-                        "\"claim-code\" needs carrier = \"usb\""));
+    QVERIFY(refusedWith(
+        replaced(
+            serial, last,
+            concat(
+                "[[step]]\nuse = \"claim-code\"\nmeasure.seconds = { unit = \"s\", max = 60.0 }\n",
+                last)),
+        "\"claim-code\" needs carrier = \"usb\""));
     QVERIFY(refusedWith(replaced(text, "rounds = 3", "rounds = 0"), "\"rounds\" from 1 to 9"));
 }
 
