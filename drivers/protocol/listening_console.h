@@ -42,6 +42,9 @@ public:
     /// @returns Denied  the unit could not save them
     Result<> setWifi(std::string_view ssid, const SecretBytes& password, WifiSecurity security,
                      const OpContext& op);
+    /// `C`, from 0.6.0 on: the code that the unit shows to its cloud (5.5).
+    /// @returns InvalidArgument  not of 63 characters; Timeout  no prompt; Denied  not taken
+    Result<> setClaimCode(std::string_view code, const OpContext& op);
     /// `f`: from here on the unit waits for one file.
     /// @returns Timeout  no prompt: not in listening mode; Denied  this firmware takes no file
     Result<> startTransfer(const OpContext& op);

@@ -334,7 +334,9 @@ void HandshakeLoop::advance(Connection& connection)
 void HandshakeLoop::startStep(Connection& connection) const
 {
     connection.step = connection.responder.step();
-    connection.deadline = std::min(m_clock.now() + m_timeouts.step, connection.whole);
+    const auto step = m_clock.now() + m_timeouts.step;
+    connection.deadline =
+        connection.responder.hasPassed() ? step : std::min(step, connection.whole);
 }
 
 void HandshakeLoop::lookAtTheTime()
