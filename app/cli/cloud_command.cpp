@@ -9,7 +9,7 @@
 #include "core/file_io.h"
 #include "core/text.h"
 #include "crypto/secret_file.h"
-#include "host/host.h"
+#include "host/cloud_link.h"
 #include "image/module_info.h"
 #include "sim/fault_switch.h"
 #include "transport/tcp_stream.h"
@@ -158,6 +158,18 @@ Result<SecretBytes> keySlotOf(const std::string& file)
     return pem ? parsed->toFullWidthDer() : std::move(key);
 }
 
+Result<MessageIdOrder> idOrderOf(const std::string& name)
+{
+    if (name == "big")
+        return MessageIdOrder::BigEndian;
+    if (name == "little")
+        return MessageIdOrder::LittleEndian;
+    return fail(Errc::InvalidArgument, Blame::Operator,
+                concat("--id-order ", name,
+                       ": big (Core, Photon and P1 up to 1.1) or little "
+                       "(Electron, later firmware) is meant"));
+}
+
 Result<DeviceIdentity> identityOf(const Arguments& arguments)
 {
     DeviceIdentity device;
@@ -176,7 +188,18 @@ Result<DeviceIdentity> identityOf(const Arguments& arguments)
     if (arguments.has("platform"))
         device.platformId = TRY(parsePlatform(arguments.text("platform")));
     device.productId = device.platformId;
+    device.sendsPublicKey = !arguments.has("legacy-reply");
+    if (!device.sendsPublicKey)
+        device.idOrder = MessageIdOrder::BigEndian; // 5.3: a Core's
+    if (arguments.has("id-order"))
+        device.idOrder = TRY(idOrderOf(arguments.text("id-order")));
     return device;
+}
+
+/// A verdict on the way to the server; what is wrong with the command line is none.
+bool isUnanswered(const Error& error)
+{
+    return error.code == Errc::Unavailable || error.code == Errc::Timeout;
 }
 
 Result<HandshakeReport> dialOnce(const Arguments& arguments)
@@ -191,7 +214,13 @@ Result<HandshakeReport> dialOnce(const Arguments& arguments)
     const SystemClock clock;
     const StopSignal stop;
     const auto op = commandContext(clock, 120s, nullptr, stop);
-    const auto line = TRY(TcpStream::connect(to.host, to.port, op.within(8s)));
+    const auto began = clock.now();
+    auto connected = TcpStream::connect(to.host, to.port, op.within(8s)); // 5.6
+    if (!connected && isUnanswered(connected.error()))
+        return notConnected(
+            device, connected.error(),
+            std::chrono::duration_cast<std::chrono::milliseconds>(clock.now() - began));
+    const std::unique_ptr<TcpStream> line = TRY(std::move(connected));
     TcpRecorder recorder(*line, clock, line->peer());
     auto report = dialHandshake(recorder, device, op);
     if (!pcap.empty())
@@ -264,6 +293,11 @@ std::vector<Command> handshakeCommands()
                    .help = "public key, PEM or DER",
                    .required = true},
                   {.name = "platform", .value = "P", .help = "name or number, photon by default"},
+                  {.name = "id-order",
+                   .value = "ORDER",
+                   .help = "of the salt in the first message id: big, or little as by default"},
+                  {.name = "legacy-reply",
+                   .help = "52 bytes, without public key, as a Core before 0.4.0; then big"},
                   {.name = "pcap",
                    .value = "FILE",
                    .help = "new file: what was said, for handshake explain"}},

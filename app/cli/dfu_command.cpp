@@ -4,12 +4,15 @@
 #include "cli/dfu_write.h"
 #include "cli/key_storage.h"
 #include "cli/output.h"
+#include "config/load_plan.h"
 #include "core/byte_io.h"
 #include "core/file_io.h"
 #include "core/text.h"
 #include "crypto/digest.h"
 #include "device/particle_unit.h"
 #include "host/host.h"
+
+#include <algorithm>
 
 namespace provost::cli {
 
@@ -27,20 +30,23 @@ struct Listed {
     std::vector<DfuAlternate> alternates{};
 };
 
+/// Devices of other makers are not opened, and of our own only descriptors are read.
 Result<std::vector<Listed>> listOn(UsbBus& bus, const OpContext& op)
 {
+    const auto platforms = TRY(loadPlatforms(dataFolders().platforms));
     std::vector<Listed> found;
     const auto devices = TRY(bus.enumerate());
     for (const auto& info : devices) {
+        if (std::ranges::find(platforms, info.id, &PlatformSpec::dfu) == platforms.end())
+            continue;
         auto usb = bus.open(info);
         if (!usb)
-            continue; // not ours to open: it is no DFU device of this user
-        const auto dfu = DfuDevice::open(std::move(*usb), op.within(5s));
-        if (!dfu && dfu.error().code == Errc::Cancelled)
-            return Unexpected(dfu.error());
-        if (dfu)
-            found.push_back(
-                {.info = info, .alternates = {dfu->alternates().begin(), dfu->alternates().end()}});
+            continue; // in use, or another user's
+        auto memories = DfuDevice::describe(**usb, op.within(5s));
+        if (!memories && memories.error().code == Errc::Cancelled)
+            return Unexpected(memories.error());
+        if (memories)
+            found.push_back({.info = info, .alternates = std::move(*memories)});
     }
     return found;
 }
@@ -135,14 +141,14 @@ Result<> readMemory(const Arguments& arguments)
     ProgressBar bar;
     const auto op = commandContext(clock, kBudget, &bar, stop).phase("reading", 0, 1);
     auto device = TRY(findDevice(arguments.positionals()[0], op));
-    if (!device.info.simulated)
-        TRY(refuseKeyMemoryInProduction(
-            arguments, {.alternate = alternate, .address = address, .length = length}, file));
+    const auto storage = TRY(
+        memoryStorageOf(arguments, {.alternate = alternate, .address = address, .length = length},
+                        device.info.simulated, file));
     auto dfu = TRY(openDfu(device, op));
     TRY(dfu.select(alternate, op));
     // It may hold keys: kept in wiped memory, in a file that only its owner reads.
     const auto bytes = TRY(dfu.uploadSecret(address, length, op));
-    TRY(writeNewFile(file, bytes.reveal(), 0600));
+    TRY(writeMemoryFile(file, bytes, storage));
     bar.clear();
     if (arguments.has("json"))
         printJson({{"event", "read"},
@@ -209,13 +215,14 @@ std::vector<Command> dfuCommands()
          .positionals = "DEVICE",
          .minPositionals = 1,
          .maxPositionals = 1,
-         .options = {alt,
-                     address,
-                     {.name = "length", .value = "N", .help = "bytes", .required = true},
-                     {.name = "output",
-                      .value = "FILE",
-                      .help = "new file, mode 0600; also -o",
-                      .required = true}},
+         .options =
+             withMemoryOptions({alt,
+                                address,
+                                {.name = "length", .value = "N", .help = "bytes", .required = true},
+                                {.name = "output",
+                                 .value = "FILE",
+                                 .help = "new file, mode 0600; also -o",
+                                 .required = true}}),
          .example =
              "provost dfu read sim:photon-quick#1 --alt 1 --address 0x22 --length 612 -o slot.der",
          .run = [](const Arguments& a) { return reportIfFailed(readMemory(a), a); },

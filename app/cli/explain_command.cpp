@@ -8,7 +8,7 @@
 #include "crypto/key_file.h"
 #include "crypto/secret_file.h"
 #include "crypto/unit_key.h"
-#include "host/host.h"
+#include "host/cloud_link.h"
 
 namespace provost::cli {
 
@@ -70,14 +70,10 @@ Result<GivenKeys> keysOf(const Arguments& arguments)
 
 JsonObject explainedObject(const TcpConversation& conversation, HandshakeExplanation explained)
 {
-    JsonArray evidence;
-    for (const std::string& line : explained.evidence)
-        evidence.add(line);
     auto object = verdictObject(explained.report);
     object.add("client", conversation.client);
     object.add("server", conversation.server);
     object.add("offered_key", textOrNull(explained.report.offeredKeyFingerprint));
-    object.add("evidence", evidence);
     return object;
 }
 
@@ -95,8 +91,6 @@ void printExplained(const TcpConversation& conversation, const HandshakeExplanat
     for (const auto& message : explained.report.messages)
         printMessage(message);
     printVerdict(explained.report);
-    for (const std::string& line : explained.evidence)
-        printText(concat(explained.report.passed ? "  seen: " : "  because ", line));
 }
 
 Exit explainCapture(const Arguments& arguments)

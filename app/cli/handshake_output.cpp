@@ -7,13 +7,18 @@ namespace provost::cli {
 
 JsonObject verdictObject(const HandshakeReport& report)
 {
-    return {{"event", "verdict"},
-            {"verdict", report.passed ? "pass" : "fail"},
-            {"device_id", textOrNull(report.deviceId)},
-            {"stage", name(report.stage)},
-            {"cause", textOrNull(report.cause)},
-            {"advice", textOrNull(report.advice)},
-            {"ms", roundedTo(1, report.totalMs)}};
+    JsonArray evidence;
+    for (const std::string& line : report.evidence)
+        evidence.add(line);
+    JsonObject object{{"event", "verdict"},
+                      {"verdict", report.passed ? "pass" : "fail"},
+                      {"device_id", textOrNull(report.deviceId)},
+                      {"stage", name(report.stage)},
+                      {"cause", textOrNull(report.cause)},
+                      {"advice", textOrNull(report.advice)},
+                      {"ms", roundedTo(1, report.totalMs)}};
+    object.add("evidence", evidence);
+    return object;
 }
 
 JsonObject stepObject(const HandshakeMessage& message)
@@ -42,6 +47,8 @@ void printVerdict(const HandshakeReport& report)
                      fixed(report.totalMs, 0), " ms"));
     if (!report.passed)
         printText(concat("  at ", name(report.stage), ": ", report.cause, " · ", report.advice));
+    for (const std::string& line : report.evidence)
+        printText(concat(report.passed ? "  seen: " : "  because ", line));
 }
 
 } // namespace provost::cli

@@ -154,8 +154,9 @@ Result<> refuseClearInProduction(const Arguments& arguments, std::string_view wh
     return {};
 }
 
-Result<> refuseKeyMemoryInProduction(const Arguments& arguments, const MemoryRange& range,
-                                     const std::string& file)
+namespace {
+
+bool holdsPrivateKeys(const MemoryRange& range)
 {
     // First and last byte: both DCT sectors; the RSA and EC key slots; the Core's SPI key.
     constexpr std::array<MemoryRange, 4> kKeyPlaces{{
@@ -164,15 +165,60 @@ Result<> refuseKeyMemoryInProduction(const Arguments& arguments, const MemoryRan
         {.alternate = 1, .address = 3106, .length = 192},
         {.alternate = 1, .address = 0x2000, .length = 0x400},
     }};
-    const auto touches = [&](const MemoryRange& place) {
+    return std::ranges::any_of(kKeyPlaces, [&](const MemoryRange& place) {
         return place.alternate == range.alternate &&
                std::uint64_t{range.address} < std::uint64_t{place.address} + place.length &&
                std::uint64_t{place.address} < std::uint64_t{range.address} + range.length;
-    };
-    const bool ofABench = arguments.positionals()[0].starts_with("sim:"); // no secret
-    if (ofABench || std::ranges::none_of(kKeyPlaces, touches))
-        return {};
-    return refuseClearInProduction(arguments, "read memory that holds a private key into", file);
+    });
+}
+
+} // namespace
+
+std::vector<Option> withMemoryOptions(std::vector<Option> options)
+{
+    for (auto& option : keyStorageOptions())
+        if (option.name == "escrow" || option.name == "clear-key" || option.name == "station" ||
+            option.name == "db")
+            options.push_back(std::move(option));
+    return options;
+}
+
+bool namesRealDevice(const Arguments& arguments)
+{
+    return arguments.positionals()[0].starts_with("usb:");
+}
+
+Result<MemoryStorage> memoryStorageOf(const Arguments& arguments, const MemoryRange& range,
+                                      bool simulated, const std::string& file)
+{
+    constexpr std::string_view kWhat = "read memory that holds a private key into";
+    constexpr std::size_t kLargestCertificate = 1UL << 20;
+    MemoryStorage storage;
+    if (arguments.has("escrow") && arguments.has("clear-key"))
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    "--clear-key and --escrow exclude each other: name one");
+    if (arguments.has("escrow")) {
+        storage.certificate = TRY(readFile(arguments.text("escrow"), kLargestCertificate));
+        return storage;
+    }
+    if (simulated || !holdsPrivateKeys(range))
+        return storage;
+    TRY(refuseClearInProduction(arguments, kWhat, file));
+    if (!arguments.has("clear-key"))
+        return fail(Errc::Denied, Blame::Operator,
+                    concat(kWhat, " ", file,
+                           " in the clear: use --escrow CERT.pem, or --clear-key if that is "
+                           "meant"));
+    TRY(record(arguments, "clear-key-written", "memory of a unit, in the clear on demand", file));
+    return storage;
+}
+
+Result<> writeMemoryFile(const std::string& file, const SecretBytes& memory,
+                         const MemoryStorage& storage)
+{
+    if (storage.certificate.empty())
+        return writeNewFile(file, memory.reveal(), 0600);
+    return writeNewFile(file, TRY(sealToCertificate(storage.certificate, memory.reveal())), 0600);
 }
 
 Result<KeyStorage> keyStorageOf(const Arguments& arguments)

@@ -48,9 +48,22 @@ struct MemoryRange {
     std::uint32_t address = 0;
     std::uint32_t length = 0;
 };
-/// The same guard for reading memory of a real unit into a file, where the range touches a place
-/// that holds private keys on any platform (particle-devices 2.1, 2.3, 3.3).
-Result<> refuseKeyMemoryInProduction(const Arguments& arguments, const MemoryRange& range,
-                                     const std::string& file);
+/// How memory of a unit goes into a file: a CMS envelope, or as it is.
+struct MemoryStorage {
+    Bytes certificate{}; ///< PEM; empty: as it is
+};
+/// --escrow, --clear-key, --station, --db behind a command's own.
+std::vector<Option> withMemoryOptions(std::vector<Option> options);
+/// True for an address on this computer's own bus: no bench, whatever answers there.
+bool namesRealDevice(const Arguments& arguments);
+/// A range that touches a place where any platform keeps private keys (particle-devices 2.1, 2.3,
+/// 3.3) is sealed to --escrow, or written in the clear on --clear-key, which is on record then.
+/// Of a virtual unit there is no secret.
+/// @returns Denied  neither was named; or production, where the clear is refused, on record
+Result<MemoryStorage> memoryStorageOf(const Arguments& arguments, const MemoryRange& range,
+                                      bool simulated, const std::string& file);
+/// A new file, mode 0600.
+Result<> writeMemoryFile(const std::string& file, const SecretBytes& memory,
+                         const MemoryStorage& storage);
 
 } // namespace provost::cli

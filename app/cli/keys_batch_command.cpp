@@ -240,7 +240,7 @@ Result<Exit> runBatch(Host& host, const Arguments& arguments)
                             ? std::filesystem::path(arguments.text("out"))
                             : host.database().parent_path() / "batches" / batch.name;
     // Before the first burn: a batch that nobody could sign is not begun.
-    const auto key = TRY(SigningKey::readOrMake(host.signingKey()));
+    const auto key = TRY(SigningKey::readOrMake(host.signingKey(), TRY(serverKeyPassphrase({}))));
     BatchBook book(host, json);
     const auto before = countOf(TRY(book.units())).done();
     if (json)

@@ -83,7 +83,7 @@ Result<Exit> makeKeyFiles(const Arguments& arguments, std::uint32_t wanted)
     const auto signer = signingKeyFile(arguments);
     if (signer.has_parent_path())
         TRY(makeFolder(signer.parent_path()));
-    const auto key = TRY(SigningKey::readOrMake(signer));
+    const auto key = TRY(SigningKey::readOrMake(signer, TRY(serverKeyPassphrase({}))));
     KeyManifest manifest{.batch = arguments.text("name", folder.filename().string()),
                          .platform = std::string(platformName(rules.platform)),
                          .wanted = static_cast<int>(wanted)};

@@ -1,4 +1,5 @@
-// `provost unit release` and `provost cloud reconcile`: what the cloud confirms, and what it holds.
+// `provost unit release`, `provost cloud reconcile` and `cloud import`: what the cloud confirms,
+// holds and takes.
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cloud/http_provisioning_client.h"
@@ -135,6 +136,56 @@ Exit releaseUnit(const Arguments& arguments)
     return Exit::Pass;
 }
 
+struct ImportWord {
+    std::string_view word{};
+    std::string_view meaning{};
+};
+
+ImportWord wordOf(ImportOutcome outcome)
+{
+    switch (outcome) {
+    case ImportOutcome::Added:
+        return {"added", "taken into the product"};
+    case ImportOutcome::Already:
+        return {"already", "in the product already"};
+    case ImportOutcome::Foreign:
+        return {"foreign", "of another owner: have it given up there first"};
+    case ImportOutcome::Refused:
+        break;
+    }
+    return {"refused", "not known to the cloud or of another platform: register it first"};
+}
+
+/// Each unit by itself, so that each has its answer.
+Result<bool> importAll(const Arguments& arguments)
+{
+    const SystemClock clock;
+    const StopSignal stop;
+    const auto op = commandContext(clock, kReconcileWithin, nullptr, stop);
+    const std::string product = arguments.text("product");
+    HttpProvisioningClient client(TRY(clientConfigOf(arguments)));
+    bool all = true;
+    for (const std::string& id : arguments.positionals()) {
+        const auto outcome =
+            TRY(client.importIntoProduct(product, {.deviceId = lowerCase(id)}, op));
+        const auto [word, meaning] = wordOf(outcome);
+        all = all && (outcome == ImportOutcome::Added || outcome == ImportOutcome::Already);
+        if (arguments.has("json"))
+            printJson({{"event", "import"}, {"unit", id}, {"product", product}, {"outcome", word}});
+        else
+            printText(concat(id, "  ", meaning));
+    }
+    return all;
+}
+
+Exit importUnits(const Arguments& arguments)
+{
+    const auto all = importAll(arguments);
+    if (!all)
+        return report(all.error(), arguments);
+    return *all ? Exit::Pass : Exit::Fail;
+}
+
 Result<Reconciliation> askTheCloud(const Arguments& arguments)
 {
     const SystemClock clock;
@@ -198,6 +249,21 @@ std::vector<Command> releaseCommands()
          .run = releaseUnit,
          .notes = "Exit 5 while the cloud has not confirmed, 4 where the HOLD has another "
                   "reason. A running station releases its units by itself."},
+        {.path = "cloud import",
+         .summary = "Takes registered units into a product",
+         .positionals = "UNIT…",
+         .minPositionals = 1,
+         .maxPositionals = 1000,
+         .options = {{.name = "product",
+                      .value = "ID",
+                      .help = "number or name of the product",
+                      .required = true},
+                     {.name = "cloud", .value = "URL", .help = "base address", .required = true},
+                     token,
+                     ca},
+         .example = "provost cloud import 1f002a000547343233323032 --product 6 --cloud "
+                    "http://127.0.0.1:8080",
+         .run = importUnits},
         {.path = "cloud reconcile",
          .summary = "Compares every proved key on record with what the cloud holds",
          .options = {db,

@@ -9,6 +9,7 @@
 #include "core/text.h"
 #include "crypto/digest.h"
 #include "crypto/secret_file.h"
+#include "device/chip_platform.h"
 #include "host/host.h"
 #include "image/module_info.h"
 #include "protocol/stm32_flash.h"
@@ -121,22 +122,30 @@ Result<> readTarget(const Arguments& arguments)
         return fail(Errc::Denied, Blame::Operator,
                     concat("write ", file,
                            ": it exists already and is never overwritten; name another file"));
-    TRY(refuseKeyMemoryInProduction(arguments, {.address = address, .length = length}, file));
     const SystemClock clock;
     const StopSignal stop;
     ProgressBar bar;
     // It may hold keys: traced without payload, kept in wiped memory, read by its owner only.
     const auto op =
         commandContext(clock, kProbeBudget, &bar, stop).phase("reading", 0, 1).withSecrets();
+    const MemoryRange range{.address = address, .length = length};
+    // Where the address says enough, nothing is touched before it is decided.
+    std::optional<MemoryStorage> storage;
+    if (namesRealDevice(arguments))
+        storage = TRY(memoryStorageOf(arguments, range, false, file));
     auto opened = TRY(connectProbe(arguments, op));
-    auto raw = opened.probe->read(address, length, op);
+    auto raw = [&]() -> Result<Bytes> {
+        if (!storage)
+            storage = TRY(memoryStorageOf(arguments, range, opened.device.info.simulated, file));
+        return opened.probe->read(address, length, op);
+    }();
     const auto left = opened.probe->disconnect(op.shielded(kLeaveBudget));
     if (!raw)
         return Unexpected(raw.error());
     const SecretBytes bytes{ByteView(*raw)};
     wipe(*raw);
     TRY(Result<>(left));
-    TRY(writeNewFile(file, bytes.reveal(), 0600));
+    TRY(writeMemoryFile(file, bytes, *storage));
     bar.clear();
     if (arguments.has("json"))
         printJson({{"event", "read"},
@@ -150,14 +159,22 @@ Result<> readTarget(const Arguments& arguments)
     return {};
 }
 
-Result<> madeForPart(const ModuleInfo& module, const Stm32Part& part)
+/// @param platform  of the modules that are there; nothing: the flash is blank, or not ours
+Result<> madeForTarget(const ModuleInfo& module, const Stm32Part& part,
+                       std::optional<std::uint16_t> platform)
 {
     constexpr std::uint16_t kCore = 0; // particle-devices 1.1: the only one with an F103
-    if ((module.platformId == kCore) == (part.family == Stm32Part::Family::F1))
-        return {};
-    return fail(Errc::Denied, Blame::Operator,
-                concat("write the file: it is a module for platform ", module.platformId,
-                       ", the target is an ", name(part.family)));
+    if ((module.platformId == kCore) != (part.family == Stm32Part::Family::F1))
+        return fail(Errc::Denied, Blame::Operator,
+                    concat("write the file: it is a module for platform ", module.platformId,
+                           ", the target is an ", name(part.family)));
+    if (platform && *platform != module.platformId)
+        return fail(Errc::Denied, Blame::Operator,
+                    concat("write the file: it is a module for platform ", module.platformId, " ",
+                           platformName(module.platformId), ", what the unit runs is for ",
+                           *platform, " ", platformName(*platform),
+                           "; take the file for this platform, or erase the unit first"));
+    return {};
 }
 
 Result<> writeTarget(const Arguments& arguments)
@@ -176,9 +193,11 @@ Result<> writeTarget(const Arguments& arguments)
     auto opened = TRY(connectProbe(arguments, op));
     auto flash = TRY(Stm32Flash::attach(*opened.probe, op));
     const auto work = [&]() -> Result<Stm32WriteOutcome> {
+        const auto& part = flash.part();
+        const auto platform = TRY(platformInFlash(*opened.probe, part.family, op));
         TRY(checkModule(
             bytes.reveal(), address, opened.device.info.simulated,
-            [&](const ModuleInfo& module) { return madeForPart(module, flash.part()); }));
+            [&](const ModuleInfo& module) { return madeForTarget(module, part, platform); }));
         MemoryBlock block{.address = address, .bytes = toBytes(bytes.reveal())};
         auto done = flash.writeVerified(block, arguments.has("lift-protection"), op);
         wipe(block.bytes);
@@ -360,7 +379,7 @@ std::vector<Command> stlinkCommands()
         probeCommand("stlink info", "Connects and says what answers; the firmware goes on", 1, {},
                      "provost stlink info usbip:127.0.0.1:3240/1-3", showTarget),
         probeCommand("stlink read", "Reads memory into a new file; the length is mandatory", 1,
-                     {address, length, std::move(fileOption)},
+                     withMemoryOptions({address, length, std::move(fileOption)}),
                      "provost stlink read usbip:127.0.0.1:3240/1-3 --address 0x08004000 --length "
                      "32768 -o dct.bin",
                      readTarget),

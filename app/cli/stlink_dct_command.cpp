@@ -8,9 +8,11 @@
 #include "core/text.h"
 #include "crypto/digest.h"
 #include "crypto/secret_file.h"
+#include "device/chip_platform.h"
 #include "device/dct_memory.h"
 #include "device/probe_target.h"
 #include "host/host.h"
+#include "image/module_info.h"
 
 #include <charconv>
 
@@ -38,6 +40,19 @@ Result<PlatformSpec> platformNamed(const std::string& word)
                 concat("--platform ", word, ": must be photon, p1 or electron"));
 }
 
+/// @returns Denied  the unit's own modules are for another platform
+Result<> isPlatform(StLinkProbe& probe, const Stm32Part& part, const PlatformSpec& platform,
+                    const OpContext& op)
+{
+    const auto found = TRY(platformInFlash(probe, part.family, op));
+    if (!found || *found == platform.id)
+        return {};
+    return fail(Errc::Denied, Blame::Operator,
+                concat("reach the table of a ", platform.name,
+                       ": what the unit runs is for platform ", *found, " ", platformName(*found),
+                       "; name that as --platform"));
+}
+
 /// Connects, halts, works on the table, and lets the unit run whatever came of it.
 template <class Work>
 Result<> withTable(const Arguments& arguments, std::string_view phase, Work work)
@@ -52,7 +67,9 @@ Result<> withTable(const Arguments& arguments, std::string_view phase, Work work
     auto flash = TRY(Stm32Flash::attach(*opened.probe, op));
     ProbeTarget target(flash);
     ProbeDct table(target, platform.dct);
-    const Result<> done = work(table, toText(opened.device.info.port), op);
+    Result<> done = isPlatform(*opened.probe, flash.part(), platform, op);
+    if (done)
+        done = work(table, opened.device.info, op);
     const auto left = flash.leave(op.shielded(kTableLeaveBudget));
     bar.clear();
     TRY(Result<>(done));
@@ -70,16 +87,21 @@ Result<> readTable(const Arguments& arguments)
         return fail(Errc::Denied, Blame::Operator,
                     concat("write ", file,
                            ": it exists already and is never overwritten; name another file"));
-    TRY(refuseKeyMemoryInProduction(arguments,
-                                    {.alternate = 1, .address = offset, .length = length}, file));
+    const MemoryRange range{.alternate = 1, .address = offset, .length = length};
+    // Where the address says enough, nothing is touched before it is decided.
+    std::optional<MemoryStorage> storage;
+    if (namesRealDevice(arguments))
+        storage = TRY(memoryStorageOf(arguments, range, false, file));
     return withTable(
         arguments, "reading",
-        [&](ProbeDct& table, const std::string& device, const OpContext& op) -> Result<> {
+        [&](ProbeDct& table, const UsbDeviceInfo& device, const OpContext& op) -> Result<> {
+            if (!storage)
+                storage = TRY(memoryStorageOf(arguments, range, device.simulated, file));
             const auto bytes = TRY(table.readSecret(offset, length, op));
-            TRY(writeNewFile(file, bytes.reveal(), 0600));
+            TRY(writeMemoryFile(file, bytes, *storage));
             if (arguments.has("json"))
                 printJson({{"event", "read"},
-                           {"device", device},
+                           {"device", toText(device.port)},
                            {"offset", offset},
                            {"length", length},
                            {"file", file},
@@ -100,11 +122,11 @@ Result<> writeTable(const Arguments& arguments)
                     concat("write ", file, ": the file is empty"));
     return withTable(
         arguments, "writing",
-        [&](ProbeDct& table, const std::string& device, const OpContext& op) -> Result<> {
+        [&](ProbeDct& table, const UsbDeviceInfo& device, const OpContext& op) -> Result<> {
             TRY(table.writeSecret(offset, bytes, op));
             if (arguments.has("json"))
                 printJson({{"event", "write"},
-                           {"device", device},
+                           {"device", toText(device.port)},
                            {"offset", offset},
                            {"length", bytes.size()},
                            {"verified", true}});
@@ -121,11 +143,11 @@ Result<> restoreTable(const Arguments& arguments)
     const SecretBytes bytes = TRY(readSecretFile(file, kBothSectors));
     return withTable(
         arguments, "restoring",
-        [&](ProbeDct& table, const std::string& device, const OpContext& op) -> Result<> {
+        [&](ProbeDct& table, const UsbDeviceInfo& device, const OpContext& op) -> Result<> {
             TRY(table.restore(bytes, op));
             if (arguments.has("json"))
                 printJson({{"event", "restore"},
-                           {"device", device},
+                           {"device", toText(device.port)},
                            {"length", bytes.size()},
                            {"verified", true}});
             else
@@ -145,13 +167,13 @@ std::vector<Command> stlinkDctCommands()
     return {
         probeCommand(
             "stlink dct-read", "Reads a field of the DCT copy that counts", 1,
-            {platform,
-             offset,
-             {.name = "length", .value = "N", .help = "bytes", .required = true},
-             {.name = "output",
-              .value = "FILE",
-              .help = "new file, mode 0600; also -o",
-              .required = true}},
+            withMemoryOptions({platform,
+                               offset,
+                               {.name = "length", .value = "N", .help = "bytes", .required = true},
+                               {.name = "output",
+                                .value = "FILE",
+                                .help = "new file, mode 0600; also -o",
+                                .required = true}}),
             "provost stlink dct-read sim:p1-serial1#1 --platform p1 --offset 2082 --length 512 "
             "-o server.bin",
             readTable),

@@ -1,6 +1,9 @@
 // Journal: what became of private keys, and equal keys on several units.
 #include "store/journal_p.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace provost {
 
 using sqlite::Connection;
@@ -67,15 +70,62 @@ Result<std::vector<std::string>> Journal::unitsWithSameNumber(const Bytes& publi
     return ids;
 }
 
+Result<> Journal::Impl::withdraw(Connection& db, RunId run, const std::string& deviceId,
+                                 std::string_view why) const
+{
+    const auto unit = TRY(detail::findUnit(db, deviceId));
+    TRY(append(db, run, "withdraw", deviceId, why));
+    auto rows = TRY(db.query("SELECT outbox_id, idempotency_key FROM outbox WHERE device_id = ? "
+                             "AND kind = 'registration' AND state = 'waiting'",
+                             {deviceId}));
+    std::vector<std::pair<std::int64_t, std::string>> waiting;
+    while (TRY(rows.step()))
+        waiting.emplace_back(rows.integer(0), rows.text(1));
+    for (const auto& [id, key] : waiting) {
+        TRY(append(db, run, "superseded", key, why));
+        TRY(db.execute("UPDATE outbox SET state = 'superseded', last_error = ? WHERE outbox_id = ?",
+                       {why, id}));
+    }
+    return db.execute("UPDATE unit SET state = 'hold' WHERE unit_id = ? "
+                      "AND state NOT IN ('inspect', 'fail')",
+                      {unit});
+}
+
 Result<> Journal::withdrawUnit(RunId run, const std::string& deviceId, std::string_view why)
 {
     return m_impl->write(concat("withdraw unit ", deviceId), [&](Connection& db) -> Result<> {
         TRY(detail::findRun(db, run));
-        const auto unit = TRY(detail::findUnit(db, deviceId));
-        TRY(m_impl->append(db, run, "withdraw", deviceId, why));
-        return db.execute("UPDATE unit SET state = 'fail' WHERE unit_id = ? AND state <> 'inspect'",
-                          {unit});
+        return m_impl->withdraw(db, run, deviceId, why);
     });
+}
+
+Result<std::vector<std::string>> Journal::withdrawTwins(RunId run, const std::string& deviceId,
+                                                        const Bytes& publicDer)
+{
+    const auto holders = TRY(unitsWithSameNumber(publicDer)); // never fewer than a moment ago
+    std::vector<std::string> twins;
+    std::ranges::copy_if(holders, std::back_inserter(twins),
+                         [&](const std::string& holder) { return holder != deviceId; });
+    if (twins.empty())
+        return twins;
+    TRY(m_impl->write(
+        concat("withdraw the units with the key of ", deviceId), [&](Connection& db) -> Result<> {
+            TRY(detail::findRun(db, run));
+            for (const auto& twin : twins) {
+                // One that has a newer key was made good since.
+                const auto newest = TRY(db.integer(
+                    "SELECT ifnull((SELECT substr(k.public_der, 30, 128) = substr(?2, 30, 128) "
+                    "FROM unit_key AS k JOIN unit AS u USING (unit_id) WHERE u.device_id = ?1 "
+                    "ORDER BY k.journal_seq DESC LIMIT 1), 0)",
+                    {twin, publicDer}));
+                if (newest != 0)
+                    TRY(m_impl->withdraw(db, run, twin,
+                                         concat("its key was found on unit ", deviceId)));
+            }
+            return m_impl->withdraw(db, run, deviceId,
+                                    concat("its key is on record for unit ", twins.front()));
+        }));
+    return twins;
 }
 
 } // namespace provost

@@ -57,6 +57,19 @@ Result<> requireConfirmation(Connection& db, const HeldRun& held, const std::str
     return {};
 }
 
+/// Withdrawn for its key: nothing that a cloud says of that key makes it good.
+Result<> requireNewKey(Connection& db, const HeldRun& held, const std::string& deviceId)
+{
+    const auto withdrawn = TRY(
+        db.integer("SELECT EXISTS (SELECT 1 FROM journal WHERE kind = 'withdraw' AND subject = ?1 "
+                   "AND seq > ifnull((SELECT max(journal_seq) FROM unit_key WHERE unit_id = ?2), "
+                   "0))",
+                   {deviceId, held.unit}));
+    return withdrawn == 0
+               ? Result<>{}
+               : notReleased(deviceId, "its key is shared; run it again, it gets a new one then");
+}
+
 /// Fingerprint of the unit's key; it must be the one that the cloud took.
 Result<std::string> registeredKeyOf(Connection& db, const HeldRun& held,
                                     const std::string& deviceId)
@@ -78,6 +91,7 @@ Result<> Journal::releaseUnit(const std::string& deviceId, std::string_view evid
         const HeldRun held = TRY(findHeldRun(db, deviceId));
         if (held.released)
             return {};
+        TRY(requireNewKey(db, held, deviceId));
         TRY(requireConfirmation(db, held, deviceId));
         const std::string key = TRY(registeredKeyOf(db, held, deviceId));
         TRY(m_impl->append(db, held.run, "release", deviceId, concat(key, " ", evidence)));

@@ -1,6 +1,7 @@
 #include "crypto/key_file.h"
 
 #include "core/byte_io.h"
+#include "core/durable_file.h"
 #include "core/text.h"
 #include "crypto/der_p.h"
 #include "crypto/digest.h"
@@ -155,6 +156,19 @@ Result<SecretBytes> unwrapKeyFile(ByteView file, const SecretBytes& passphrase)
     if (structureOf(file) == KeyStructure::Pkcs8Encrypted)
         return openPkcs8(file, passphrase);
     return SecretBytes(file);
+}
+
+Result<> keepPrivateKey(const std::filesystem::path& file, const SecretBytes& clearPem,
+                        const SecretBytes& passphrase)
+{
+    constexpr mode_t kOwnerOnly = 0600;
+    if (passphrase.empty())
+        return writeDurably(file, clearPem.reveal(), kOwnerOnly);
+    const SecretBytes der = TRY(unwrapKeyFile(clearPem.reveal()));
+    if (structureOf(der.reveal()) != KeyStructure::Pkcs8)
+        return fail(Errc::InvalidData, Blame::Software,
+                    concat("write ", file.string(), ": the key is not in PKCS#8"));
+    return writeDurably(file, TRY(encryptedPem(der.reveal(), passphrase)), kOwnerOnly);
 }
 
 KeyReading judgeKeyFile(ByteView file, const KeyRules& rules, const SecretBytes& passphrase)

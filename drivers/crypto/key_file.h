@@ -4,6 +4,8 @@
 
 #include "crypto/key_rules.h"
 
+#include <filesystem>
+
 namespace provost {
 
 /// The DER inside a key file: PEM or DER, PKCS#1, PKCS#8, SEC1, encrypted or not (PBES1, PBES2 and
@@ -12,6 +14,13 @@ namespace provost {
 /// @returns Denied       encrypted, and no passphrase or a wrong one
 ///          InvalidData  a damaged PEM block
 Result<SecretBytes> unwrapKeyFile(ByteView file, const SecretBytes& passphrase = {});
+
+/// Puts a key of the station's own into a file (mode 0600), durably: under the passphrase, or in
+/// the clear where there is none.
+/// @param clearPem  PKCS#8 in PEM
+/// @returns InvalidData  no such PEM; Io
+Result<> keepPrivateKey(const std::filesystem::path& file, const SecretBytes& clearPem,
+                        const SecretBytes& passphrase);
 
 /// Says whether the unit could use the file's bytes as they are, why not, and whether re-encoding
 /// helps. A passphrase opens what is encrypted, so that more can be said; the verdict stays: no

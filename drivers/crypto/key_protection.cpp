@@ -13,6 +13,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs12.h>
 #include <openssl/x509.h>
 
 #include <sys/prctl.h>
@@ -23,6 +24,7 @@ namespace provost {
 namespace {
 
 using Text = std::unique_ptr<BIO, Freed<BIO_free_all>>;
+using Container = std::unique_ptr<PKCS12, Freed<PKCS12_free>>;
 using X509Certificate = std::unique_ptr<X509, Freed<X509_free>>;
 
 constexpr std::uintmax_t kLargestKeyFileHere = std::uintmax_t{64} << 10;
@@ -66,6 +68,37 @@ EvpKey privateKeyIn(ByteView file)
     return key;
 }
 
+/// PKCS#12 (RFC 7292) without a password, in both ways of writing none.
+EvpKey privateKeyInPkcs12(ByteView file)
+{
+    const unsigned char* at = opensslBytes(file);
+    const Container container(d2i_PKCS12(nullptr, &at, static_cast<long>(file.size())));
+    for (const char* const none : {"", static_cast<const char*>(nullptr)}) {
+        EVP_PKEY* key = nullptr;
+        if (container && PKCS12_parse(container.get(), none, &key, nullptr, nullptr) == 1)
+            return EvpKey(key);
+    }
+    return {};
+}
+
+std::vector<std::filesystem::path> filesBelow(const std::filesystem::path& folder)
+{
+    constexpr int kDeepest = 6;
+    constexpr std::size_t kMostFiles = 20'000;
+    using Walk = std::filesystem::recursive_directory_iterator;
+    std::vector<std::filesystem::path> files;
+    std::error_code failed;
+    Walk at(folder, std::filesystem::directory_options::skip_permission_denied, failed);
+    for (; !failed && at != Walk() && files.size() < kMostFiles; at.increment(failed)) {
+        if (at.depth() >= kDeepest)
+            at.disable_recursion_pending();
+        std::error_code ignored;
+        if (at->is_regular_file(ignored))
+            files.push_back(at->path());
+    }
+    return files;
+}
+
 bool opens(const std::filesystem::path& file, EVP_PKEY* sealedTo)
 {
     std::error_code failed;
@@ -75,7 +108,9 @@ bool opens(const std::filesystem::path& file, EVP_PKEY* sealedTo)
     auto bytes = readFile(file, kLargestKeyFileHere);
     if (!bytes) // what this program cannot read it cannot open anything with
         return false;
-    const EvpKey key = privateKeyIn(*bytes);
+    EvpKey key = privateKeyIn(*bytes);
+    if (!key)
+        key = privateKeyInPkcs12(*bytes);
     wipe(*bytes);
     const bool same = key && EVP_PKEY_eq(key.get(), sealedTo) == 1;
     ERR_clear_error();
@@ -134,10 +169,7 @@ Result<std::filesystem::path> keyThatOpens(ByteView certificate,
     if (sealedTo == nullptr)
         return opensslFailure(Errc::InvalidData, Blame::Operator, "read the escrow certificate");
     for (const auto& folder : folders) {
-        std::error_code failed;
-        std::vector<std::filesystem::path> files;
-        for (const auto& entry : std::filesystem::directory_iterator(folder, failed))
-            files.push_back(entry.path());
+        auto files = filesBelow(folder);
         std::ranges::sort(files);
         const auto found =
             std::ranges::find_if(files, [&](const auto& file) { return opens(file, sealedTo); });

@@ -31,8 +31,9 @@ std::vector<SwapArea> swapAreasIn(std::string_view procSwaps,
 std::vector<std::string> missingProtection(const MemoryProtection& protection);
 
 /// A private key beside the station that opens what is sealed to `certificate`; empty: none. Looks
-/// at the files of each folder, not below. A key under a passphrase is not recognised: nobody but
-/// its owner can tell whose it is.
+/// at the files of each folder and up to 6 folders below it, 20 000 files in each at most: PEM, DER
+/// and PKCS#12 without a password. A key under a passphrase is not recognised: nobody but its
+/// owner can tell whose it is.
 /// @param certificate  PEM
 /// @returns InvalidData  the certificate is damaged
 Result<std::filesystem::path> keyThatOpens(ByteView certificate,

@@ -11,6 +11,10 @@
 #include <dlfcn.h>
 #include <span>
 
+#include <openssl/core_names.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
 #define CRYPTOKI_GNU 1
 #include <p11-kit/pkcs11.h>
 
@@ -92,6 +96,7 @@ struct KeyToken::Impl {
     Result<std::pair<ck_object_handle_t, ck_object_handle_t>> makePair() const;
     Result<ck_object_handle_t> putTransportKey(const SecretBytes& value) const;
     Result<Bytes> wrap(ck_object_handle_t transport, ck_object_handle_t key) const;
+    Result<bool> holdsPrivateKey(Bytes modulus) const;
     Result<Bytes> modulusOf(ck_object_handle_t key) const;
     Result<BurnKey> makeKey(const KeyRules& rules, std::vector<ck_object_handle_t>& made) const;
 };
@@ -270,6 +275,61 @@ KeyToken::~KeyToken()
 {
     if (m_impl->session != CK_INVALID_HANDLE)
         m_impl->p11->C_CloseSession(m_impl->session); // its objects go with it
+}
+
+Result<bool> KeyToken::Impl::holdsPrivateKey(Bytes modulus) const
+{
+    const std::string attempt = concat("look for a private key in token ", label);
+    ck_object_class_t kind = CKO_PRIVATE_KEY;
+    std::array wanted{attribute(CKA_CLASS, kind),
+                      ck_attribute{.type = CKA_MODULUS,
+                                   .value = modulus.data(),
+                                   .value_len = static_cast<ck_ulong_t>(modulus.size())}};
+    if (const auto value = p11->C_FindObjectsInit(session, wanted.data(), wanted.size());
+        value != CKR_OK)
+        return tokenFailed(attempt, value);
+    ck_object_handle_t found = CK_INVALID_HANDLE;
+    ck_ulong_t count = 0;
+    const auto value = p11->C_FindObjects(session, &found, 1, &count);
+    p11->C_FindObjectsFinal(session);
+    return value == CKR_OK ? Result<bool>(count > 0) : tokenFailed(attempt, value);
+}
+
+namespace {
+
+/// Of a certificate to an RSA key; empty: to another kind, which is not looked for.
+Result<Bytes> modulusIn(ByteView certificatePem)
+{
+    using Text = std::unique_ptr<BIO, Freed<BIO_free_all>>;
+    using Certificate = std::unique_ptr<X509, Freed<X509_free>>;
+    using Number = std::unique_ptr<BIGNUM, Freed<BN_free>>;
+    const Text text(
+        BIO_new_mem_buf(certificatePem.data(), static_cast<int>(certificatePem.size())));
+    const Certificate parsed(text ? PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr)
+                                  : nullptr);
+    EVP_PKEY* const key = parsed ? X509_get0_pubkey(parsed.get()) : nullptr;
+    if (key == nullptr)
+        return opensslFailure(Errc::InvalidData, Blame::Operator, "read the escrow certificate");
+    BIGNUM* n = nullptr;
+    if (EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_N, &n) != 1) {
+        ERR_clear_error();
+        return Bytes();
+    }
+    const Number number(n);
+    Bytes modulus(static_cast<std::size_t>(BN_num_bytes(n)));
+    BN_bn2bin(n, opensslBytes(ByteSpan(modulus)));
+    return modulus;
+}
+
+} // namespace
+
+Result<bool> KeyToken::holdsKeyOf(ByteView certificatePem)
+{
+    Bytes modulus = TRY(modulusIn(certificatePem));
+    if (modulus.empty())
+        return false;
+    const MutexLock lock(m_impl->mutex);
+    return m_impl->holdsPrivateKey(std::move(modulus));
 }
 
 const std::string& KeyToken::label() const

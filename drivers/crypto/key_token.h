@@ -34,6 +34,12 @@ public:
     ///          Unavailable  the token failed; the message names the return value
     Result<BurnKey> makeKey(const KeyRules& rules);
 
+    /// Whether a private key of the certificate lies in the token, whatever it may be used for.
+    /// @param certificatePem  X.509, one certificate
+    /// @returns InvalidData  it is damaged
+    ///          Unavailable  the token failed
+    Result<bool> holdsKeyOf(ByteView certificatePem);
+
 private:
     struct Impl;
     explicit KeyToken(std::unique_ptr<Impl> impl);

@@ -5,6 +5,7 @@
 #include "core/text.h"
 #include "crypto/der_p.h"
 #include "crypto/digest.h"
+#include "crypto/key_file.h"
 #include "crypto/openssl_p.h"
 #include "crypto/secret_file.h"
 
@@ -120,7 +121,8 @@ SecretBytes SigningKey::toPem() const
     return provost::toPem("PRIVATE KEY", der.reveal());
 }
 
-Result<SigningKey> SigningKey::read(const std::filesystem::path& file)
+Result<SigningKey> SigningKey::read(const std::filesystem::path& file,
+                                    const SecretBytes& passphrase)
 {
     const SecretBytes text = TRY(readSecretFile(file, kLargestSigningKeyFile));
     struct stat info{};
@@ -130,21 +132,26 @@ Result<SigningKey> SigningKey::read(const std::filesystem::path& file)
                            ": others may read it; take that from them (chmod 600) and replace the "
                            "key if they did"));
     const auto what = concat("the signing key ", file.string());
-    const SecretBytes der = TRY(derInPem(text.reveal(), what));
-    const ByteView seed = TRY(behindHead(der.reveal(), kPrivateHead, what));
+    const auto der = unwrapKeyFile(text.reveal(), passphrase);
+    if (!der)
+        return Unexpected(inFrame(der.error(), "read " + what));
+    const ByteView seed = TRY(behindHead(der->reveal(), kPrivateHead, what));
     return fromSeed(SecretBytes(seed));
 }
 
-Result<SigningKey> SigningKey::readOrMake(const std::filesystem::path& file)
+Result<SigningKey> SigningKey::readOrMake(const std::filesystem::path& file,
+                                          const SecretBytes& passphrase)
 {
-    auto kept = read(file);
+    auto kept = read(file, passphrase);
+    if (kept && !passphrase.empty() && read(file, {}))
+        TRY(keepPrivateKey(file, kept->toPem(), passphrase));
     if (kept || kept.error().code != Errc::NotFound)
         return kept;
     SigningKey made = TRY(generate());
     // Public part first: a folder with it alone makes a new pair at the next start.
     const auto publicFile = std::filesystem::path(file).replace_extension(".pub.pem");
     TRY(writeDurably(publicFile, viewOf(made.m_public.toPem()), 0644));
-    TRY(writeDurably(file, made.toPem().reveal(), 0600));
+    TRY(keepPrivateKey(file, made.toPem(), passphrase));
     return made;
 }
 

@@ -33,12 +33,16 @@ private:
 class SigningKey {
 public:
     static Result<SigningKey> generate();
-    /// PKCS#8 in unencrypted PEM.
-    /// @returns Denied       others than its owner may read the file
-    ///          InvalidData  no Ed25519 private key in the clear
-    static Result<SigningKey> read(const std::filesystem::path& file);
-    /// read(); where there is no such file, one is made (mode 0600), and FILE.pub.pem beside it.
-    static Result<SigningKey> readOrMake(const std::filesystem::path& file);
+    /// PKCS#8 in PEM, under a passphrase or in the clear.
+    /// @returns Denied       others than its owner may read the file, or it is under another
+    ///                       passphrase
+    ///          InvalidData  no Ed25519 private key
+    static Result<SigningKey> read(const std::filesystem::path& file,
+                                   const SecretBytes& passphrase);
+    /// read(); where there is no such file, one is made (mode 0600), and FILE.pub.pem beside it. A
+    /// key that lay in the clear is written anew under the passphrase.
+    static Result<SigningKey> readOrMake(const std::filesystem::path& file,
+                                         const SecretBytes& passphrase);
 
     const VerifyingKey& verifyingKey() const { return m_public; }
     /// Over the message itself: `openssl pkeyutl -verify -rawin` checks it.

@@ -121,8 +121,8 @@ Result<> checkProgrammable(std::span<const MemoryRegion> regions, std::uint32_t 
     return {};
 }
 
-std::vector<MemoryBlock> mergedBySector(std::span<const MemoryRegion> regions,
-                                        std::vector<MemoryBlock> blocks)
+Result<std::vector<MemoryBlock>> mergedBySector(std::span<const MemoryRegion> regions,
+                                                std::vector<MemoryBlock> blocks)
 {
     std::ranges::sort(blocks, {}, &MemoryBlock::address);
     std::vector<MemoryBlock> merged;
@@ -131,6 +131,12 @@ std::vector<MemoryBlock> mergedBySector(std::span<const MemoryRegion> regions,
         if (!merged.empty() && region != nullptr && !merged.back().bytes.empty()) {
             auto& before = merged.back();
             const std::uint64_t end = before.address + std::uint64_t{before.bytes.size()};
+            if (end > block.address)
+                return fail(Errc::InvalidArgument, Blame::Operator,
+                            concat("write ", block.bytes.size(), " bytes at ", hex32(block.address),
+                                   ": other bytes are to be written from ", hex32(before.address),
+                                   " to ", hex32(static_cast<std::uint32_t>(end - 1)),
+                                   "; make them one"));
             // Its last byte lies in the sector where this block begins.
             if (end > sectorOf(*region, block.address)) {
                 before.bytes.resize(block.address - before.address, std::byte{0xFF});

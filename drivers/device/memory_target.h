@@ -44,8 +44,9 @@ Result<> checkProgrammable(std::span<const MemoryRegion> regions, std::uint32_t 
 
 /// Blocks that share a sector become one, FF between them: whoever erases for the second would lose
 /// the first. Sorted by address; every block has to be programmable.
-std::vector<MemoryBlock> mergedBySector(std::span<const MemoryRegion> regions,
-                                        std::vector<MemoryBlock> blocks);
+/// @returns InvalidArgument  two blocks share an address
+Result<std::vector<MemoryBlock>> mergedBySector(std::span<const MemoryRegion> regions,
+                                                std::vector<MemoryBlock> blocks);
 
 /// Writes a block sector by sector and reads each back. Sectors that already hold the wanted
 /// bytes are left alone; of one that does not, no more is read than shows it.

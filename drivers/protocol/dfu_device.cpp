@@ -178,6 +178,12 @@ Result<DfuDevice> DfuDevice::open(std::unique_ptr<UsbDevice> usb, const OpContex
     return device;
 }
 
+Result<std::vector<DfuAlternate>> DfuDevice::describe(UsbDevice& usb, const OpContext& op)
+{
+    auto interface = TRY(readDfuInterface(usb, op));
+    return std::move(interface.alternates);
+}
+
 Result<> DfuDevice::detach(std::unique_ptr<UsbDevice> usb, const OpContext& op)
 {
     constexpr std::chrono::milliseconds kDetachWindow{1000}; // sheet 1.8
@@ -214,6 +220,11 @@ std::span<const DfuAlternate> DfuDevice::alternates() const
 std::span<const MemoryRegion> DfuDevice::layout() const
 {
     return m_impl->layout();
+}
+
+int DfuDevice::repeats() const
+{
+    return m_impl->requests.repeats();
 }
 
 Result<> DfuDevice::select(std::uint8_t alternate, const OpContext& op)

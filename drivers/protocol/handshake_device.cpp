@@ -1,10 +1,11 @@
-#include "protocol/handshake_p.h"
+#include "protocol/handshake_words_p.h"
 
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "crypto/unit_key.h"
 
 #include <array>
+#include <cerrno>
 
 namespace provost {
 
@@ -62,6 +63,7 @@ private:
     Bytes m_nonce{};
     std::optional<SessionCipher> m_cipher{};
     std::uint16_t m_messageId = 0;
+    SessionNames m_names{};
 };
 
 bool DeviceSession::refuse(std::string_view cause, HandshakeMessage message)
@@ -101,6 +103,12 @@ bool DeviceSession::receiveNonce()
     Incoming incoming = m_line.read(kNonceBytes);
     HandshakeMessage message{
         .stage = HandshakeStage::Nonce, .what = "nonce", .bytes = incoming.wireBytes};
+    if (looksForeign(incoming.bytes)) {
+        message.what = "bytes that are no nonce";
+        m_recorder.report.evidence.push_back(
+            concat("the server's side begins with ", firstBytes(incoming.bytes)));
+        return refuse(causeOf(incoming.end, "captive-portal"), std::move(message));
+    }
     if (incoming.end != LineEnd::None) {
         message.what = concat("no nonce: ", handshake::wordsFor(incoming.end, "server"));
         return refuse(causeOf(incoming.end, "silent-server"), std::move(message));
@@ -231,7 +239,7 @@ void DeviceSession::awaitPingAnswer(std::uint16_t id)
             return;
         }
         const bool answered = coap->type == CoapType::Acknowledgement && coap->id == id;
-        message.what = answered ? "ping answer" : coap->isPing() ? "ping" : "message";
+        message.what = answered ? "ping answer" : m_names.nameOf(*coap, false);
         m_recorder.message(std::move(message));
         if (answered)
             return;
@@ -266,6 +274,23 @@ bool DeviceSession::send(ByteView message, HandshakeStage stage, std::string_vie
 HandshakeReport dialHandshake(ByteStream& line, const DeviceIdentity& device, const OpContext& op)
 {
     return DeviceSession(line, device, op).run();
+}
+
+HandshakeReport notConnected(const DeviceIdentity& device, const Error& why,
+                             std::chrono::milliseconds took)
+{
+    const auto ms = static_cast<double>(took.count());
+    const std::string_view cause = why.native == ECONNREFUSED ? "connection-refused" : "no-answer";
+    return {.deviceId = toHex(device.deviceId),
+            .cause = std::string(cause),
+            .advice = std::string(adviceFor(cause)),
+            .evidence = {concat(why.message, " at +", fixed(ms, 0), " ms")},
+            .totalMs = ms,
+            .messages = {{.stage = HandshakeStage::Nonce,
+                          .what = "no connection",
+                          .atMs = ms,
+                          .note = why.message,
+                          .failed = true}}};
 }
 
 } // namespace provost

@@ -75,7 +75,7 @@ public:
             session();
         HandshakeReport& report = m_result.report;
         if (m_conversation.incomplete && !report.cause.empty()) {
-            m_result.evidence.push_back(concat("found so far: ", report.cause));
+            m_result.report.evidence.push_back(concat("found so far: ", report.cause));
             setCause("incomplete-capture");
         }
         report.passed = report.cause.empty();
@@ -105,7 +105,7 @@ private:
     void say(HandshakeMessage message);
     bool refuse(std::string_view cause, HandshakeMessage message);
     void setCause(std::string_view cause);
-    void evidence(std::string line) { m_result.evidence.push_back(std::move(line)); }
+    void evidence(std::string line) { m_result.report.evidence.push_back(std::move(line)); }
     bool deviceEnded() const
     {
         return m_conversation.end == RecordedEnd::DeviceClosed ||
@@ -130,6 +130,7 @@ private:
     std::optional<std::uint16_t> m_lastId{};
     std::optional<std::uint16_t> m_openPing{};
     bool m_furtherMessage = false;
+    SessionNames m_names{};
     HandshakeExplanation m_result{};
 };
 
@@ -181,13 +182,6 @@ bool Explainer::connected()
     evidence(refused ? endWords() : "nobody answered the unit's request to connect");
     return refuse(refused ? "connection-refused" : "no-answer",
                   {.stage = HandshakeStage::Nonce, .what = "no connection"});
-}
-
-/// "16 03 01 00": enough to recognise a protocol by.
-std::string firstBytes(ByteView bytes)
-{
-    constexpr std::size_t kShown = 8;
-    return toHex(bytes.first(std::min(bytes.size(), kShown)));
 }
 
 bool Explainer::nonce()
@@ -506,7 +500,7 @@ void Explainer::session()
             return;
         }
         if (frame->message)
-            record.what = wordsFor(*frame->message);
+            record.what = m_names.nameOf(*frame->message, frame->fromDevice);
         if (!countsOn(*frame, record)) {
             evidence(record.note);
             refuse("bad-message-counter", std::move(record));

@@ -43,8 +43,7 @@ struct RecordedKeys {
 struct HandshakeExplanation {
     /// Causes beside those of HandshakeReport: no-answer, connection-refused, captive-portal,
     /// unknown-refusal, unregistered-key, no-hello-answer, incomplete-capture.
-    HandshakeReport report{};
-    std::vector<std::string> evidence{}; ///< one fact a line, of which the cause follows
+    HandshakeReport report{}; ///< with evidence where it passed, too
 };
 
 /// Never fails: what cannot be read is a cause.

@@ -45,9 +45,11 @@ struct HandshakeReport {
     /// bad-message. Server: silent-unit, not-a-unit, short-reply, wrong-server-key, wrong-nonce,
     /// unknown-device, key-not-registered, locked-key, bad-message-counter, no-further-message,
     /// server-failed. Device: unreadable-device-key, unusable-server-key, silent-server,
-    /// server-hung-up, wrong-server-signature, no-ping-answer.
+    /// server-hung-up, wrong-server-signature, no-ping-answer, captive-portal, and without a
+    /// connection connection-refused, no-answer.
     std::string cause{};
     std::string advice{};                ///< what to do, one sentence
+    std::vector<std::string> evidence{}; ///< one fact a line, of which the cause follows
     std::string offeredKeyFingerprint{}; ///< of message 2, where it opened
     std::optional<HelloInfo> hello{};
     std::optional<MessageIdOrder> idOrder{};
@@ -113,6 +115,10 @@ struct DeviceIdentity {
 };
 /// The device's half, for `handshake dial`: what the unit would do, up to one ping answered.
 HandshakeReport dialHandshake(ByteStream& line, const DeviceIdentity& device, const OpContext& op);
+/// What such a dial has to report where no connection came about.
+/// @param why  of the attempt to connect
+HandshakeReport notConnected(const DeviceIdentity& device, const Error& why,
+                             std::chrono::milliseconds took);
 
 /// Pieces both halves are made of; the vectors test them one by one.
 namespace handshake {

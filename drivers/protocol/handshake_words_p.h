@@ -19,7 +19,8 @@ inline bool looksForeign(ByteView bytes)
     const ByteView head = bytes.first(std::min<std::size_t>(bytes.size(), 16));
     const bool text = std::ranges::all_of(
         head, [](std::byte b) { return std::isprint(u8(b)) != 0 || std::isspace(u8(b)) != 0; });
-    const bool tls = u8(bytes[0]) == 0x16 && u8(bytes[1]) == 0x03;
+    // A record of TLS: handshake or alert.
+    const bool tls = (u8(bytes[0]) == 0x16 || u8(bytes[0]) == 0x15) && u8(bytes[1]) == 0x03;
     const bool constant = std::ranges::all_of(bytes, [&](std::byte b) { return b == bytes[0]; });
     return text || tls || constant;
 }
@@ -32,21 +33,90 @@ inline std::string printablePath(std::string_view text)
     return clean;
 }
 
+/// "16030100": enough to recognise a protocol by.
+inline std::string firstBytes(ByteView bytes)
+{
+    constexpr std::size_t kShown = 8;
+    return toHex(bytes.first(std::min(bytes.size(), kShown)));
+}
+
+/// Names the messages of a session (particle-devices 5.5), answers by the token of what they
+/// answer, those without one by its message id.
+class SessionNames {
+public:
+    std::string nameOf(const CoapMessage& message, bool fromDevice)
+    {
+        if (message.type == CoapType::Reset)
+            return "reset";
+        const bool response = message.code >= kFirstResponse;
+        if (response || message.type == CoapType::Acknowledgement)
+            return answerName(message, fromDevice, response);
+        const Request request = requestName(message);
+        if (m_open.size() == kMostOpen)
+            m_open.erase(m_open.begin());
+        m_open.push_back({fromDevice, message.id, message.token, request.answer});
+        return request.name;
+    }
+
+private:
+    static constexpr unsigned kFirstResponse = 0x40; // RFC 7252, section 3
+    static constexpr unsigned kFirstError = 0x80;
+    static constexpr std::size_t kMostOpen = 64;
+    struct Request {
+        std::string name{};
+        std::string_view answer = "answer";
+    };
+    struct Open {
+        bool fromDevice = false;
+        std::uint16_t id = 0;
+        Bytes token{};
+        std::string_view answer{};
+    };
+
+    static Request requestName(const CoapMessage& message)
+    {
+        if (message.isPing())
+            return {"ping", "ping answer"};
+        const std::string first = message.path.empty() ? std::string() : message.path.front();
+        if (message.code == kCoapPost && (first == "E" || first == "e"))
+            return {concat("event ", printablePath(message.path.size() > 1 ? message.path[1]
+                                                                           : "without name"))};
+        if (message.code == kCoapPost && first == "h")
+            return {"hello"};
+        if (message.code == kCoapGet && first == "t")
+            return {"time request", "time answer"};
+        if (message.code == kCoapGet && first == "d")
+            return {"describe request", "describe answer"};
+        if (message.code == kCoapGet && first == "e")
+            return {"subscription"};
+        return {"message"};
+    }
+
+    std::string answerName(const CoapMessage& message, bool fromDevice, bool response)
+    {
+        const auto asked = std::ranges::find_if(m_open, [&](const Open& open) {
+            return open.fromDevice != fromDevice &&
+                   (response ? open.token == message.token : open.id == message.id);
+        });
+        const bool known = asked != m_open.end();
+        const std::string_view answer = known ? asked->answer : "answer";
+        const bool empty = message.code == kCoapEmpty;
+        if (known && (response || answer == "ping answer"))
+            m_open.erase(asked);
+        if (empty)
+            return answer == "ping answer" ? "ping answer" : "acknowledgement";
+        return message.code < kFirstError
+                   ? std::string(answer)
+                   : concat(answer, ", refused with ", message.code >> 5, ".", message.code & 0x1F);
+    }
+
+    std::vector<Open> m_open{}; ///< what was asked and not answered
+};
+
+/// Of a message by itself: nothing that was asked is known.
 inline std::string wordsFor(const CoapMessage& message)
 {
-    if (message.isPing())
-        return "ping";
-    if (message.isReply())
-        return message.payload.empty() ? "acknowledgement" : "describe answer";
-    const std::string first = message.path.empty() ? std::string() : message.path.front();
-    if (message.code == kCoapPost && (first == "E" || first == "e"))
-        return concat("event ",
-                      printablePath(message.path.size() > 1 ? message.path[1] : "without name"));
-    if (message.code == kCoapGet && first == "t")
-        return "time request";
-    if (message.code == kCoapGet && first == "e")
-        return "subscription";
-    return "message";
+    return SessionNames().nameOf(message, true);
 }
 
 struct Advice {

@@ -6,6 +6,7 @@
 #include "core/op_context.h"
 #include "transport/tcp_stream.h"
 
+#include <QUrl>
 #include <algorithm>
 #include <array>
 #include <exception>
@@ -145,6 +146,11 @@ bool carriesBody(const std::string& method)
     return method == "POST" || method == "PUT" || method == "PATCH" || method == "DELETE";
 }
 
+QString toQtText(const std::string& text)
+{
+    return QString::fromUtf8(text.data(), static_cast<qsizetype>(text.size()));
+}
+
 /// Most clients send a DELETE without a body and say no length; the parser would wait for one.
 bool isBareDelete(const httplib::Request& request)
 {
@@ -169,16 +175,29 @@ int refusalOf(const httplib::Request& request, std::size_t bodyLimit)
     return std::stoull(length) > bodyLimit ? 413 : 0;
 }
 
+/// Fields and files of a multipart form (RFC 7578) as a plain form: the calls tell them apart by
+/// name alone.
+std::string plainForm(const httplib::Request& from)
+{
+    std::string form;
+    for (const auto& [name, part] : from.files)
+        form += (form.empty() ? "" : "&") + QUrl::toPercentEncoding(toQtText(name)).toStdString() +
+                "=" + QUrl::toPercentEncoding(toQtText(part.content)).toStdString();
+    return form;
+}
+
 HttpRequest translated(const httplib::Request& from)
 {
     const auto question = from.target.find('?');
+    const bool inParts = from.is_multipart_form_data();
     return {.method = from.method,
             .path = from.path,
             .query =
                 question == std::string::npos ? std::string{} : from.target.substr(question + 1),
-            .contentType = from.get_header_value("Content-Type"),
+            .contentType = inParts ? "application/x-www-form-urlencoded"
+                                   : from.get_header_value("Content-Type"),
             .authorization = from.get_header_value("Authorization"),
-            .body = from.body,
+            .body = inParts ? plainForm(from) : from.body,
             .peer = from.remote_addr};
 }
 

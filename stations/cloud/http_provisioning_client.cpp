@@ -89,6 +89,13 @@ bool saysInvalidToken(const QByteArray& body)
     return object.value(QLatin1String("error")) == QJsonValue(QLatin1String("invalid_token"));
 }
 
+/// Our own cloud knows the call and has no key: another thing than a cloud without the call.
+bool saysNoKey(const QByteArray& body)
+{
+    const auto object = QJsonDocument::fromJson(body).object();
+    return object.value(QLatin1String("error")) == QJsonValue(QLatin1String("no_key"));
+}
+
 /// How a cloud refuses the key of a unit to a token that is good: locked, or of another owner
 /// (particle-devices 9 and 4.5).
 bool saysPermissionDenied(const QByteArray& body)
@@ -363,6 +370,8 @@ Result<std::optional<RegisteredKey>> HttpProvisioningClient::registeredKey(const
     const std::string attempt = concat("read the key of ", id, " at ", m_config.baseUrl);
     const Request request{.attempt = attempt, .path = concat("/v1/provisioning/", id)};
     const Answer answer = TRY(exchange(request, op));
+    if (answer.status == 404 && saysNoKey(answer.body))
+        return std::optional(RegisteredKey{.deviceId = id});
     // The public cloud has no such call: whatever it says instead, it cannot say the key.
     if (answer.status == 400 || answer.status == 404 || answer.status == 405 ||
         answer.status == 501)

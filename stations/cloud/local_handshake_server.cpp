@@ -13,6 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 /// How soon a wait sees its deadline on a clock that is not the system's; a stop is seen at once.
+constexpr std::string_view kStationFault = "server-failed";
 constexpr auto kWaitSlice = 50ms;
 constexpr std::size_t kShownDigits = 12;
 
@@ -118,8 +119,11 @@ public:
         const MutexLock lock(m_mutex);
         m_held.erase(connection.number);
         for (const PageRef& page : m_pages) {
+            // A fault of the endpoint itself is everybody's.
+            if (connection.deviceId.empty() && report.cause == kStationFault)
+                page->nameless = report;
             // Who gave no readable id may be anybody: it counts only where one unit is awaited.
-            if (connection.deviceId.empty() && m_pages.size() > 1)
+            else if (connection.deviceId.empty() && m_pages.size() > 1)
                 page->nameless.reset();
             else if (connection.deviceId.empty())
                 page->nameless = report;

@@ -178,6 +178,13 @@ OutboxSender::Worker::Outcome OutboxSender::Worker::sendOne(const OutboxEntry& e
         leaveOut(entry, "not sent: the row holds no public key");
         return Outcome::Left;
     }
+    const auto twins = m_journal.withdrawTwins(entry.run, entry.deviceId, key->toDer());
+    if (!twins) {
+        tell("outbox", false, concat("cannot be read: ", describe(twins.error())));
+        return Outcome::Left;
+    }
+    if (!twins->empty())
+        return Outcome::Superseded; // both are on HOLD for a new key
     const auto standing = standingOf(entry, *key);
     if (!standing) {
         tell("outbox", false, concat("cannot be read: ", describe(standing.error())));
@@ -228,7 +235,8 @@ Result<std::string> OutboxSender::Worker::confirm(const OutboxEntry& entry, cons
     if (held->publicDer != key.toDer())
         return fail(Errc::InvalidData, Blame::Cloud,
                     concat("register ", entry.deviceId, ": the cloud answered ", answer.httpStatus,
-                           " and holds another key; it is told again"));
+                           held->publicDer.empty() ? " and holds no key" : " and holds another key",
+                           "; it is told again"));
     return concat(evidence, " and holds this key");
 }
 

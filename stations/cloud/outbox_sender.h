@@ -29,7 +29,8 @@ struct OutboxSenderConfig {
 ///
 /// Before each send the row's key must be the unit's latest proved one. Where a newer one was
 /// proved, the row is marked superseded; where a newer one is journalled and not proved yet, or the
-/// row's own key is not, it is left: nobody knows yet which one the unit holds. What the cloud
+/// row's own key is not, it is left: nobody knows yet which one the unit holds. Where the key is on
+/// record for another unit too, both are withdrawn and nothing is sent for either. What the cloud
 /// confirmed is settled in the journal, and the unit that waited for it leaves HOLD.
 ///
 /// While the cloud is away or refuses the station, everything waits and is tried again after

@@ -33,7 +33,8 @@ Result<Reconciliation> reconcile(Journal& journal, ProvisioningClient& cloud, co
             continue;
         ++found.units;
         const auto held = TRY(cloud.registeredKey({.deviceId = unit.deviceId}, op));
-        const std::string theirs = held ? sha256Hex(held->publicDer) : std::string{};
+        const bool holds = held && !held->publicDer.empty();
+        const std::string theirs = holds ? sha256Hex(held->publicDer) : std::string{};
         const auto [other, first] = holderOf.emplace(theirs, unit.deviceId);
         if (!theirs.empty() && !first)
             found.differences.push_back(
@@ -42,8 +43,12 @@ Result<Reconciliation> reconcile(Journal& journal, ProvisioningClient& cloud, co
             ++found.equal;
         else if (waiting.contains(unit.deviceId))
             ++found.waiting;
+        else if (!held)
+            found.differences.push_back(
+                {unit.deviceId, "the cloud cannot say which key it holds: nothing is proved"});
         else if (theirs.empty())
-            found.differences.push_back({unit.deviceId, "the cloud holds no key"});
+            found.differences.push_back(
+                {unit.deviceId, "the cloud holds no key: register the unit again"});
         else
             found.differences.push_back(
                 {unit.deviceId, concat("the cloud holds ", theirs.substr(0, 12), ", proved is ",

@@ -12,7 +12,7 @@ namespace provost {
 
 struct Difference {
     std::string deviceId{};
-    std::string reason{}; ///< "the cloud holds no key", with fingerprints where there are two
+    std::string reason{}; ///< "the cloud holds no key …", with fingerprints where there are two
 };
 
 struct Reconciliation {

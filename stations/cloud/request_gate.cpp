@@ -48,9 +48,19 @@ Result<> RequestGate::pass(const std::string& attempt, const OpContext& op)
     if (at >= op.deadline.at)
         return fail(Errc::Unavailable, Blame::Cloud,
                     concat(attempt, ": not asked, the cloud wants no request for ",
-                           std::chrono::ceil<std::chrono::seconds>(at - now).count(), " s"),
+                           std::chrono::ceil<std::chrono::seconds>(at - now).count(), " s",
+                           cutShort()),
                     kTooMany);
     return op.clock.sleepUntil(at, op.stop);
+}
+
+std::string RequestGate::cutShort()
+{
+    const MutexLock lock(m_mutex);
+    if (m_cutShort == std::chrono::seconds{})
+        return {};
+    return concat(" (it said ", m_cutShort.count(), " s; no more than ",
+                  m_limits.longestPause.count(), " s are kept)");
 }
 
 /// Takes a token, perhaps one that is not there yet. @returns when it is this request's turn
@@ -79,7 +89,9 @@ void RequestGate::answered(int status, std::optional<std::chrono::seconds> retry
 {
     const MutexLock lock(m_mutex);
     if (status == kTooMany || (status == kUnavailable && retryAfter)) {
-        const auto pause = std::min(retryAfter.value_or(m_limits.pause), m_limits.longestPause);
+        const auto wanted = retryAfter.value_or(m_limits.pause);
+        const auto pause = std::min(wanted, m_limits.longestPause);
+        m_cutShort = wanted > pause ? wanted : std::chrono::seconds{};
         m_notBefore = std::max(m_notBefore, clock.now() + pause);
     }
     if (status == kUnauthorized || status == kForbidden) {

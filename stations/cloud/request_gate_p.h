@@ -20,9 +20,10 @@ public:
     struct Limits {
         double perSecond = 10; ///< in the long run
         double burst = 20;
-        int refusals = 3;                        ///< 401 or 403 in a row, then nothing is sent
-        std::chrono::seconds pause{1};           ///< behind a 429 without Retry-After
-        std::chrono::seconds longestPause{3600}; ///< whatever Retry-After says
+        int refusals = 3;              ///< 401 or 403 in a row, then nothing is sent
+        std::chrono::seconds pause{1}; ///< behind a 429 without Retry-After
+        /// A longer Retry-After is taken for a mistake of the cloud, and that is said.
+        std::chrono::seconds longestPause{std::chrono::hours(24)};
     };
     explicit RequestGate(Limits limits);
 
@@ -35,6 +36,7 @@ public:
     void answered(int status, std::optional<std::chrono::seconds> retryAfter, const Clock& clock);
 
 private:
+    std::string cutShort();
     Result<Clock::Steady> turn(const std::string& attempt, const Clock& clock);
 
     const Limits m_limits;
@@ -42,6 +44,7 @@ private:
     double m_tokens PROVOST_GUARDED_BY(m_mutex);
     std::optional<Clock::Steady> m_filledAt PROVOST_GUARDED_BY(m_mutex){};
     Clock::Steady m_notBefore PROVOST_GUARDED_BY(m_mutex){};
+    std::chrono::seconds m_cutShort PROVOST_GUARDED_BY(m_mutex){}; ///< asked for; 0: kept
     int m_refusals PROVOST_GUARDED_BY(m_mutex) = 0;
     int m_lastRefusal PROVOST_GUARDED_BY(m_mutex) = 0;
 };

@@ -68,8 +68,8 @@ std::optional<HttpAnswer> RestApi::account(const HttpRequest& request, const Fie
         return gets ? devices() : posts ? claimDevice(fields) : onlyBy("GET, POST");
     if (path == "/v1/device_claims")
         return posts ? claimCode() : onlyBy("POST");
-    if (between(path, "/v1/products/", "/devices"))
-        return posts ? import(fields) : onlyBy("POST");
+    if (const auto product = between(path, "/v1/products/", "/devices"))
+        return posts ? import(*product, fields) : onlyBy("POST");
     if (const auto id = between(path, "/v1/devices/", "/ping"))
         return request.method == "PUT" ? ping(*id) : onlyBy("PUT");
     if (path == "/v1/devices/events" || path == "/v1/events" ||
@@ -139,22 +139,63 @@ HttpAnswer RestApi::ping(const std::string& pathId)
     return accountJson(200, QJsonObject{{"online", m_presenceOf(*id).connected}, {"ok", true}});
 }
 
-/// Products are names here: who has a key belongs to each of them.
-HttpAnswer RestApi::import(const Fields& fields)
+/// Which of the answer's lists the id belongs to. There is one account: what is another product's
+/// is nobody's to take.
+std::string_view RestApi::importOne(const std::string& product, const std::string& deviceId)
 {
-    QJsonArray updated;
-    QJsonArray invalid;
-    const auto id = checkedDeviceId(fieldIn(fields, "id"));
+    const auto id = checkedDeviceId(deviceId);
     const auto key = id ? m_registry.find(*id) : Result<std::optional<RsaPublicKey>>(std::nullopt);
-    if (key && *key)
-        updated.append(accountText(*id));
-    else
-        invalid.append(accountText(fieldIn(fields, "id")));
-    return accountJson(200, QJsonObject{{"updated", updated.size()},
-                                        {"updatedDeviceIds", updated},
-                                        {"existingDeviceIds", QJsonArray()},
-                                        {"nonmemberDeviceIds", QJsonArray()},
-                                        {"invalidDeviceIds", invalid}});
+    if (!key || !*key)
+        return "invalidDeviceIds";
+    const auto before = m_claims.productOf(*id);
+    if (before && *before == product)
+        return "existingDeviceIds";
+    if (!before || !before->empty())
+        return "nonmemberDeviceIds";
+    return m_claims.setProduct(*id, product) ? "updatedDeviceIds" : "invalidDeviceIds";
+}
+
+/// Products are names here. One id, or a file with one in each line.
+HttpAnswer RestApi::import(const std::string& product, const Fields& fields)
+{
+    QJsonObject answer;
+    for (const char* const list :
+         {"updatedDeviceIds", "existingDeviceIds", "nonmemberDeviceIds", "invalidDeviceIds"})
+        answer.insert(QLatin1String(list), QJsonArray());
+    const std::string listed = concat(fieldIn(fields, "id"), "\n", fieldIn(fields, "file"));
+    for (const QString& line : accountText(listed).split(QLatin1Char('\n'))) {
+        const QString id = line.trimmed();
+        if (id.isEmpty())
+            continue;
+        const auto list = importOne(product, id.toStdString());
+        const auto name = QString::fromLatin1(list.data(), static_cast<qsizetype>(list.size()));
+        QJsonArray ids = answer.value(name).toArray();
+        ids.append(id.toLower());
+        answer.insert(name, ids);
+    }
+    answer.insert(QLatin1String("updated"),
+                  answer.value(QLatin1String("updatedDeviceIds")).toArray().size());
+    return accountJson(200, answer);
+}
+
+HttpAnswer RestApi::changeDevice(const std::string& pathId, const Fields& fields)
+{
+    const HttpAnswer known = device(pathId);
+    if (known.status != 200)
+        return known;
+    if (fields.contains("name")) {
+        const auto named = m_claims.setName(pathId, fieldIn(fields, "name"));
+        if (!named && named.error().code == Errc::InvalidArgument)
+            return accountError(400, "invalid_name", "1 to 64 characters");
+        return named ? device(pathId) : accountError(500, "server_error");
+    }
+    const std::string signal = fieldIn(fields, "signal");
+    if (signal != "0" && signal != "1")
+        return accountError(400, "invalid_request", "name, or signal 0 or 1");
+    const auto id = checkedDeviceId(pathId);
+    if (!id || !m_presenceOf(*id).connected)
+        return accountError(408, "Timed out.");
+    return accountError(501, "not_implemented", "this cloud sends units nothing but answers");
 }
 
 HttpAnswer RestApi::events(EventFilter filter)

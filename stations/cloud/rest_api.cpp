@@ -169,7 +169,9 @@ HttpAnswer RestApi::route(const HttpRequest& request, const Fields& fields)
     if (const auto id = idBehind(request.path, "/v1/devices/")) {
         if (request.method == "DELETE")
             return unclaimDevice(*id);
-        return reads ? device(*id) : notAllowed("GET, DELETE");
+        if (request.method == "PUT")
+            return changeDevice(*id, fields);
+        return reads ? device(*id) : notAllowed("GET, PUT, DELETE");
     }
     if (request.path == "/oauth/token")
         return request.method == "POST" ? issueToken(fields) : notAllowed("POST");
@@ -215,7 +217,7 @@ HttpAnswer RestApi::keyOnFile(const std::string& pathId)
     if (!key || !locked)
         return failed(key ? locked.error() : key.error());
     if (!*key)
-        return error(404, "not_found", "no key on file");
+        return error(404, "no_key", "no key is on file for this device ID");
     return json(200, {{"deviceID", toQt(*id)},
                       {"publicKey", toQt((*key)->toPem())},
                       {"algorithm", "rsa"},
@@ -235,13 +237,14 @@ HttpAnswer RestApi::device(const std::string& pathId)
     const UnitPresence presence = m_presenceOf(*id);
     if (!*key && !presence.lastHandshake)
         return jsonText(404, kUnknown);
+    const std::string name = m_claims.nameOf(*id).value_or("");
     const auto number = [](const std::optional<int>& value) {
         return value ? QJsonValue(*value) : QJsonValue();
     };
     const QJsonValue handshakeAt =
         presence.lastHandshake ? QJsonValue(toQt(isoUtc(*presence.lastHandshake))) : QJsonValue();
     return json(200, {{"id", toQt(*id)},
-                      {"name", QJsonValue()},
+                      {"name", name.empty() ? QJsonValue() : QJsonValue(toQt(name))},
                       {"claimed", m_claims.isClaimed(*id).value_or(false)},
                       {"last_app", QJsonValue()},
                       {"last_heard", handshakeAt},

@@ -51,7 +51,9 @@ private:
     HttpAnswer unclaimDevice(const std::string& pathId);
     HttpAnswer claimCode();
     HttpAnswer ping(const std::string& pathId);
-    HttpAnswer import(const Fields& fields);
+    HttpAnswer import(const std::string& product, const Fields& fields);
+    std::string_view importOne(const std::string& product, const std::string& deviceId);
+    HttpAnswer changeDevice(const std::string& pathId, const Fields& fields);
     HttpAnswer events(EventFilter filter);
     HttpAnswer issueToken(const Fields& fields);
     bool authorized(const HttpRequest& request, const Fields& fields) const;

@@ -17,15 +17,6 @@ constexpr std::size_t kLargestKeyFile = 16 * 1024;
 constexpr mode_t kPrivateMode = 0600;
 constexpr mode_t kPublicMode = 0644;
 
-Result<> keepKey(const std::filesystem::path& file, const RsaPrivateKey& key,
-                 const SecretBytes& passphrase)
-{
-    if (passphrase.empty())
-        return writeDurably(file, key.toClearPem().reveal(), kPrivateMode);
-    const Bytes sealed = TRY(key.toEncryptedPem(passphrase));
-    return writeDurably(file, sealed, kPrivateMode);
-}
-
 } // namespace
 
 Result<RsaPrivateKey> readServerKey(const std::filesystem::path& file,
@@ -60,13 +51,13 @@ Result<RsaPrivateKey> readOrMakeServerKey(const std::filesystem::path& folder,
     if (kept)
         ::chmod(file.c_str(), kPrivateMode); // a copy made by hand may be open to all
     if (kept && !passphrase.empty() && readServerKey(file, {}))
-        TRY(keepKey(file, *kept, passphrase));
+        TRY(keepPrivateKey(file, kept->toClearPem(), passphrase));
     if (kept || kept.error().code != Errc::NotFound)
         return kept;
     RsaPrivateKey made = TRY(RsaPrivateKey::generate(kServerKeyBits));
     // Public part first: a folder with it alone makes a new key at the next start.
     TRY(writeDurably(folder / "server-key.pub.pem", viewOf(made.publicKey().toPem()), kPublicMode));
-    TRY(keepKey(file, made, passphrase));
+    TRY(keepPrivateKey(file, made.toClearPem(), passphrase));
     return made;
 }
 

@@ -135,6 +135,19 @@ Result<Limit> limitOf(const TomlTable& measures, const std::string& name)
     return limit;
 }
 
+/// How long each step may take is somebody's decision, not left out by oversight.
+Result<> demandTimeLimit(const StepSpec& spec)
+{
+    const auto limit = spec.limits.find("seconds");
+    const bool named = limit != spec.limits.end();
+    if (named && limit->second.max && limit->second.unit == "s" && !limit->second.optional)
+        return {};
+    return fail(Errc::InvalidData, Blame::Operator,
+                concat(named ? spec.placeOf("seconds") : spec.where, ": step \"", spec.name,
+                       "\" has no limit of its time; add measure.seconds = { unit = \"s\", max = "
+                       "... }, in seconds and not optional"));
+}
+
 Result<StepSpec> stepSpec(const TomlTable& table, const StepRegistry& registry)
 {
     StepSpec spec;
@@ -162,6 +175,7 @@ Result<StepSpec> stepSpec(const TomlTable& table, const StepRegistry& registry)
         spec.places.emplace(key, table.where(key));
     TRY(table.finish());
     TRY(registry.make(spec));
+    TRY(demandTimeLimit(spec));
     return spec;
 }
 

@@ -6,6 +6,7 @@
 #include "crypto/secret_file.h"
 
 #include <charconv>
+#include <cstdlib>
 
 namespace provost {
 
@@ -63,7 +64,7 @@ Result<> readSlots(const TomlTable& document, StationConfig& config)
         slot.usb = TRY(table.text("usb"));
         slot.probe = TRY(table.textOr("probe", ""));
         slot.enabled = TRY(table.booleanOr("enabled", true));
-        slot.why = TRY(table.textOr("why", slot.enabled ? "" : "Switched off in station.toml"));
+        slot.why = TRY(table.textOr("why", ""));
         TRY(table.finish());
         for (const auto& other : config.slots) {
             if (other.slot == slot.slot || other.usb == slot.usb ||
@@ -109,6 +110,8 @@ Result<> readStation(const TomlTable& table, const std::filesystem::path& folder
     }
     if (table.has("signing_key"))
         config.signingKey = folder / TRY(table.text("signing_key"));
+    if (table.has("checkpoints"))
+        config.checkpoints = folder / TRY(table.text("checkpoints"));
     config.settings.backupFolder = TRY(table.textOr("backup_folder", ""));
     return table.finish();
 }
@@ -132,6 +135,19 @@ Result<> readHandshake(const TomlTable& table, const std::filesystem::path& fold
     config.handshakePort = static_cast<std::uint16_t>(TRY(table.integerOr("port", 5683)));
     config.cloudFolder = TRY(table.textOr("folder", ""));
     return table.finish();
+}
+
+/// What the service manager handed to this program alone (systemd.exec(5), LoadCredential=).
+Result<SecretBytes> credential(const std::string& name)
+{
+    const char* const folder = std::getenv("CREDENTIALS_DIRECTORY");
+    if (folder == nullptr || *folder == '\0')
+        return fail(Errc::NotFound, Blame::Operator,
+                    concat("read the credential ", name,
+                           ": CREDENTIALS_DIRECTORY is not set; start the station as the service "
+                           "that has LoadCredential=",
+                           name, ":…, or name a token_file"));
+    return readSecretLine(std::filesystem::path(folder) / std::filesystem::path(name).filename());
 }
 
 } // namespace
@@ -171,8 +187,14 @@ Result<StationConfig> readStationFile(const std::filesystem::path& file)
     if (!config.cloudIsLocal) {
         const auto cloud = TRY(document.table("cloud"));
         config.cloudUrl = TRY(cloud.text("url"));
+        if (cloud.has("token_file") && cloud.has("token_credential"))
+            return fail(Errc::InvalidData, Blame::Operator,
+                        concat(cloud.where("token_credential"),
+                               ": token_file names the token already: leave one of the two out"));
         if (cloud.has("token_file"))
             config.cloudToken = TRY(readSecretLine(folder / TRY(cloud.text("token_file"))));
+        if (cloud.has("token_credential"))
+            config.cloudToken = TRY(credential(TRY(cloud.text("token_credential"))));
         if (cloud.has("ca_file"))
             config.cloudCaFile = folder / TRY(cloud.text("ca_file"));
         TRY(cloud.finish());

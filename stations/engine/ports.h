@@ -27,7 +27,7 @@ struct RegisteredKey {
     std::string deviceId{};
     std::string algorithm{};   ///< rsa, ecc
     std::string fingerprint{}; ///< hex SHA-256 of the key, by the cloud's own reckoning
-    Bytes publicDer{};         ///< SubjectPublicKeyInfo
+    Bytes publicDer{};         ///< SubjectPublicKeyInfo; empty: it says that it holds none
 };
 
 /// Thread-safe.
@@ -43,7 +43,7 @@ public:
     virtual Result<Registration> registerUnit(const UnitIdentity& unit, ByteView publicKeyDer,
                                               std::string_view idempotencyKey,
                                               const OpContext& op) = 0;
-    /// The key that the cloud holds for the unit; nullopt where it holds none or cannot say.
+    /// What the cloud says that it holds for the unit; nullopt where it cannot say.
     /// @returns InvalidData  the answer holds no public key
     virtual Result<std::optional<RegisteredKey>> registeredKey(const UnitIdentity& unit,
                                                                const OpContext& op) = 0;

@@ -374,7 +374,9 @@ HttpAnswer VirtualCloud::Impl::answer(RequestFault fault, const CloudHooks::Serv
     }
     case RequestFault::NoKeyBack: {
         HttpAnswer answer = serve();
-        if (answer.body.find("\"publicKey\"") != std::string::npos)
+        const bool ofTheCall = answer.body.find("\"publicKey\"") != std::string::npos ||
+                               answer.body.find("\"no_key\"") != std::string::npos;
+        if (ofTheCall)
             return plain(405, R"({"error":"method_not_allowed"})");
         return answer;
     }

@@ -222,7 +222,8 @@ private:
         TRY(context.journal().recordCustody(context.run(), fingerprint, CustodyEvent::Burn,
                                             concat(slots.size(), " bytes at DCT offset ",
                                                    layout.privateKey.offset, ", read back equal")));
-        context.note(concat("new key ", shortFingerprint(fingerprint), " burnt · before: ", why));
+        context.note(concat("new key ", shortFingerprint(fingerprint),
+                            " burnt · before: ", std::string_view(why).substr(0, why.find(';'))));
         return {};
     }
 

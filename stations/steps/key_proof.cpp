@@ -20,17 +20,17 @@ constexpr std::string_view kCloudOtherAlgorithm = "F222";
 constexpr std::string_view kDamagedRecord = "C054";
 constexpr std::string_view kCloudContradiction = "C081";
 
-using Findings = std::vector<ProofFinding>;
+using ProofFindings = std::vector<ProofFinding>;
 
 /// True where something was added.
-bool add(Findings& findings, std::string_view cause, std::string reason)
+bool add(ProofFindings& findings, std::string_view cause, std::string reason)
 {
     findings.push_back({.cause = std::string(cause), .reason = std::move(reason)});
     return true;
 }
 
 /// A record that contradicts itself proves nothing about any unit.
-void judgeRecord(const ExpectedKeys& expected, Findings& findings)
+void judgeRecord(const ExpectedKeys& expected, ProofFindings& findings)
 {
     const KeyRecord& record = expected.record;
     if (sha256Hex(record.publicDer) != record.fingerprint)
@@ -48,7 +48,7 @@ void judgeRecord(const ExpectedKeys& expected, Findings& findings)
 }
 
 void judgePrivateSlot(const UnitKeyCopy& unit, const ExpectedKeys& expected,
-                      const KeyReading& reading, Findings& findings)
+                      const KeyReading& reading, ProofFindings& findings)
 {
     if (!reading.readable) {
         add(findings, kUnreadable,
@@ -68,7 +68,7 @@ void judgePrivateSlot(const UnitKeyCopy& unit, const ExpectedKeys& expected,
 }
 
 void judgePublicSlot(const UnitKeyCopy& unit, const ExpectedKeys& expected, ByteView publicDer,
-                     Findings& findings)
+                     ProofFindings& findings)
 {
     if (!expected.hasPublicSlot)
         return;
@@ -83,7 +83,7 @@ void judgePublicSlot(const UnitKeyCopy& unit, const ExpectedKeys& expected, Byte
             "read the public key slot: behind the key it holds something else than FF");
 }
 
-void judgeServerSlot(const UnitKeyCopy& unit, const ExpectedKeys& expected, Findings& findings)
+void judgeServerSlot(const UnitKeyCopy& unit, const ExpectedKeys& expected, ProofFindings& findings)
 {
     const ByteView wanted(expected.serverSlot);
     if (wanted.empty())
@@ -104,7 +104,7 @@ void judgeServerSlot(const UnitKeyCopy& unit, const ExpectedKeys& expected, Find
 std::vector<ProofFinding> compareUnitWithRecord(const UnitKeyCopy& unit,
                                                 const ExpectedKeys& expected)
 {
-    Findings findings;
+    ProofFindings findings;
     judgeRecord(expected, findings);
     const auto reading = readAsUnit(unit.privateSlot, expected.rules);
     judgePrivateSlot(unit, expected, reading, findings);
@@ -118,7 +118,7 @@ std::vector<ProofFinding> compareCloudWithUnit(const RegisteredKey& cloud,
                                                std::string_view deviceId, ByteView unitPublicDer,
                                                const KeyRules& rules)
 {
-    Findings findings;
+    ProofFindings findings;
     const std::string_view algorithm = rules.kind == KeyKind::P256 ? "ecc" : "rsa"; // 9
     const std::string fingerprint = sha256Hex(unitPublicDer);
     const std::string held = sha256Hex(cloud.publicDer);

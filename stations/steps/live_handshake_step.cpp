@@ -1,13 +1,14 @@
 // The unit proves, live, that it holds the private key: Hello both ways and one further message
-// with the right id (particle-devices 5.5).
+// with the right id (particle-devices 5.5). Where it fails or never comes, what is on the unit is
+// read back: the endpoint's word alone names no cause (10).
 #include "core/text.h"
 #include "engine/handshake_limit.h"
 #include "engine/network_witness.h"
+#include "steps/handshake_diagnosis.h"
 #include "steps/join_attempts.h"
 #include "steps/steps_p.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 namespace provost {
@@ -18,27 +19,8 @@ namespace {
 
 constexpr auto kLook = 200ms;
 constexpr auto kProbeBudget = 5s;
-constexpr std::string_view kBroken = "F403";
-
-constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kCauses{{
-    {"wrong-server-key", "F401"},
-    {"wrong-device-key", "F405"},
-    {"no-hello", "F405"},
-    {"unknown-device", "F402"},
-    {"key-not-registered", "F402"},
-    {"locked-key", "F402"},
-    {"registered-key-differs", "F221"},
-    {"bad-message-counter", "F410"},
-}};
-
-std::string_view causeId(std::string_view kind)
-{
-    for (const auto& [name, id] : kCauses) {
-        if (name == kind)
-            return id;
-    }
-    return kBroken;
-}
+constexpr auto kReadBackBudget = 30s; // a restart into DFU, two reads
+constexpr std::string_view kStationFault = "server-failed";
 
 class LiveHandshakeStep final : public Step {
 public:
@@ -63,18 +45,14 @@ public:
         TRY(context.unit().reboot(op));
         auto seen = waitFor(*expectation, identity.deviceId, op);
         if (sawNothing(seen))
-            return silent(context, identity.deviceId, began, limit);
+            return silent(context, identity, began, limit);
         const HandshakeReport report = TRY(std::move(seen));
         if (report.deviceId.empty()) {
             for (const auto& message : report.messages)
                 context.handshakeArrow(kNamelessConnection, message);
         }
         if (!report.passed)
-            return Unexpected(
-                unitError(Errc::Mismatch,
-                          concat("handshake of ", identity.deviceId, " ended at ",
-                                 name(report.stage), ": ", report.cause, "; ", report.advice),
-                          causeId(report.cause)));
+            return failed(context, identity, report);
         // From the restart, or the end of the attempt before, to the connection that passed: the
         // unit may dial before its USB device is seen.
         context.measure(
@@ -94,25 +72,107 @@ public:
     }
 
 private:
-    static Result<> silent(StepContext& context, const std::string& deviceId, Clock::Steady began,
+    static Result<> failed(StepContext& context, const UnitIdentity& identity,
+                           const HandshakeReport& report)
+    {
+        std::string saw = concat("handshake of ", identity.deviceId, " ended at ",
+                                 name(report.stage), ", the endpoint says ", report.cause);
+        for (const auto& fact : report.evidence)
+            saw += concat(" (", fact, ")");
+        if (report.cause == kStationFault)
+            return Unexpected(endpointFailed(saw, report));
+        auto error = refuse(TRY(diagnose(context, identity, report.cause))).error();
+        error.message = concat(saw, ": ", error.message);
+        return Unexpected(std::move(error));
+    }
+
+    static Result<> silent(StepContext& context, const UnitIdentity& identity, Clock::Steady began,
                            std::chrono::milliseconds limit)
     {
         const auto waited = secondsSince(began, context.op());
+        std::string message =
+            concat("wait ", fixed(waited, 0), " s of ",
+                   fixed(std::chrono::duration<double>(limit).count(), 1),
+                   " s for the handshake of ", identity.deviceId, " at ",
+                   context.handshakes().host(), ":", context.handshakes().port(),
+                   " over the network ", context.station().network.ssid, ": it never connected");
+        // What is wrong on the unit is its fault, however the network stands.
+        const auto findings = TRY(diagnose(context, identity, {}));
+        if (!findings.empty()) {
+            auto error = refuse(findings).error();
+            error.message = concat(message, ", and ", error.message);
+            return Unexpected(std::move(error));
+        }
         // The wait has used the step's time up.
         const auto op = context.op().shielded(kProbeBudget);
-        const auto silence = judgeSilence(TRY(context.network().standingFor(deviceId, began, op)));
-        return Unexpected(
-            Error{.code = Errc::Timeout,
-                  .blame = silence.blame,
-                  .message = concat("wait ", fixed(waited, 0), " s of ",
-                                    fixed(std::chrono::duration<double>(limit).count(), 1),
-                                    " s for the handshake of ", deviceId, " at ",
-                                    context.handshakes().host(), ":", context.handshakes().port(),
-                                    " over the network ", context.station().network.ssid,
-                                    ": it never connected, and ", silence.why),
-                  .frames = {},
-                  .native = {},
-                  .cause = std::string(silence.cause)});
+        const auto silence =
+            judgeSilence(TRY(context.network().standingFor(identity.deviceId, began, op)));
+        return Unexpected(Error{.code = Errc::Timeout,
+                                .blame = silence.blame,
+                                .message = concat(message, ", and ", silence.why),
+                                .frames = {},
+                                .native = {},
+                                .cause = std::string(silence.cause)});
+    }
+
+    static Error endpointFailed(std::string_view saw, const HandshakeReport& report)
+    {
+        return Error{
+            .code = Errc::Internal,
+            .blame = Blame::Station,
+            .message = concat(saw, ": ",
+                              report.messages.empty() ? std::string() : report.messages.back().note,
+                              "; ", report.advice),
+            .frames = {},
+            .native = {},
+            .cause = "C075"};
+    }
+
+    /// @param said  the endpoint's word; empty: the unit never connected
+    static Result<std::vector<ProofFinding>>
+    diagnose(StepContext& context, const UnitIdentity& identity, std::string_view said)
+    {
+        const auto& platform = context.plan().platform;
+        auto& server = context.handshakes();
+        HandshakeWanted wanted{.rules = TRY(keyRulesOf(platform.id, KeyTransport::Tcp)),
+                               .serverKeyDer = server.serverKey().toDer(),
+                               .address = {.host = server.host(), .port = server.port()},
+                               .provedKeyDer = context.facts().publicKeyDer};
+        const auto op = context.op().shielded(kReadBackBudget).withSecrets();
+        if (context.facts().registered) {
+            const auto held = context.cloud().registeredKey(identity, op);
+            if (held && held->has_value()) {
+                wanted.registeredKeyDer = (*held)->publicDer;
+                wanted.cloudHoldsNone = wanted.registeredKeyDer.empty();
+            }
+        }
+        const auto read = readBack(context, op);
+        if (!read && leftTheSlot(read.error()))
+            return Unexpected(read.error());
+        if (!read) {
+            context.note(concat("not read back: ", read.error().message));
+            return diagnoseHandshake(std::nullopt, wanted, said);
+        }
+        return diagnoseHandshake(
+            HandshakeReadBack{.privateSlot = read->first.reveal(), .serverSlot = read->second},
+            wanted, said);
+    }
+
+    static Result<std::pair<SecretBytes, Bytes>> readBack(StepContext& context, const OpContext& op)
+    {
+        const auto& layout = context.plan().platform.dct;
+        auto* table = TRY(context.unit().table(op));
+        auto privateSlot =
+            TRY(table->readSecret(layout.privateKey.offset, layout.privateKey.size, op));
+        auto serverSlot = TRY(table->read(layout.serverKey.offset, layout.serverKey.size, op));
+        return std::pair(std::move(privateSlot), std::move(serverSlot));
+    }
+
+    /// Then there is no unit to be judged.
+    static bool leftTheSlot(const Error& error)
+    {
+        return error.code == Errc::Disconnected || error.cause == "C016" ||
+               error.code == Errc::Cancelled;
     }
 
     /// What the record may say of the three-way proof, no more than was seen.
@@ -156,7 +216,9 @@ private:
             auto seen = expectation.wait(op.within(kLook));
             if (seen && seen->passed)
                 return seen;
-            const bool ours = seen && seen->deviceId == deviceId && causeId(seen->cause) != kBroken;
+            if (seen && seen->cause == kStationFault)
+                return seen;
+            const bool ours = seen && seen->deviceId == deviceId && namesAKeyFault(seen->cause);
             if (ours && seen->totalMs != known) {
                 known = seen->totalMs;
                 if (++refusals == 2)

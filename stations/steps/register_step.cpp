@@ -22,29 +22,26 @@ public:
                                                    context.op());
         if (!answer)
             return refused(context, key, idempotencyKey, std::move(answer).error());
-        facts.registered = true;
+        const bool lost = TRY(compareWithCloud(context, identity, key));
+        if (lost)
+            return waits(context, key, idempotencyKey, keyIsLost(identity, answer->httpStatus));
+        facts.registered = true; // a 2xx alone, of a cloud that holds another key, is worth nothing
         TRY(context.journal().setKeyState(context.run(), key.fingerprint(), "registered"));
-        TRY(compareWithCloud(context, identity, key));
         context.note(concat("cloud answered ", answer->httpStatus, " · ",
                             shortFingerprint(key.fingerprint())));
         return {};
     }
 
 private:
-    /// Two units with one key cannot be told apart by any cloud: neither may leave. The search is
-    /// by the key's number, over all that were ever on record.
+    /// Two units with one key cannot be told apart by any cloud: both stay on HOLD until each has a
+    /// new one. The search is by the key's number, over all that were ever on record.
     static Result<> searchTwin(StepContext& context, const UnitIdentity& identity)
     {
-        const auto holders =
-            TRY(context.journal().unitsWithSameNumber(context.facts().publicKeyDer));
+        const auto twins = TRY(context.journal().withdrawTwins(context.run(), identity.deviceId,
+                                                               context.facts().publicKeyDer));
         std::string others;
-        for (const auto& holder : holders) {
-            if (holder == identity.deviceId)
-                continue;
-            TRY(context.journal().withdrawUnit(
-                context.run(), holder, concat("its key was found on unit ", identity.deviceId)));
-            others += (others.empty() ? "" : ", ") + holder;
-        }
+        for (const auto& twin : twins)
+            others += (others.empty() ? "" : ", ") + twin;
         if (others.empty())
             return {};
         context.note("not registered: the same key is on record for another unit");
@@ -52,7 +49,7 @@ private:
             unitError(Errc::Mismatch,
                       concat("register the key of ", identity.deviceId, ": unit ", others,
                              " has the same one; run both again, each gets a new key then"),
-                      "F223"));
+                      "H320"));
     }
 
     static Result<> refused(StepContext& context, const RsaPublicKey& key,
@@ -69,6 +66,14 @@ private:
         if (error.code != Errc::Unavailable && error.code != Errc::Timeout)
             return Unexpected(std::move(error));
         const bool away = !error.native || *error.native == 0;
+        return waits(context, key, idempotencyKey,
+                     withCause(std::move(error), away ? "H310" : "H311"));
+    }
+
+    /// Queued with the verdict; the outbox reads the key back before it calls it confirmed.
+    static Result<> waits(StepContext& context, const RsaPublicKey& key,
+                          const std::string& idempotencyKey, struct Error why)
+    {
         context.facts().outbox.push_back({.kind = "registration",
                                           .idempotencyKey = idempotencyKey,
                                           .deviceId = context.facts().id.deviceId,
@@ -76,13 +81,26 @@ private:
                                           .state = "waiting",
                                           .run = context.run()});
         context.note("registration is queued");
-        return Unexpected(withCause(std::move(error), away ? "H310" : "H311"));
+        return Unexpected(std::move(why));
+    }
+
+    static struct Error keyIsLost(const UnitIdentity& identity, int httpStatus)
+    {
+        return {.code = Errc::Mismatch,
+                .blame = Blame::Cloud,
+                .message = concat("read the key of ", identity.deviceId,
+                                  " back from the cloud: it answered ", httpStatus,
+                                  " and holds no key for the unit; it is told again"),
+                .frames = {},
+                .native = {},
+                .cause = "H312"};
     }
 
     /// The third way of the proof. A cloud that cannot return keys is never called equal: what
     /// it is worth is a 2xx for this fingerprint, and the handshake that follows.
-    static Result<> compareWithCloud(StepContext& context, const UnitIdentity& identity,
-                                     const RsaPublicKey& key)
+    /// @returns true  the cloud says that it holds no key
+    static Result<bool> compareWithCloud(StepContext& context, const UnitIdentity& identity,
+                                         const RsaPublicKey& key)
     {
         auto& facts = context.facts();
         const auto rules = TRY(keyRulesOf(context.plan().platform.id, KeyTransport::Tcp));
@@ -96,12 +114,14 @@ private:
             else
                 context.measure("cloud_key", concat("2xx for this fingerprint ",
                                                     shortFingerprint(key.fingerprint())));
-            return {};
+            return false;
         }
+        if ((*held)->publicDer.empty())
+            return true;
         TRY(refuse(compareCloudWithUnit(**held, identity.deviceId, facts.publicKeyDer, rules)));
         facts.cloudProof = CloudProof::Equal;
         context.measure("cloud_key", "equal");
-        return {};
+        return false;
     }
 };
 

@@ -28,6 +28,11 @@ MadeStep makeSerialTesterStep(const StepSpec& spec);
 MadeStep makeShippingStateStep(const StepSpec& spec);
 MadeStep makeLeaveUnitSafeStep(const StepSpec& spec);
 
+/// The step, which besides measures how often DFU repeated something in it: not where the unit was
+/// reached by no DFU at all.
+MadeStep withDfuRetries(MadeStep step);
+constexpr std::string_view kDfuRetries = "dfu_retries";
+
 /// What the journal calls the effects that are announced; `inspect` judges each by its payload.
 constexpr std::string_view kBootloaderEffect = "write-bootloader"; ///< "502 to 1006"
 constexpr std::string_view kKeyEffect = "burn-device-key";         ///< fingerprint

@@ -1,6 +1,7 @@
 // key_corpus OWN PAIRS DRAWN: own keys must all be readable by their unit; of ordinary openssl keys
 // exactly those that break the rule of particle-devices 4.2 must be called unreadable, and every
-// one of them must be cured by re-encoding. The full run is `key_corpus 10000 110 2000`.
+// one of them must be cured by re-encoding. The full run is `key_corpus 10000 110 2000`; from 100
+// primes on, each bad shape (D, dP, dQ, qInv) must be among them.
 #include "core/byte_io.h"
 #include "crypto/key_file.h"
 
@@ -120,6 +121,24 @@ Big drawnPrime()
     }
 }
 
+/// dP follows from its prime alone: one in about 220 primes makes it short in all its keys.
+Big primeWithShortExponent()
+{
+    constexpr int kFullBits = 8 * 63; // from here on 64 bytes with room for the sign
+    const std::unique_ptr<BN_CTX, Free> context(BN_CTX_new());
+    const Big e(BN_new());
+    const Big below(BN_new());
+    const Big exponent(BN_new());
+    BN_set_word(e.get(), 65537);
+    while (true) {
+        Big prime = drawnPrime();
+        BN_sub(below.get(), prime.get(), BN_value_one());
+        BN_mod_inverse(exponent.get(), e.get(), below.get(), context.get());
+        if (BN_num_bits(exponent.get()) < kFullBits)
+            return prime;
+    }
+}
+
 /// The key of two primes as openssl computes it: d modulo lcm(p-1, q-1), shortest DER.
 Bytes keyOf(const BIGNUM* p, const BIGNUM* q)
 {
@@ -206,6 +225,20 @@ bool tell(const char* what, const Tally& tally)
     return tally.clean();
 }
 
+constexpr std::size_t kEnoughPrimes = 100; ///< for every shape to be expected among their pairs
+
+bool hasEachShape(const Tally& tally)
+{
+    bool all = true;
+    for (const char* const shape : {"D", "dP", "dQ", "qInv"}) {
+        const bool there = tally.shapes.contains(shape);
+        if (!there)
+            std::printf("no key with a short %s among them: nothing is proved of it\n", shape);
+        all = all && there;
+    }
+    return all;
+}
+
 bool ownKeys(std::size_t count, const KeyRules& rules)
 {
     std::mutex mutex;
@@ -238,7 +271,10 @@ int main(int argc, char** argv)
     bool good = ownKeys(count(1), rules);
 
     std::vector<Big> primes(count(2));
-    inParallel(primes.size(), [&](std::size_t i) { primes[i] = drawnPrime(); });
+    const bool demandsEach = primes.size() >= kEnoughPrimes;
+    inParallel(primes.size(), [&](std::size_t i) {
+        primes[i] = demandsEach && i == 0 ? primeWithShortExponent() : drawnPrime();
+    });
     Tally pairs;
     inParallel(primes.size() * primes.size(), [&](std::size_t at) {
         const auto& p = primes[at / primes.size()];
@@ -247,6 +283,9 @@ int main(int argc, char** argv)
             judgeInto(pairs, keyOf(p.get(), q.get()), rules);
     });
     good = tell("ordinary keys of paired primes", pairs) && good;
+
+    if (demandsEach)
+        good = hasEachShape(pairs) && good;
 
     Tally drawn;
     inParallel(count(3), [&](std::size_t) { judgeInto(drawn, drawnKey(), rules); });

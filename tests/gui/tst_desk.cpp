@@ -91,7 +91,8 @@ public:
                                   .operatorAnswers = true},
                                  {.pace = {kNever, 0ms, kNever},
                                   // A busy machine types slowly.
-                                  .window = {.scanner = {.gap = std::chrono::seconds(30)}}}));
+                                  .window = {.scanner = {.gap = std::chrono::seconds(30)}},
+                                  .staleAfter = kNever}));
         m_desk->host().events().add(m_sink);
         m_desk->watch();
         window().show();
@@ -200,11 +201,13 @@ void TstDesk::tiles_areReadyBeforeAnythingRuns()
     rig.writeStation(4);
     rig.open();
     QTRY_COMPARE(rig.state(4), SlotState::Off);
-    QCOMPARE(rig.tile(4)->face().headline, QStringLiteral("fixture cable"));
+    QCOMPARE(rig.tile(4)->face().headline, QStringLiteral("Switched off in the station file"));
+    QCOMPARE(rig.tile(4)->face().detail, QStringLiteral("fixture cable"));
     for (const int slot : {1, 2, 3})
         QCOMPARE(rig.state(slot), SlotState::Ready);
     QVERIFY(rig.tile(1)->face().simulated);
     QVERIFY(rig.events().all<RunStarted>().empty());
+    QTRY_VERIFY(!rig.events().all<Heartbeat>().empty());
     rig.press(Qt::Key_F4);
     QVERIFY(rig.window().helpShown());
 }

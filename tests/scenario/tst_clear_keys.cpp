@@ -45,6 +45,17 @@ private:
     std::set<Bytes> m_known{};
 };
 
+constexpr int kBehindTheModulus = 320; // of RSA-2048 in PKCS#8: D and what follows
+constexpr int kSeedBytes = 32;         // RFC 8410: the end of the structure
+
+QByteArray bodyOf(const QByteArray& pem)
+{
+    QByteArray text;
+    for (const auto& line : pem.split('\n'))
+        text += line.startsWith('-') ? QByteArray() : line;
+    return QByteArray::fromBase64(text);
+}
+
 /// The line in a folder of its own: escrow certificate, station file, cloud.
 struct SearchedLine {
     explicit SearchedLine(const BenchWish& wish) : line(wish, folder), keys(line) {}
@@ -78,6 +89,44 @@ struct SearchedLine {
                 found.push_back(number + " in " + name);
         if (files < 5)
             return "hardly a file was looked at";
+        return found.empty() ? "" : joined(found);
+    }
+    /// Keys of the station itself. Empty, or where something clear of them lies.
+    std::string searchStationKeys()
+    {
+        KeyTraces own;
+        QFile shared(QString::fromStdString(sharedServerKey().string()));
+        if (!shared.open(QIODevice::ReadOnly))
+            return "no server key to look for";
+        const QByteArray clear = shared.readAll();
+        own.addSecret(fromQt(bodyOf(clear).mid(kBehindTheModulus)), "server key");
+        const auto signing = folder.path("station-key.pem");
+        if (QFile::exists(signing)) {
+            const auto words = folder.run("find", {".", "-name", "server-key-passphrase"}).out;
+            const auto opened = folder.run("openssl", {"pkey", "-in", signing, "-passin",
+                                                       "file:" + QString::fromUtf8(words).trimmed(),
+                                                       "-outform", "DER"});
+            if (opened.exitCode != 0 || opened.out.size() < kSeedBytes)
+                return "the signing key does not open with the station's own passphrase";
+            own.addSecret(fromQt(opened.out.right(kSeedBytes)), "signing key");
+        }
+        std::vector<std::string> found;
+        int sealed = 0;
+        QDirIterator files(folder.path("."), QDir::Files | QDir::Hidden | QDir::System,
+                           QDirIterator::Subdirectories);
+        while (files.hasNext()) {
+            QFile file(files.next());
+            if (!file.open(QIODevice::ReadOnly))
+                continue;
+            const QByteArray bytes = file.readAll();
+            sealed += bytes.startsWith("-----BEGIN ENCRYPTED PRIVATE KEY-----") ? 1 : 0;
+            const auto name = own.in(bytes);
+            // The copy for a cloud that this command does not start is the test's own.
+            if (!name.empty() && bytes != clear)
+                found.push_back(name + " in " + file.fileName().toStdString());
+        }
+        if (sealed == 0)
+            return "no key of the station lies there encrypted";
         return found.empty() ? "" : joined(found);
     }
     std::string searchProcess(qint64 pid) const
@@ -166,6 +215,8 @@ void TstClearKeys::passedUnit_leavesSealedTracesOnly()
     QVERIFY2(program.end.exitCode == 0, program.end.out + program.end.err);
     const auto found = searched.searchFiles(program.end);
     QVERIFY2(found.empty(), found.c_str());
+    const auto own = searched.searchStationKeys();
+    QVERIFY2(own.empty(), own.c_str());
     // It was there, and only the holder of the escrow key has it.
     const auto sealed = QDir(searched.folder.path("backups")).entryList({"*-key.cms"});
     QCOMPARE(sealed.size(), 1);
@@ -259,6 +310,9 @@ void TstClearKeys::batch_leavesNoTraceInMemoryEither()
     QVERIFY2(alive.empty(), alive.c_str());
     const auto found = searched.searchFiles(end);
     QVERIFY2(found.empty(), found.c_str());
+    QVERIFY(searched.folder.exists("station-key.pem"));
+    const auto own = searched.searchStationKeys();
+    QVERIFY2(own.empty(), own.c_str());
 }
 
 void TstClearKeys::line_leavesNoTraceInMemoryEither()

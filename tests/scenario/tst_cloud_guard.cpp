@@ -27,6 +27,7 @@ private Q_SLOTS:
     void cleanup() { m_cloud.reset(); }
     void retryAfter_isReadInBothForms();
     void tooMany_silencesTheClientUntilRetryAfter();
+    void retryAfter_isKeptUpToADay();
     void tokenBucket_spreadsRequests();
     void threeRefusals_stopTheStation();
     void refusedKeys_doNotStopTheStation();
@@ -46,6 +47,7 @@ private Q_SLOTS:
     void eventStream_endsWithTheCloud();
     void account_claimsAndUnclaims();
     void account_importsAndPings();
+    void account_namesUnits();
     void client_usesTheAccount();
 
 private:
@@ -141,6 +143,24 @@ void TstCloudGuard::tooMany_silencesTheClientUntilRetryAfter()
     QCOMPARE(silent.error().native.value_or(0), 429);
     QVERIFY(silent.error().message.find("no request for") != std::string::npos);
     QCOMPARE(m_cloud->requests(), 1);
+}
+
+void TstCloudGuard::retryAfter_isKeptUpToADay()
+{
+    VirtualClock clock;
+    const auto pauseBehind = [&](std::chrono::seconds retryAfter) {
+        RequestGate gate({});
+        gate.answered(429, retryAfter, clock);
+        return gate.pass("ask", {.clock = clock, .deadline = {clock.now()}}).error().message;
+    };
+    const auto hours = pauseBehind(6h);
+    QVERIFY2(hours.find("for 21600 s") != std::string::npos, hours.c_str());
+    QVERIFY2(hours.find("it said") == std::string::npos, hours.c_str());
+    for (const auto far : {std::chrono::seconds(48h), std::chrono::seconds::max()}) {
+        const auto years = pauseBehind(far);
+        QVERIFY2(years.find("for 86400 s") != std::string::npos, years.c_str());
+        QVERIFY2(years.find(concat("it said ", far.count())) != std::string::npos, years.c_str());
+    }
 }
 
 void TstCloudGuard::tokenBucket_spreadsRequests()
@@ -363,6 +383,13 @@ void TstCloudGuard::reconciliation_namesLostAndOlderKeys()
     for (const Difference& difference : found.differences)
         QVERIFY(difference.reason.find(difference.deviceId == lost.id ? "no key" : "proved is") !=
                 std::string::npos);
+    // A cloud that cannot say is not said to have lost anything.
+    m_cloud->failRequests(RequestFault::NoKeyBack);
+    const auto silent = reconcile(*journal, client, within(kHangGuard)).value();
+    QCOMPARE(silent.equal, std::size_t{0});
+    QCOMPARE(silent.differences.size(), std::size_t{3});
+    for (const Difference& difference : silent.differences)
+        QVERIFY(difference.reason.find("cannot say") != std::string::npos);
 }
 
 void TstCloudGuard::eventStream_tellsUnitsComingAndGoing()
@@ -433,12 +460,53 @@ void TstCloudGuard::account_importsAndPings()
     QVERIFY(curl({"-d", QString("id=") + kUnitId, product}).body.contains("\"updated\":1"));
     const auto unknown = curl({"-d", "id=000000000000000000000009", product});
     QVERIFY(unknown.body.contains("\"invalidDeviceIds\":[\"000000000000000000000009\"]"));
+    QVERIFY(curl({"-d", QString("id=") + kUnitId, product})
+                .body.contains(QString("\"existingDeviceIds\":[\"%1\"]").arg(kUnitId).toLatin1()));
+    QVERIFY(curl({"-d", QString("id=") + kUnitId, address + "/v1/products/other/devices"})
+                .body.contains(QString("\"nonmemberDeviceIds\":[\"%1\"]").arg(kUnitId).toLatin1()));
+    // A file with one id per line, as the tools send it.
+    const std::string second = unitId(2);
+    QVERIFY(m_cloud->service().registry().put(second, m_unit.key.publicKey).has_value());
+    const QTemporaryDir folder;
+    QFile list(folder.filePath("ids.txt"));
+    QVERIFY(list.open(QIODevice::WriteOnly));
+    list.write(QByteArray(kUnitId) + "\r\n" + QByteArray::fromStdString(second) +
+               "\n000000000000000000000009\n");
+    list.close();
+    const auto all = curl({"-F", "file=@" + list.fileName(), product}).body;
+    QVERIFY2(all.contains("\"updated\":1") &&
+                 all.contains("\"updatedDeviceIds\":[\"" + QByteArray::fromStdString(second)) &&
+                 all.contains("\"existingDeviceIds\":[\"" + QByteArray(kUnitId)) &&
+                 all.contains("\"invalidDeviceIds\":[\"000000000000000000000009\"]"),
+             all);
     const auto ping = curl({"-X", "PUT", "-d", "", address + "/v1/devices/" + kUnitId + "/ping"});
     QCOMPARE(ping.body, QByteArray("{\"ok\":true,\"online\":false}"));
     const auto code = curl({"-d", "", address + "/v1/device_claims"});
     QCOMPARE(code.status, 200);
     QVERIFY(code.body.contains("\"claim_code\":\""));
     QCOMPARE(curl({address + "/v1/device_claims"}).status, 405);
+}
+
+void TstCloudGuard::account_namesUnits()
+{
+    startCloud({});
+    const QString unit = QString::fromStdString(url()) + "/v1/devices/" + kUnitId;
+    const auto put = [&](const QString& field) {
+        return curl({"-X", "PUT", "--data-urlencode", field, unit});
+    };
+    QCOMPARE(put("name=bench one").status, 404); // nobody's
+    QVERIFY(m_cloud->service().registry().put(kUnitId, m_unit.key.publicKey).has_value());
+    QVERIFY(curl({unit}).body.contains("\"name\":null"));
+    const auto named = put("name=bench one");
+    QCOMPARE(named.status, 200);
+    QVERIFY(named.body.contains("\"name\":\"bench one\""));
+    QVERIFY(curl({unit}).body.contains("\"name\":\"bench one\""));
+    QCOMPARE(put("name=").status, 400);
+    QCOMPARE(put("name=" + QString(65, 'x')).status, 400);
+    QCOMPARE(put("colour=red").status, 400);
+    const auto away = put("signal=1"); // the unit does not answer
+    QCOMPARE(away.status, 408);
+    QCOMPARE(away.body, QByteArray("{\"error\":\"Timed out.\"}"));
 }
 
 void TstCloudGuard::client_usesTheAccount()

@@ -133,7 +133,8 @@ void TstCommandLineExamples::examples_runAsPrinted()
         }
         const auto ran = folder.run("bash", {"-e", "-c", example});
         // No unit waits for its cloud where these examples run: that is an error, and no usage.
-        const bool needsAPlant = path == "unit release" || path == "cloud reconcile";
+        const bool needsAPlant =
+            path == "unit release" || path == "cloud reconcile" || path == "cloud import";
         QVERIFY2(ran.exitCode == (needsAPlant ? 2 : 0),
                  qPrintable(example + ": " + ran.out + ran.err));
     }

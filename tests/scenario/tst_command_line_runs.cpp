@@ -51,6 +51,7 @@ private Q_SLOTS:
     void unit_thatIsNotOnRecordIsAnError();
     void verify_tellsIntactFromDamaged();
     void verify_namesTheBadRow();
+    void verify_knowsWhatTheStationSigned();
     void plan_isCheckedAndShown();
     void plan_withAMistakeNamesTheLine();
 };
@@ -469,6 +470,63 @@ void TstCommandLineRuns::verify_namesTheBadRow()
     QVERIFY(!ran.last()["reason"].toString().isEmpty());
 }
 
+void TstCommandLineRuns::verify_knowsWhatTheStationSigned()
+{
+    const CommandFolder folder;
+    QVERIFY(folder.write("bench.toml", benchOf("instant", "", 4)));
+    QVERIFY(folder.write(
+        "station.toml",
+        stationOf("").replace("[[slot]]\nnumber = 1",
+                              "checkpoints = \"kept.checkpoints\"\n[[slot]]\nnumber = 1")));
+    const QStringList run{"run",    "--station", "station.toml", "--simulate", "bench.toml",
+                          "--slot", "1",         "--db",         "line.db"};
+    const auto first = folder.json(run);
+    QVERIFY2(first.exitCode == 0, first.err);
+    QCOMPARE(folder.run("cp", {"line.db", "older.db"}).exitCode, 0);
+    QCOMPARE(folder.json(run).exitCode, 0);
+
+    const QStringList verify{"db",
+                             "verify",
+                             "line.db",
+                             "--public-key",
+                             "station-key.pub.pem",
+                             "--checkpoints",
+                             "kept.checkpoints"};
+    const auto whole = folder.json(verify);
+    QVERIFY2(whole.exitCode == 0, whole.err + whole.out);
+    QCOMPARE(whole.last()["event"], QJsonValue("verify"));
+    QVERIFY(whole.last()["table"].isNull() && whole.last()["row"].isNull());
+    QVERIFY(whole.last()["rows"].toInt() > 20);
+    QCOMPARE(whole.last()["unsigned_entries"], QJsonValue(0));
+    QVERIFY(whole.last()["checkpoints_elsewhere"].toInt() >= 2);
+    const auto text = folder.provost(verify);
+    QVERIFY2(text.out.contains("as the station wrote them"), text.out);
+
+    const auto older = QStringList(verify).replaceInStrings("line.db", "older.db");
+    const auto cut = folder.json(older);
+    QCOMPARE(cut.exitCode, 1);
+    QVERIFY(cut.last()["reason"].toString().contains("older copy"));
+
+    QCOMPARE(folder
+                 .run("sqlite3", {"line.db", "update measurement set name = name || 'x' "
+                                             "where measurement_id = 1"})
+                 .exitCode,
+             0);
+    const auto changed = folder.json(verify);
+    QCOMPARE(changed.exitCode, 1);
+    QCOMPARE(changed.last()["table"], QJsonValue("measurement"));
+    QCOMPARE(changed.last()["row"], QJsonValue(1));
+    QVERIFY(changed.last()["reason"].toString().endsWith(": name"));
+    QCOMPARE(folder.typed("db verify line.db").exitCode, 0); // structure and rules are as they were
+
+    QCOMPARE(folder.typed("db verify line.db --public-key none.pem").exitCode, 2);
+    QCOMPARE(folder.typed("db verify line.db --public-key line.db").exitCode, 2);
+    QCOMPARE(folder.typed("db verify line.db --checkpoints kept.checkpoints").exitCode, 64);
+    QCOMPARE(folder.typed("db verify line.db --public-key station-key.pub.pem --checkpoint none")
+                 .exitCode,
+             2);
+}
+
 void TstCommandLineRuns::plan_isCheckedAndShown()
 {
     const CommandFolder folder;
@@ -505,6 +563,8 @@ void TstCommandLineRuns::slot_isSwitchedOffAndOn()
     const auto off = folder.json(QStringList{"slot", "off", "2", "--why", "worn"} + where);
     QVERIFY2(off.exitCode == 0, off.err);
     QCOMPARE(off.last()["why"], QJsonValue("worn"));
+    QVERIFY2(!off.last()["actor"].toString().isEmpty(), off.out);
+    QVERIFY2(off.last()["at_utc"].toString().endsWith('Z'), off.out);
     const auto list = folder.json(QStringList{"slot", "list"} + where);
     QCOMPARE(list.lines().size(), 9);
     QCOMPARE(list.lines()[1]["off"], QJsonValue(true));

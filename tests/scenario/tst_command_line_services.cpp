@@ -29,7 +29,8 @@ private Q_SLOTS:
     void handshake_survivesNonsense();
     void dial_saysWhatItCannotUse_data();
     void dial_saysWhatItCannotUse();
-    void dial_toNobodyIsAnError();
+    void dial_toNobody_isAVerdict();
+    void dial_speaksLikeEveryFirmware();
     void dial_isStoppedBySigint();
     void serve_saysWhatItCannotUse();
     void cloud_registersReadsAndProvesAUnit();
@@ -95,8 +96,8 @@ void TstCommandLineServices::handshake_passesWithOurKeys()
     QVERIFY(ran.lines().size() >= 6);
     QCOMPARE(ran.lines()[0]["event"], QJsonValue("step"));
     const auto verdict = ran.last();
-    QCOMPARE(verdict.keys(),
-             (QStringList{"advice", "cause", "device_id", "event", "ms", "stage", "verdict"}));
+    QCOMPARE(verdict.keys(), (QStringList{"advice", "cause", "device_id", "event", "evidence", "ms",
+                                          "stage", "verdict"}));
     QCOMPARE(verdict["verdict"], QJsonValue("pass"));
     QCOMPARE(verdict["device_id"].toString(), kUnit);
     QCOMPARE(verdict["stage"], QJsonValue("session"));
@@ -208,15 +209,42 @@ void TstCommandLineServices::dial_saysWhatItCannotUse()
     QCOMPARE(ran.last()["event"], QJsonValue("error"));
 }
 
-void TstCommandLineServices::dial_toNobodyIsAnError()
+void TstCommandLineServices::dial_toNobody_isAVerdict()
 {
     QTcpServer closed;
     QVERIFY(closed.listen(QHostAddress::LocalHost));
     m_address = QString("127.0.0.1:%1").arg(closed.serverPort());
     closed.close();
     const auto ran = dial(kUnit, "unit.der", "server.pub.pem");
-    QCOMPARE(ran.exitCode, 2);
-    QVERIFY(ran.err.contains(m_address.toUtf8()));
+    QCOMPARE(ran.exitCode, 1);
+    const auto verdict = ran.last();
+    QCOMPARE(verdict["cause"], QJsonValue("connection-refused"));
+    QCOMPARE(verdict["stage"], QJsonValue("nonce"));
+    QVERIFY(!verdict["advice"].toString().isEmpty());
+    QVERIFY(verdict["evidence"].toArray().first().toString().contains(m_address));
+    QCOMPARE(ran.lines()[0]["event"], QJsonValue("step")); // the timeline
+    QCOMPARE(ran.lines()[0]["ok"], QJsonValue(false));
+}
+
+void TstCommandLineServices::dial_speaksLikeEveryFirmware()
+{
+    serve();
+    const QStringList unit{"handshake",    "dial",     m_address,      "--device-id",   kUnit,
+                           "--device-key", "unit.der", "--server-key", "server.pub.pem"};
+    const QList<QStringList> ways{{"--id-order", "big"},
+                                  {"--id-order", "little"},
+                                  {"--legacy-reply"},
+                                  {"--legacy-reply", "--id-order", "little"}};
+    for (const auto& way : ways) {
+        const auto ran = m_folder->json(unit + way);
+        QVERIFY2(ran.exitCode == 0, ran.out + ran.err);
+        const bool hasKey = !way.contains("--legacy-reply");
+        QCOMPARE(ran.lines()[1]["what"].toString().contains("public key"), hasKey);
+        QCOMPARE(serverVerdict()["verdict"], QJsonValue("pass"));
+    }
+    const auto refused = m_folder->json(unit + QStringList{"--id-order", "middle"});
+    QCOMPARE(refused.exitCode, 64);
+    QVERIFY(refused.err.contains("--id-order middle"));
 }
 
 void TstCommandLineServices::dial_isStoppedBySigint()

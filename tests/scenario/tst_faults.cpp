@@ -96,12 +96,16 @@ private Q_SLOTS:
     void unplugged_isACheckAndConsumesNoAttempt();
     void brokenTransfer_neverEndsInAFalsePass_data();
     void brokenTransfer_neverEndsInAFalsePass();
+    void brokenTransfer_ofTheKey_hasItsCause_data();
+    void brokenTransfer_ofTheKey_hasItsCause();
+    void dfuRetries_areMeasured();
     void anotherUnitInTheSlot_isNoticed();
     void foreignBoard_isRefused();
     void consoleInUse_isACheck();
     void damagedMemory_isFoundByTheInspection();
     void changedByte_isFound();
     void changedServerKey_isSeenByTheHandshake();
+    void blankServerKey_isSeenByTheHandshake();
     void falsifiedWrite_doesNotReadBack_data();
     void falsifiedWrite_doesNotReadBack();
     void shippingState_isProvedFieldByField();
@@ -193,6 +197,69 @@ void TstFaults::brokenTransfer_neverEndsInAFalsePass()
     QVERIFY(verifyDatabase(station->database()).value() == std::nullopt);
 }
 
+void TstFaults::brokenTransfer_ofTheKey_hasItsCause_data()
+{
+    QTest::addColumn<int>("kind");
+    QTest::addColumn<unsigned>("transfer"); ///< behind the announcement of the burn
+    QTest::addColumn<QString>("cause");
+    const auto row = [](const char* name, sim::FaultKind kind, unsigned transfer, const char* id) {
+        QTest::newRow(name) << static_cast<int>(kind) << transfer << id;
+    };
+    // 1: DNLOAD of the address, 2 and 3: GETSTATUS; the stalled one is the refusal (1.5).
+    row("address is not taken", sim::FaultKind::Stall, 1, "C015");
+    row("write is refused", sim::FaultKind::Stall, 2, "F111");
+    row("unit falls silent", sim::FaultKind::Timeout, 2, "C015");
+    row("bus error", sim::FaultKind::Short, 1, "C030");
+}
+
+void TstFaults::brokenTransfer_ofTheKey_hasItsCause()
+{
+    QFETCH(const int, kind);
+    QFETCH(const unsigned, transfer);
+    QFETCH(const QString, cause);
+    auto station = quick();
+    station->sink().setHook([&](const StationEvent& event) {
+        const auto* critical = std::get_if<CriticalWrite>(&event);
+        if (critical != nullptr && critical->on && critical->what == "burn-device-key")
+            static_cast<void>(
+                station->bench().failTransfer(1, transfer, static_cast<sim::FaultKind>(kind)));
+    });
+    const auto run = station->runNext();
+    VERIFY_RUN(run, causeById(cause.toStdString()).verdict, cause.toStdString());
+    QCOMPARE(station->attempt(run.run, "device-key").cause, cause.toStdString());
+}
+
+void TstFaults::dfuRetries_areMeasured()
+{
+    const auto retries = [](Station& station, const char* step) {
+        return station.query(concat("SELECT coalesce(CAST(m.number AS INTEGER), 'none') FROM "
+                                    "measurement m JOIN attempt a USING (attempt_id) WHERE "
+                                    "m.name = 'dfu_retries' AND a.step = '",
+                                    step, "' ORDER BY attempt_id"));
+    };
+    const std::vector<std::string> noneOfThree{"0", "0", "0"};
+    auto clean = quick();
+    VERIFY_RUN(clean->runNext(), Verdict::Pass, "");
+    QCOMPARE(retries(*clean, "flash-image"), noneOfThree);
+    QCOMPARE(retries(*clean, "shipping-state"), std::vector<std::string>{"0"});
+    QVERIFY(retries(*clean, "identify").empty());
+    // The first try breaks off; the second opens another session on the same start of the unit.
+    auto broken = quick();
+    bool done = false;
+    broken->sink().setHook([&](const StationEvent& event) {
+        const auto* started = std::get_if<StepStarted>(&event);
+        if (started != nullptr && started->name == "Write system part 1" &&
+            !std::exchange(done, true))
+            static_cast<void>(broken->bench().failTransfer(1, 30, sim::FaultKind::Stall));
+    });
+    VERIFY_RUN(broken->runNext(), Verdict::Pass, "");
+    const auto seen = retries(*broken, "flash-image");
+    QCOMPARE(seen.size(), std::size_t{4});
+    QCOMPARE(seen[0], std::string("0"));
+    QVERIFY2(std::stoi(seen[1]) >= 1, seen[1].c_str());
+    QCOMPARE(seen[2], std::string("0"));
+}
+
 void TstFaults::anotherUnitInTheSlot_isNoticed()
 {
     auto station = quick({.count = 2});
@@ -261,10 +328,11 @@ void TstFaults::changedByte_isFound()
         Change{"server-key", kPublicKey + 60, "F214"},
         Change{"server-key", kServerKey + 100, "F215"},
         Change{"server-key", kServerAddress + 5, "F216"},
-        // Behind the proof only the live handshake sees it,
-        Change{"prove-keys", photon::kPrivateKey + 300, "F405"}, // a prime
-        Change{"prove-keys", kServerAddress + 5, "F404"},
-        Change{"prove-keys", kServerAddress + 66, "F404"},
+        // Behind the proof the live handshake fails, and what is on the unit says why,
+        Change{"prove-keys", photon::kPrivateKey + 300, "F201"}, // a prime
+        Change{"prove-keys", kServerKey + 100, "F401"},
+        Change{"prove-keys", kServerAddress + 5, "F408"},
+        Change{"prove-keys", kServerAddress + 66, "F408"},
         // and what not even that sees, the shipping state finds.
         Change{"live-handshake", photon::kPrivateKey + 9, "F303"},
     };
@@ -298,6 +366,26 @@ void TstFaults::changedServerKey_isSeenByTheHandshake()
     station->afterStep("prove-keys", [&](int slot) { spoil(*station, slot, kServerKey + 100); });
     const auto run = station->run();
     VERIFY_RUN(run, Verdict::Fail, "F401");
+}
+
+void TstFaults::blankServerKey_isSeenByTheHandshake()
+{
+    // From 0.7.0 on the unit dials with the public cloud's key instead (particle-devices 3.6).
+    auto station = quick();
+    station->insert();
+    station->afterStep("prove-keys", [&](int slot) {
+        station->board(slot).pokeDct(kServerKey, Bytes(384, std::byte{0xFF}));
+    });
+    const auto run = station->run();
+    VERIFY_RUN(run, Verdict::Fail, "F401");
+    const auto log = station->board().log();
+    const auto said = [&log](std::string_view text) {
+        return std::ranges::any_of(
+            log, [text](const auto& line) { return line.find(text) != std::string::npos; });
+    };
+    QVERIFY(said("Public Server Key was blank, restoring."));
+    QVERIFY(said("Unable to receive key -19"));
+    QVERIFY(station->after().escapes.empty());
 }
 
 void TstFaults::falsifiedWrite_doesNotReadBack_data()

@@ -161,6 +161,7 @@ void TstKeyBatch::manifest_isRefusedWhenChanged()
     QVERIFY2(made.exitCode == 0, made.err);
     QCOMPARE(folder.permissions("station-key.pem") & (QFile::ReadGroup | QFile::ReadOther),
              QFile::Permissions());
+    QVERIFY(folder.read("station-key.pem").startsWith("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
     const QStringList check{"keys", "manifest", "lot", "--public-key", "station-key.pub.pem"};
     QCOMPARE(folder.provost(check).exitCode, 0);
     for (const QString name : {"manifest.csv", "manifest.json", "manifest.json.sig"}) {

@@ -1,5 +1,7 @@
 // The handshake is seen while it goes on, message by message, and recorded connection by
 // connection.
+#include "core/byte_io.h"
+#include "crypto/unit_key.h"
 #include "steps/join_attempts.h"
 #include "support/proven_unit.h"
 #include "support/station_fixture.h"
@@ -40,6 +42,7 @@ private Q_SLOTS:
     void messages_areSeenWhileTheHandshakeGoesOn();
     void messages_ofARefusedConnection_areReplacedByTheNext();
     void messages_ofAUnitThatNeverNamedItself_areShownAtTheEnd();
+    void failure_isExplainedByWhatIsOnTheUnit();
     void joinTime_isOfTheAttemptThatSucceeded();
     void silentUnit_isWaitedForAsLongAsAGoodOneMayNeed();
 };
@@ -134,6 +137,57 @@ void TstLiveHandshake::messages_ofAUnitThatNeverNamedItself_areShownAtTheEnd()
     QVERIFY2(!record.empty(), told(finished).c_str());
     QCOMPARE(arrows.size(), record.size());
     QVERIFY(record.back().failed);
+}
+
+void TstLiveHandshake::failure_isExplainedByWhatIsOnTheUnit()
+{
+    // Particle-devices 3.3, 4.3, poked behind the proof: each row is a slot of its own.
+    constexpr std::uint32_t kServerKeyAt = 2082;
+    constexpr std::uint32_t kAddressAt = 2466;
+    struct Poke {
+        std::uint32_t offset = 0;
+        Bytes bytes{};
+    };
+    struct Row {
+        std::vector<Poke> pokes{};
+        std::string cause{};
+        std::vector<std::string> words{};
+    };
+    const auto other = generateUnitKey();
+    QVERIFY(other);
+    const Poke deviceKey{34, toBytes(other->privateDer.reveal())};
+    const Poke badShape{34 + 146, Bytes{std::byte{0x00}}}; // length of D, 4.2
+    const Poke serverKey{kServerKeyAt + 40, Bytes(40, std::byte{0x5B})};
+    const Poke blankServerKey{kServerKeyAt, Bytes(294, std::byte{0xFF})};
+    const Poke noAddress{kAddressAt, Bytes(68, std::byte{0xFF})};
+    const Poke otherPort{kAddressAt + 66, Bytes{std::byte{0}, std::byte{9}}};
+    const std::vector<Row> rows{
+        {{deviceKey}, "F412", {"not the one that was proved"}},
+        {{badShape}, "F201", {"cannot read"}},
+        {{serverKey}, "F401", {"not the endpoint's"}},
+        {{blankServerKey}, "F401", {"blank"}},
+        {{noAddress}, "F409", {"type:255", "device.spark.io"}},
+        {{otherPort}, "F408", {":9,"}},
+        {{serverKey, deviceKey}, "F401", {"not the endpoint's", "not the one that was proved"}},
+        {{serverKey, noAddress}, "F409", {"type:255", "not the endpoint's"}},
+        {{otherPort, deviceKey}, "F408", {":9,", "not the one that was proved"}},
+    };
+    const int slots = static_cast<int>(rows.size());
+    auto station =
+        Station::open({.bench = {.supplies = {rows.size(), {UnitWish{}}}}, .handshakeWithin = 3s});
+    for (int slot = 1; slot <= slots; ++slot)
+        station->insert(slot);
+    station->afterStep("register", [&](int slot) {
+        for (const auto& poke : rows.at(static_cast<std::size_t>(slot) - 1).pokes)
+            station->board(slot).pokeDct(poke.offset, poke.bytes);
+    });
+    for (const auto& run : station->runAll(slots)) {
+        const auto& row = rows.at(static_cast<std::size_t>(run.slot.value) - 1);
+        VERIFY_RUN(run, Verdict::Fail, row.cause);
+        for (const auto& words : row.words)
+            QVERIFY2(run.error.find(words) != std::string::npos, told(run).c_str());
+        QVERIFY(!station->board(run.slot.value).hasCredentials());
+    }
 }
 
 void TstLiveHandshake::joinTime_isOfTheAttemptThatSucceeded()

@@ -110,6 +110,10 @@ void TstNoUsb::radio_isMeasuredAndJoinsWithoutKeeping()
     const auto rssi = std::ranges::find(radio.measurements, "rssi_dbm", &Measurement::name);
     QVERIFY(rssi != radio.measurements.end());
     QVERIFY(rssi->value && std::get<double>(*rssi->value) < 0);
+    // No DFU, no retries of it: not measured, which is not 0.
+    QCOMPARE(station->query("SELECT DISTINCT coalesce(CAST(number AS TEXT), 'none') FROM "
+                            "measurement WHERE name = 'dfu_retries'"),
+             std::vector<std::string>{"none"});
 }
 
 void TstNoUsb::deafRadio_isTheUnitsFaultWhereTheNetworkWorks()

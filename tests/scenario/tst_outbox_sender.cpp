@@ -5,6 +5,7 @@
 #include "support/test_program.h"
 
 #include "core/byte_io.h"
+#include "crypto/digest.h"
 
 #include <QFile>
 #include <QRegularExpression>
@@ -56,6 +57,7 @@ private Q_SLOTS:
     void refusedKey_holdsUpNobodyElse();
     void refusedStation_sendsNothingFurther();
     void supersededKey_isNeverSent();
+    void sameKeyUnderAnotherId_isNeverSent();
     void wake_sendsAtOnce();
     void end_isPromptWhileTheCloudIsSilent();
     void probe_measuresTheIdleCloud();
@@ -304,6 +306,39 @@ void TstOutboxSender::supersededKey_isNeverSent()
     QCOMPARE(m_journal->outbox().value().front().tries, 1);
     QVERIFY(m_journal->setKeyState(run, after.key.publicKey.fingerprint(), "proved").has_value());
     QCOMPARE(m_journal->outbox().value().front().state, std::string("superseded"));
+}
+
+void TstOutboxSender::sameKeyUnderAnotherId_isNeverSent()
+{
+    // A waits for the cloud; then the key turns up on B, and only then the cloud is there.
+    m_cloud->beAway(std::chrono::hours(1));
+    const Unit first;
+    QVERIFY(hold(first).value != 0);
+    const std::string second = "2b0099000447373030323399";
+    const RunId run = m_journal->beginRun({.slot = 2, .planId = "elsewhere"}).value();
+    QVERIFY(m_journal->identify(run, {.deviceId = second}, "listening").has_value());
+    Bytes otherwise = first.publicDer(); // the same number in another encoding
+    otherwise.push_back(std::byte{0});
+    QVERIFY(m_journal
+                ->journalKey(run, {.fingerprint = sha256Hex(otherwise),
+                                   .deviceId = second,
+                                   .publicDer = otherwise,
+                                   .origin = "kept"})
+                .has_value());
+    QVERIFY(m_journal->finishRun(run, Verdict::Pass, "", "", 1.0).has_value());
+    const Unit third{.id = unitId(3)};
+    QVERIFY(hold(third).value != 0);
+    m_cloud->clearFaults();
+    const auto running = sender(quick());
+    QTRY_COMPARE(waiting(), std::size_t{0});
+    QVERIFY(isRegistered(third));
+    QVERIFY(!*m_cloud->service().registry().find(first.id));
+    QCOMPARE(m_journal->outbox().value().front().state, std::string("superseded"));
+    QCOMPARE(m_journal->outbox().value().front().tries, 0);
+    for (const auto& id : {first.id, second}) {
+        QCOMPARE(m_journal->unit(id).value().state, std::string("hold"));
+        QVERIFY(!m_journal->releaseUnit(id, "the cloud answered 200"));
+    }
 }
 
 void TstOutboxSender::wake_sendsAtOnce()

@@ -44,6 +44,7 @@ private Q_SLOTS:
     void sealedKeys_areMade();
     void clearKey_inTrainingIsOnRecord();
     void memoryWithKeys_isNotRead();
+    void memoryWithKeys_isSealedOrClearOnDemand();
     void training_cannotBeAskedFor();
     void unlockedMemory_hasNoOverride();
     void ownEscrow_isFoundAroundTheStation();
@@ -126,9 +127,46 @@ void TstProduction::memoryWithKeys_isNotRead()
     const auto table = folder.typed(
         "stlink dct-read usb:0483:374b --platform p1 --offset 34 --length 612 -o t.bin --json");
     QCOMPARE(table.exitCode, 4);
+    for (const auto& refused : folder.events())
+        QCOMPARE(refused.kind, std::string("clear-key-refused"));
     const auto elsewhere =
         folder.typed("stlink read usb:0483:374b --address 08000000 --length 64 -o p.bin --json");
     QVERIFY2(elsewhere.exitCode == 2, elsewhere.err); // no probe there: it was looked for
+}
+
+void TstProduction::memoryWithKeys_isSealedOrClearOnDemand()
+{
+    ProductionFolder folder;
+    folder.environment().insert("PROVOST_CONFIG", folder.path("practice.toml"));
+    const QString read = "stlink read usb:0483:374b --address 08004000 --length 64 -o p.bin "
+                         "--db line.db";
+    const auto unsaid = folder.typed(read);
+    QCOMPARE(unsaid.exitCode, 4);
+    QVERIFY2(unsaid.err.contains("--clear-key") && unsaid.err.contains("--escrow"), unsaid.err);
+    QVERIFY(!folder.exists("line.db") || folder.events().empty());
+    // Said, and on record, before the probe is looked for; there is none here.
+    QCOMPARE(folder.typed(read + " --clear-key").exitCode, 2);
+    QCOMPARE(folder.events().size(), std::size_t{1});
+    QCOMPARE(folder.events()[0].kind, std::string("clear-key-written"));
+    // What is sealed needs no permission, and opens with the key of the certificate alone.
+    QCOMPARE(folder
+                 .run("openssl", QString("req -x509 -newkey rsa:2048 -nodes -keyout escrow.key "
+                                         "-out escrow.pem -subj /CN=escrow -days 2")
+                                     .split(' '))
+                 .exitCode,
+             0);
+    const QString memory = "dfu read sim:photon-quick#1 --alt 1 --address 22 --length 612 -o ";
+    QCOMPARE(folder.typed(memory + "sealed.cms --escrow escrow.pem").exitCode, 0);
+    QCOMPARE(folder.permissions("sealed.cms") & (QFile::ReadGroup | QFile::ReadOther),
+             QFile::Permissions{});
+    QCOMPARE(folder
+                 .run("openssl", QString("cms -decrypt -inform DER -binary -in sealed.cms -inkey "
+                                         "escrow.key -out opened.bin")
+                                     .split(' '))
+                 .exitCode,
+             0);
+    QCOMPARE(folder.read("opened.bin").size(), 612);
+    QCOMPARE(folder.typed(memory + "x --escrow escrow.pem --clear-key").exitCode, 64);
 }
 
 void TstProduction::training_cannotBeAskedFor()

@@ -71,7 +71,7 @@ private Q_SLOTS:
     void ownKey_isNotKept_whereTheRecordDoesNotKnowIt();
     void keyOfAnotherUnit_isNeverKept();
     void keyOfAnotherUnit_inAnotherEncoding_isNeverKept();
-    void sameKeyUnderAnotherId_failsBothUnits_F223();
+    void sameKeyUnderAnotherId_holdsBothUnits_H320();
     void keyThatWasOnlyJournalled_isKept_whereItsBurnIsOnRecord_data();
     void keyThatWasOnlyJournalled_isKept_whereItsBurnIsOnRecord();
     void custody_endsWithDestructionAfterTheProof();
@@ -174,7 +174,7 @@ void TstUnitKeys::keyOfAnotherUnit_inAnotherEncoding_isNeverKept()
     QVERIFY2(note.find("another unit") != std::string::npos, note.c_str());
 }
 
-void TstUnitKeys::sameKeyUnderAnotherId_failsBothUnits_F223()
+void TstUnitKeys::sameKeyUnderAnotherId_holdsBothUnits_H320()
 {
     auto station = Station::open(one({.count = 2}));
     QCOMPARE(station->runNext().verdict, Verdict::Pass);
@@ -194,15 +194,17 @@ void TstUnitKeys::sameKeyUnderAnotherId_failsBothUnits_F223()
                                           .deviceId = first,
                                           .publicDer = key->publicDer,
                                           .origin = "kept"}));
-        QVERIFY(journal.finishRun(run, Verdict::Fail, "F210", "", 1));
+        QVERIFY(journal.finishRun(run, Verdict::Aborted, "S001", "", 1));
     });
     const auto run = station->run();
-    QVERIFY2(run.verdict == Verdict::Fail && run.cause == "F223", told(run).c_str());
-    QCOMPARE(station->journal().unit(first).value().state, std::string("fail"));
-    QCOMPARE(station->journal().unit(second).value().state, std::string("fail"));
+    QVERIFY2(run.verdict == Verdict::Hold && run.cause == "H320", told(run).c_str());
+    QCOMPARE(station->journal().unit(first).value().state, std::string("hold"));
+    QCOMPARE(station->journal().unit(second).value().state, std::string("hold"));
+    for (const auto& id : {first, second})
+        QVERIFY(!station->journal().releaseUnit(id, "the cloud answered 200"));
     QVERIFY(station->journal().outbox().value().empty());
     QCOMPARE(station->query("SELECT count(*) FROM journal WHERE kind = 'withdraw'"),
-             std::vector<std::string>{"1"});
+             std::vector<std::string>{"2"});
     // A new key ends it for the second unit: the old one is known to be shared.
     const auto again = station->run();
     QVERIFY2(again.verdict == Verdict::Pass, told(again).c_str());

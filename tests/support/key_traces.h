@@ -32,6 +32,12 @@ public:
             addTexts(forward, number.name);
         }
     }
+    /// Any private bytes, 17 of them at least.
+    void addSecret(ByteView secret, const char* name)
+    {
+        addRuns(toBytes(secret), name);
+        addTexts(toBytes(secret), name);
+    }
     bool empty() const { return m_runs.empty(); }
 
     /// The name of the first number of which a trace is in `memory`; empty where none is.

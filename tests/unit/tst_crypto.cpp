@@ -2,6 +2,7 @@
 #include "core/text.h"
 #include "crypto/digest.h"
 #include "crypto/rsa_key.h"
+#include "crypto/signing_key.h"
 #include "crypto/unit_key.h"
 #include "support/test_program.h"
 
@@ -75,6 +76,31 @@ class TstCrypto : public QObject {
     Q_OBJECT
 
 private Q_SLOTS:
+    void signingKey_liesUnderItsPassphrase()
+    {
+        const QTemporaryDir folder;
+        const auto file = std::filesystem::path(folder.filePath("sign.pem").toStdString());
+        const SecretBytes right(viewOf("correct horse"));
+        const SecretBytes wrong(viewOf("battery staple"));
+        const auto content = [&] {
+            QFile on(QString::fromStdString(file.string()));
+            return on.open(QIODevice::ReadOnly) ? on.readAll() : QByteArray();
+        };
+        // As an earlier program left it, in the clear; then under the passphrase, the same key.
+        const auto clear = SigningKey::readOrMake(file, {});
+        QVERIFY(clear);
+        QVERIFY(content().startsWith("-----BEGIN PRIVATE KEY-----"));
+        const auto sealed = SigningKey::readOrMake(file, right);
+        QVERIFY2(sealed.has_value(), sealed ? "" : describe(sealed.error()).c_str());
+        QVERIFY(content().startsWith("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
+        QCOMPARE(sealed->verifyingKey().fingerprint(), clear->verifyingKey().fingerprint());
+        const auto again = SigningKey::readOrMake(file, right);
+        QCOMPARE(again.value().verifyingKey().fingerprint(), clear->verifyingKey().fingerprint());
+        const auto refused = SigningKey::readOrMake(file, wrong);
+        QVERIFY(!refused);
+        QCOMPARE(refused.error().code, Errc::Denied);
+        QCOMPARE(SigningKey::read(file, {}).error().code, Errc::Denied);
+    }
     void initTestCase();
     void sha256_matchesPublishedAnswers();
     void hmacSha1_matchesRfc2202();

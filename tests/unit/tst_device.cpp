@@ -122,6 +122,8 @@ private Q_SLOTS:
     void repetition_isForWhatMayPass_data();
     void repetition_isForWhatMayPass();
     void repetition_needsASessionAndTime();
+    void merging_keepsEveryByte_data();
+    void merging_keepsEveryByte();
 };
 
 void TstDevice::address_ofADomain_isTheFactoryRecord()
@@ -424,6 +426,47 @@ void TstDevice::write_refusesProtectedMemoryBeforeTheFirstErase()
     QVERIFY(!outcome);
     QCOMPARE(outcome.error().code, Errc::Protected);
     QVERIFY(flash.erased.empty());
+}
+
+void TstDevice::merging_keepsEveryByte_data()
+{
+    QTest::addColumn<int>("offset"); ///< of a second block of 0x20 bytes; the first: 0x100 at 0x80
+    QTest::addColumn<int>("blocks"); ///< 0: refused
+    QTest::newRow("in front") << 0x60 << 1;
+    QTest::newRow("reaches in") << 0x61 << 0;
+    QTest::newRow("the same start") << 0x80 << 0;
+    QTest::newRow("inside") << 0xA0 << 0;
+    QTest::newRow("the last byte") << 0x17F << 0;
+    QTest::newRow("behind") << 0x180 << 1;
+    QTest::newRow("the same sector, apart") << 0x200 << 1;
+    QTest::newRow("the next sector") << 0x1000 << 2;
+}
+
+void TstDevice::merging_keepsEveryByte()
+{
+    QFETCH(const int, offset);
+    QFETCH(const int, blocks);
+    const FakeFlash flash;
+    const MemoryBlock first{.address = FakeFlash::kBase + 0x80, .bytes = aBlock(0x100).bytes};
+    const MemoryBlock second{.address = FakeFlash::kBase + static_cast<std::uint32_t>(offset),
+                             .bytes = Bytes(0x20, std::byte{0x5A})};
+    for (const auto& given :
+         {std::vector<MemoryBlock>{first, second}, std::vector<MemoryBlock>{second, first}}) {
+        const auto merged = mergedBySector(flash.regions(), given);
+        if (blocks == 0) {
+            QVERIFY(!merged);
+            QCOMPARE(merged.error().code, Errc::InvalidArgument);
+            continue;
+        }
+        QVERIFY2(merged, merged ? "" : describe(merged.error()).c_str());
+        QCOMPARE(merged->size(), static_cast<std::size_t>(blocks));
+        FakeFlash written;
+        for (const auto& block : *merged)
+            QVERIFY(written.program(block, anOp()));
+        for (const auto& block : {first, second})
+            QVERIFY(*written.read(block.address, static_cast<std::uint32_t>(block.bytes.size()),
+                                  anOp()) == block.bytes);
+    }
 }
 
 } // namespace provost

@@ -72,6 +72,7 @@ private Q_SLOTS:
     void swap_isReadFromTheSystem();
     void ownEscrowKey_isFound_data();
     void ownEscrowKey_isFound();
+    void ownEscrowKey_isFoundInAContainer();
 };
 
 void TstKeyPool::pool_fillsItselfAndStaysFull()
@@ -219,6 +220,36 @@ void TstKeyPool::ownEscrowKey_isFound()
     QVERIFY(own.has_value());
     QCOMPARE(own->filename() == "something.bin", found);
     QVERIFY(!keyThatOpens(viewOf("no certificate"), here));
+    // And wherever below.
+    QVERIFY(QDir(folder.path()).mkpath(".ssh/old/keys"));
+    QVERIFY(QFile::rename(file.fileName(), folder.filePath(".ssh/old/keys/something.bin")));
+    const auto below = keyThatOpens(fromQt(certificate.out), here);
+    QCOMPARE(below->filename() == "something.bin", found);
+}
+
+void TstKeyPool::ownEscrowKey_isFoundInAContainer()
+{
+    const QTemporaryDir folder;
+    const QTemporaryDir elsewhere;
+    const QString key = elsewhere.filePath("escrow.key");
+    const QString certificate = elsewhere.filePath("escrow.pem");
+    QCOMPARE(runOpenssl({"req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out",
+                         certificate, "-subj", "/CN=escrow", "-days", "2"})
+                 .exitCode,
+             0);
+    QFile pem(certificate);
+    QVERIFY(pem.open(QIODevice::ReadOnly));
+    const Bytes sealedTo = fromQt(pem.readAll());
+    const std::vector<std::filesystem::path> here{folder.path().toStdString()};
+    for (const QString words : {"pass:secret", "pass:"}) {
+        QCOMPARE(runOpenssl({"pkcs12", "-export", "-inkey", key, "-in", certificate, "-out",
+                             folder.filePath("mine.p12"), "-passout", words})
+                     .exitCode,
+                 0);
+        const auto own = keyThatOpens(sealedTo, here);
+        QVERIFY(own.has_value());
+        QCOMPARE(own->filename() == "mine.p12", words == "pass:"); // else nobody can tell
+    }
 }
 
 } // namespace provost::test

@@ -41,6 +41,7 @@ private Q_SLOTS:
     void keys_areReadableAndNoneTwice();
     void token_keepsNothing();
     void pool_takesItsKeysFromTheToken();
+    void escrowKeyInTheToken_isFound();
     void otherKinds_areRefused();
     void whatIsWrong_isNamed();
 
@@ -100,6 +101,33 @@ void TstKeyToken::pool_takesItsKeysFromTheToken()
         VERIFY_OK(key);
         QCOMPARE(key->maker, std::string("token units"));
     }
+}
+
+void TstKeyToken::escrowKeyInTheToken_isFound()
+{
+    const auto run = [&](const QString& program, const QStringList& arguments) {
+        QProcess process;
+        process.start(program, arguments);
+        return process.waitForFinished() && process.exitCode() == 0;
+    };
+    const QString key = m_folder.filePath("escrow.key");
+    const QString file = m_folder.filePath("escrow.pem");
+    QVERIFY(run("openssl", {"req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out",
+                            file, "-subj", "/CN=escrow", "-days", "2"}));
+    QFile pem(file);
+    QVERIFY(pem.open(QIODevice::ReadOnly));
+    const Bytes certificate = toBytes(pem.readAll().toStdString());
+    {
+        const auto token = KeyToken::open(tokenConfig());
+        VERIFY_OK(token);
+        QCOMPARE((*token)->holdsKeyOf(certificate).value(), false);
+        QVERIFY(!(*token)->holdsKeyOf(viewOf("no certificate")));
+    }
+    QVERIFY(run("softhsm2-util", {"--import", key, "--token", "units", "--label", "escrow", "--id",
+                                  "A1", "--pin", kSoftTokenPin}));
+    const auto token = KeyToken::open(tokenConfig());
+    VERIFY_OK(token);
+    QCOMPARE((*token)->holdsKeyOf(certificate).value(), true);
 }
 
 void TstKeyToken::otherKinds_areRefused()

@@ -22,6 +22,7 @@ private Q_SLOTS:
     void release_isOnDiskAndHappensOnce();
     void waitingRegistration_isNotReleased();
     void withdrawnUnit_isNotReleased();
+    void withdrawnUnit_withANewKey_isReleased();
     void holdWithoutRegistration_isNotReleased();
     void newerRun_isNotReleased();
     void newerKey_isNotReleased();
@@ -126,7 +127,20 @@ void TstRelease::withdrawnUnit_isNotReleased()
     confirm(run, m_key);
     QVERIFY(m_journal->withdrawUnit(run, kHeldUnit, "its key was found on another").has_value());
     QCOMPARE(refusal(), Errc::InvalidArgument);
-    QCOMPARE(state(), std::string("fail"));
+    QCOMPARE(state(), std::string("hold"));
+}
+
+void TstRelease::withdrawnUnit_withANewKey_isReleased()
+{
+    const RunId run = holdWith(m_key);
+    QVERIFY(m_journal->withdrawUnit(run, kHeldUnit, "its key was found on another").has_value());
+    QCOMPARE(m_journal->outboxCount("waiting").value(), 0); // nothing is sent for the shared key
+    QCOMPARE(m_journal->outboxCount("superseded").value(), 1);
+    const RunId later = holdWith(std::string(64, 'b'));
+    QCOMPARE(refusal(), Errc::Unavailable);
+    confirm(later, std::string(64, 'b'));
+    QVERIFY(m_journal->releaseUnit(kHeldUnit, "the cloud answered 200").has_value());
+    QCOMPARE(state(), std::string("released"));
 }
 
 void TstRelease::holdWithoutRegistration_isNotReleased()
@@ -167,7 +181,7 @@ void TstRelease::laterWithdrawal_takesTheReleaseBack()
     confirm(run, m_key);
     QVERIFY(m_journal->releaseUnit(kHeldUnit, "test").has_value());
     QVERIFY(m_journal->withdrawUnit(run, kHeldUnit, "recalled").has_value());
-    QCOMPARE(state(), std::string("fail"));
+    QCOMPARE(state(), std::string("hold"));
     QVERIFY(!m_journal->releaseOf(kHeldUnit).value());
     QCOMPARE(refusal(), Errc::InvalidArgument);
 }
