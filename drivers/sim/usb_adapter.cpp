@@ -198,7 +198,7 @@ Result<> HostPipe::bulkOut(std::uint8_t endpoint, ByteView data, const OpContext
     TRY(refused(fault, what));
     if (fault == FaultKind::Short)
         return fail(Errc::Io, Blame::Fixture, concat(what, ": bus error in the data stage"));
-    Bytes sent(data.begin(), data.end());
+    Bytes sent = Bytes(data.begin(), data.end());
     if (fault == FaultKind::BitFlip)
         flipOneBit(sent);
     TRY(carry([&] { return function().bulkOut(endpoint, sent); }, what, op));
