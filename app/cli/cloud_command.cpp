@@ -9,7 +9,7 @@
 #include "core/file_io.h"
 #include "core/text.h"
 #include "crypto/secret_file.h"
-#include "host/host.h"
+#include "host/cloud_link.h"
 #include "image/module_info.h"
 #include "sim/fault_switch.h"
 #include "transport/tcp_stream.h"

@@ -29,7 +29,7 @@ Exit usageError(const Mistake& mistake, const std::vector<std::string>& argument
                    {"error", mistake.what},
                    {"code", "usage"},
                    {"blame", name(Blame::Operator)},
-                   {"cause", nullptr},
+                   {"cause", mistake.path == "run" ? JsonValue("C043") : JsonValue()},
                    {"advice", advice}});
     return Exit::Usage;
 }

@@ -22,6 +22,7 @@ std::vector<Command> ymodemCommands();
 std::vector<Command> planCommands();
 std::vector<Command> cloudCommands();
 std::vector<Command> recordCommands();  ///< db, unit
+Command verifyCommand();                ///< db verify
 std::vector<Command> releaseCommands(); ///< unit release, cloud reconcile
 
 } // namespace provost::cli

@@ -6,6 +6,7 @@
 #include "core/text.h"
 #include "device/particle_unit.h"
 #include "host/host.h"
+#include "host/slot_hardware.h"
 #include "transport/libserialport_ports.h"
 #include "transport/libusb_bus.h"
 #include "transport/tcp_stream.h"
@@ -110,7 +111,7 @@ Result<AddressedBus> openBus(const std::string& address, const OpContext& op)
     AddressedBus bus;
     if (address.starts_with("usbip:")) {
         const auto server = TRY(parseUsbIpAddress(address));
-        auto remote = TRY(UsbIpBus::create(server.host, server.port));
+        auto remote = TRY(UsbIpBus::create(server.host, server.port, TRY(ownDevices())));
         bus.ownPorts = std::make_unique<UsbIpPorts>(*remote);
         bus.ownBus = std::move(remote);
         bus.usb = bus.ownBus.get();
@@ -162,8 +163,9 @@ Result<PlatformSpec> platformOf(const UsbDeviceInfo& info)
             return std::move(platform);
     }
     return fail(Errc::Denied, Blame::Operator,
-                concat("open ", toText(info.port), " for DFU: ", hex16(info.id.vendor), ":",
-                       hex16(info.id.product), " is not a board that this program serves"));
+                concat("open ", toText(info.port), ": ", hex16(info.id.vendor), ":",
+                       hex16(info.id.product),
+                       " is not a board that this program serves; name another device"));
 }
 
 Result<DfuDevice> openDfu(AddressedDevice& device, const OpContext& op)
@@ -249,6 +251,7 @@ Result<AddressedStream> openStream(const std::string& address, const OpContext& 
         return asStream(TRY(LibserialportPorts().open(address)));
     }
     auto found = TRY(findDevice(address, op));
+    const auto platform = TRY(platformOf(found.info));
     const auto ports = TRY(found.serial->enumerate());
     const auto port = std::ranges::find_if(ports, [&](const SerialPortInfo& each) {
         return each.usb && *each.usb == found.info.port;
@@ -259,6 +262,7 @@ Result<AddressedStream> openStream(const std::string& address, const OpContext& 
                            ": the device has no serial port now; tap RESET if it is in DFU mode"));
     opened = asStream(TRY(found.serial->open(port->path)));
     opened.simulated = found.info.simulated;
+    opened.platform = platform.id;
     opened.device = std::make_unique<AddressedDevice>(std::move(found));
     return opened;
 }

@@ -48,8 +48,9 @@ Result<DfuDevice> openDfu(AddressedDevice& device, const OpContext& op);
 struct AddressedStream {
     std::unique_ptr<AddressedDevice> device{};
     std::unique_ptr<ByteStream> stream{};
-    SerialPort* port = nullptr; ///< the same, where it has a baud rate
-    bool simulated = false;     ///< a virtual bench stands behind it
+    SerialPort* port = nullptr;              ///< the same, where it has a baud rate
+    bool simulated = false;                  ///< a virtual bench stands behind it
+    std::optional<std::uint16_t> platform{}; ///< id, where the USB device says it
 };
 Result<AddressedStream> openStream(const std::string& address, const OpContext& op);
 

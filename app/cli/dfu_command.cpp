@@ -4,12 +4,15 @@
 #include "cli/dfu_write.h"
 #include "cli/key_storage.h"
 #include "cli/output.h"
+#include "config/load_plan.h"
 #include "core/byte_io.h"
 #include "core/file_io.h"
 #include "core/text.h"
 #include "crypto/digest.h"
 #include "device/particle_unit.h"
 #include "host/host.h"
+
+#include <algorithm>
 
 namespace provost::cli {
 
@@ -27,20 +30,23 @@ struct Listed {
     std::vector<DfuAlternate> alternates{};
 };
 
+/// Devices of other makers are not opened, and of our own only descriptors are read.
 Result<std::vector<Listed>> listOn(UsbBus& bus, const OpContext& op)
 {
+    const auto platforms = TRY(loadPlatforms(dataFolders().platforms));
     std::vector<Listed> found;
     const auto devices = TRY(bus.enumerate());
     for (const auto& info : devices) {
+        if (std::ranges::find(platforms, info.id, &PlatformSpec::dfu) == platforms.end())
+            continue;
         auto usb = bus.open(info);
         if (!usb)
-            continue; // not ours to open: it is no DFU device of this user
-        const auto dfu = DfuDevice::open(std::move(*usb), op.within(5s));
-        if (!dfu && dfu.error().code == Errc::Cancelled)
-            return Unexpected(dfu.error());
-        if (dfu)
-            found.push_back(
-                {.info = info, .alternates = {dfu->alternates().begin(), dfu->alternates().end()}});
+            continue; // in use, or another user's
+        auto memories = DfuDevice::describe(**usb, op.within(5s));
+        if (!memories && memories.error().code == Errc::Cancelled)
+            return Unexpected(memories.error());
+        if (memories)
+            found.push_back({.info = info, .alternates = std::move(*memories)});
     }
     return found;
 }

@@ -110,6 +110,27 @@ Result<> checkPlaces(const DfuDevice& dfu, const std::vector<WriteItem>& items)
     return {};
 }
 
+/// A table in plain flash is erased by whole sectors: the second write would lose the first.
+Result<> checkTable(const DfuDevice& dfu, const DctLayout& table, std::vector<WriteItem> items)
+{
+    if (table.format != DctFormat::Plain)
+        return {};
+    std::erase_if(items, [&](const WriteItem& item) { return item.alternate != table.alternate; });
+    const auto memories = dfu.alternates();
+    const auto memory = std::ranges::find(memories, table.alternate, &DfuAlternate::number);
+    if (items.size() < 2 || memory == memories.end())
+        return {};
+    std::vector<MemoryBlock> places; // content is not needed, and it may be keys
+    for (const auto& item : items)
+        places.push_back({.address = item.address, .bytes = Bytes(item.bytes.size())});
+    if (TRY(mergedBySector(memory->layout, std::move(places))).size() == items.size())
+        return {};
+    return fail(Errc::Denied, Blame::Operator,
+                concat("write ", items.size(), " elements to memory ",
+                       static_cast<int>(table.alternate),
+                       ": two of them share a sector, which is erased as a whole; make them one"));
+}
+
 void add(ProgramOutcome& total, const ProgramOutcome& part)
 {
     total.written += part.written;
@@ -158,10 +179,10 @@ Result<ProgramOutcome> writeBlock(DfuDevice& dfu, const MemoryBlock& block, bool
 Result<ProgramOutcome> writeFlash(DfuDevice& dfu, const std::vector<WriteItem>& items, bool verify,
                                   const OpContext& op)
 {
-    std::vector<MemoryBlock> blocks;
+    std::vector<MemoryBlock> given;
     for (const auto& item : items)
-        blocks.push_back({.address = item.address, .bytes = toBytes(item.bytes)});
-    blocks = mergedBySector(dfu.layout(), std::move(blocks));
+        given.push_back({.address = item.address, .bytes = toBytes(item.bytes)});
+    const auto blocks = TRY(mergedBySector(dfu.layout(), std::move(given)));
     ProgramOutcome total;
     for (std::size_t i = 0; i < blocks.size(); ++i)
         add(total, TRY(writeBlock(dfu, blocks[i], verify, op.part(i, blocks.size()))));
@@ -278,6 +299,7 @@ Result<> writeMemory(const Arguments& arguments)
     if (file.suffix)
         TRY(checkDfuRecipient(*file.suffix, device.info.id.vendor, device.info.id.product));
     TRY(checkPlaces(dfu, items));
+    TRY(checkTable(dfu, platform.dct, items));
     const auto outcome = TRY(writeItems(dfu, platform.dct, items, !arguments.has("no-verify"), op));
     if (arguments.has("leave"))
         TRY(leaveDfu(device, platform, dfu, items.front().address, op));

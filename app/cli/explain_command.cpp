@@ -8,7 +8,7 @@
 #include "crypto/key_file.h"
 #include "crypto/secret_file.h"
 #include "crypto/unit_key.h"
-#include "host/host.h"
+#include "host/cloud_link.h"
 
 namespace provost::cli {
 

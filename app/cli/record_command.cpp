@@ -16,39 +16,6 @@ std::filesystem::path databaseOf(const Arguments& arguments)
                                : stateFolder() / "provost.db";
 }
 
-Exit verify(const Arguments& arguments)
-{
-    const std::filesystem::path file(arguments.positionals()[0]);
-    const auto problem = verifyDatabase(file);
-    if (!problem)
-        return report(problem.error(), arguments);
-    if (!*problem) {
-        if (arguments.has("json"))
-            printJson({{"event", "verify"},
-                       {"table", nullptr},
-                       {"row", nullptr},
-                       {"reason", nullptr},
-                       {"file", file.string()},
-                       {"ok", true}});
-        else
-            printText(file.string() + ": intact");
-        return Exit::Pass;
-    }
-    const auto& found = **problem;
-    if (arguments.has("json"))
-        printJson({{"event", "verify"},
-                   {"table", textOrNull(found.table)},
-                   {"row", found.row > 0 ? JsonValue(found.row) : JsonValue()},
-                   {"reason", found.reason},
-                   {"file", file.string()},
-                   {"ok", false}});
-    else
-        printText(concat("damaged: ", found.reason,
-                         found.table == "database" ? "" : concat(" (table ", found.table, ")"),
-                         found.row > 0 ? concat(", row ", found.row) : std::string{}));
-    return Exit::Fail;
-}
-
 JsonObject toJson(const UnitRow& unit)
 {
     return {{"event", "unit"},
@@ -290,14 +257,7 @@ std::vector<Command> recordCommands()
     const Option db{.name = "db",
                     .value = "FILE",
                     .help = "database, else provost.db in the user's state folder"};
-    return {{.path = "db verify",
-             .summary = "Checks a database; exit 1 and the first bad row where it is damaged",
-             .positionals = "FILE",
-             .minPositionals = 1,
-             .maxPositionals = 1,
-             .example = "provost db verify ~/.local/state/provost/provost.db --json",
-             .run = verify,
-             .looksOnly = true},
+    return {verifyCommand(),
             {.path = "unit list",
              .summary = "Lists every unit on record",
              .options = {db},

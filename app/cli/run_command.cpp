@@ -368,17 +368,24 @@ Exit runOrder(Host& host, const Order& order, const Arguments& arguments)
     return exitFor(std::max(printer.worst(), stopped ? Verdict::Aborted : Verdict::Error));
 }
 
+/// Whoever reads the line is told by the one table who has to act, and how.
+Exit refused(const Error& error, std::string_view cause, const Arguments& arguments)
+{
+    return report(withCause(error, cause), arguments);
+}
+
 Exit run(const Arguments& arguments)
 {
+    constexpr std::string_view kCommandCause = "C043";
     const auto options = hostOptions(arguments);
     if (!options)
-        return report(options.error(), arguments);
+        return refused(options.error(), kCommandCause, arguments);
     auto host = Host::create(*options);
     if (!host)
-        return report(host.error(), arguments);
+        return refused(host.error(), causeOf(host.error()).id, arguments);
     const auto order = orderOf(**host, arguments);
     if (!order)
-        return report(order.error(), arguments);
+        return refused(order.error(), kCommandCause, arguments);
     printNote("database: " + (*host)->database().string());
     for (const auto& each : (*host)->overridden())
         printNote("TRAINING, keys are not protected: " + each);

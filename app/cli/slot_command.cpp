@@ -57,12 +57,20 @@ Result<std::unique_ptr<SlotSet>> openSlots(const Arguments& arguments, bool forW
 
 void printSlot(const SlotSet& set, SlotId slot, bool json)
 {
-    const auto why = set.switches->whyOff(slot);
+    const auto off = set.switches->whyOff(slot);
+    const auto part = [&](std::string SlotOff::* text) {
+        return off && !((*off).*text).empty() ? std::optional((*off).*text) : std::nullopt;
+    };
     if (json)
-        printJson(
-            {{"event", "slot"}, {"slot", slot.value}, {"off", why.has_value()}, {"why", why}});
+        printJson({{"event", "slot"},
+                   {"slot", slot.value},
+                   {"off", off.has_value()},
+                   {"why", part(&SlotOff::why)},
+                   {"actor", part(&SlotOff::actor)},
+                   {"at_utc", part(&SlotOff::atUtc)}});
     else
-        printText(concat("slot ", slot.value, why ? "  OFF  " : "  in use", why.value_or("")));
+        printText(concat("slot ", slot.value, off ? "  OFF  " : "  in use",
+                         off ? describe(*off) : std::string()));
 }
 
 Result<> listSlots(const Arguments& arguments)
@@ -103,7 +111,7 @@ std::vector<Command> slotCommands()
          .value = "FILE",
          .help = "database, else provost.db in the user's state folder"}};
     auto withReason = where;
-    withReason.push_back({.name = "why", .value = "TEXT", .help = "what its tile says"});
+    withReason.push_back({.name = "why", .value = "TEXT", .help = "the reason that its tile says"});
     const std::string notes = "A slot stays off until it is switched on again; what station.toml "
                               "switches off stays off.\nWhile the station runs its screen "
                               "switches: touch a tile and hold it.";

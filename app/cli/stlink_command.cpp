@@ -9,6 +9,7 @@
 #include "core/text.h"
 #include "crypto/digest.h"
 #include "crypto/secret_file.h"
+#include "device/chip_platform.h"
 #include "host/host.h"
 #include "image/module_info.h"
 #include "protocol/stm32_flash.h"
@@ -158,14 +159,22 @@ Result<> readTarget(const Arguments& arguments)
     return {};
 }
 
-Result<> madeForPart(const ModuleInfo& module, const Stm32Part& part)
+/// @param platform  of the modules that are there; nothing: the flash is blank, or not ours
+Result<> madeForTarget(const ModuleInfo& module, const Stm32Part& part,
+                       std::optional<std::uint16_t> platform)
 {
     constexpr std::uint16_t kCore = 0; // particle-devices 1.1: the only one with an F103
-    if ((module.platformId == kCore) == (part.family == Stm32Part::Family::F1))
-        return {};
-    return fail(Errc::Denied, Blame::Operator,
-                concat("write the file: it is a module for platform ", module.platformId,
-                       ", the target is an ", name(part.family)));
+    if ((module.platformId == kCore) != (part.family == Stm32Part::Family::F1))
+        return fail(Errc::Denied, Blame::Operator,
+                    concat("write the file: it is a module for platform ", module.platformId,
+                           ", the target is an ", name(part.family)));
+    if (platform && *platform != module.platformId)
+        return fail(Errc::Denied, Blame::Operator,
+                    concat("write the file: it is a module for platform ", module.platformId, " ",
+                           platformName(module.platformId), ", what the unit runs is for ",
+                           *platform, " ", platformName(*platform),
+                           "; take the file for this platform, or erase the unit first"));
+    return {};
 }
 
 Result<> writeTarget(const Arguments& arguments)
@@ -184,9 +193,11 @@ Result<> writeTarget(const Arguments& arguments)
     auto opened = TRY(connectProbe(arguments, op));
     auto flash = TRY(Stm32Flash::attach(*opened.probe, op));
     const auto work = [&]() -> Result<Stm32WriteOutcome> {
+        const auto& part = flash.part();
+        const auto platform = TRY(platformInFlash(*opened.probe, part.family, op));
         TRY(checkModule(
             bytes.reveal(), address, opened.device.info.simulated,
-            [&](const ModuleInfo& module) { return madeForPart(module, flash.part()); }));
+            [&](const ModuleInfo& module) { return madeForTarget(module, part, platform); }));
         MemoryBlock block{.address = address, .bytes = toBytes(bytes.reveal())};
         auto done = flash.writeVerified(block, arguments.has("lift-protection"), op);
         wipe(block.bytes);

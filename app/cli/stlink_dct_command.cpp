@@ -8,9 +8,11 @@
 #include "core/text.h"
 #include "crypto/digest.h"
 #include "crypto/secret_file.h"
+#include "device/chip_platform.h"
 #include "device/dct_memory.h"
 #include "device/probe_target.h"
 #include "host/host.h"
+#include "image/module_info.h"
 
 #include <charconv>
 
@@ -38,6 +40,19 @@ Result<PlatformSpec> platformNamed(const std::string& word)
                 concat("--platform ", word, ": must be photon, p1 or electron"));
 }
 
+/// @returns Denied  the unit's own modules are for another platform
+Result<> isPlatform(StLinkProbe& probe, const Stm32Part& part, const PlatformSpec& platform,
+                    const OpContext& op)
+{
+    const auto found = TRY(platformInFlash(probe, part.family, op));
+    if (!found || *found == platform.id)
+        return {};
+    return fail(Errc::Denied, Blame::Operator,
+                concat("reach the table of a ", platform.name,
+                       ": what the unit runs is for platform ", *found, " ", platformName(*found),
+                       "; name that as --platform"));
+}
+
 /// Connects, halts, works on the table, and lets the unit run whatever came of it.
 template <class Work>
 Result<> withTable(const Arguments& arguments, std::string_view phase, Work work)
@@ -52,7 +67,9 @@ Result<> withTable(const Arguments& arguments, std::string_view phase, Work work
     auto flash = TRY(Stm32Flash::attach(*opened.probe, op));
     ProbeTarget target(flash);
     ProbeDct table(target, platform.dct);
-    const Result<> done = work(table, opened.device.info, op);
+    Result<> done = isPlatform(*opened.probe, flash.part(), platform, op);
+    if (done)
+        done = work(table, opened.device.info, op);
     const auto left = flash.leave(op.shielded(kTableLeaveBudget));
     bar.clear();
     TRY(Result<>(done));

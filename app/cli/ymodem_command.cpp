@@ -37,6 +37,18 @@ Result<> refuseDemoImage(const std::string& file, ByteView content, bool simulat
                             .cause = "C041"});
 }
 
+/// Plain data passes; a receiver that is no unit takes anything.
+Result<> madeForUnit(const std::string& file, ByteView content, std::uint16_t platform)
+{
+    const auto module = parseModule(content);
+    if (!module || module->platformId == platform)
+        return {};
+    return fail(Errc::Denied, Blame::Operator,
+                concat("send ", file, ": it is a module for platform ", module->platformId, " ",
+                       platformName(module->platformId), ", the unit is ", platform, " ",
+                       platformName(platform), "; take the file for this platform"));
+}
+
 struct SendPlan {
     std::vector<std::string> names{};
     std::vector<Bytes> contents{};
@@ -70,6 +82,18 @@ Result<SendPlan> sendPlanOf(const Arguments& arguments)
     return plan;
 }
 
+/// What the unit says of itself counts, before it waits for a file.
+/// @returns Timeout  no unit in listening mode
+Result<> checkPlatform(ByteStream& line, const SendPlan& plan, const OpContext& op)
+{
+    const auto report = TRY(ListeningConsole(line).modules(op));
+    if (report.platform < 0 || report.platform > 0xFFFF)
+        return fail(Errc::Protocol, Blame::Unit,
+                    concat("send ", plan.names[0], ": the unit does not say what platform it is"));
+    return madeForUnit(plan.names[0], plan.contents[0],
+                       static_cast<std::uint16_t>(report.platform));
+}
+
 Result<SendOutcome> sendToUnit(ByteStream& line, const SendPlan& plan, const OpContext& op)
 {
     TRY(ListeningConsole(line).transfer(plan.names[0], plan.contents[0], plan.block, op));
@@ -99,7 +123,9 @@ Result<SendOutcome> sendTo(ByteStream& line, const SendPlan& plan, const OpConte
             return sendBatch(sender, plan, op);
         if (started.error().code != Errc::Timeout || !op.checkpoint())
             return Unexpected(started.error());
-        const auto prompted = ListeningConsole(line).startTransfer(op);
+        auto prompted = checkPlatform(line, plan, op);
+        if (prompted)
+            prompted = ListeningConsole(line).startTransfer(op);
         if (prompted)
             return sendToUnit(line, plan, op);
         if (plan.unit || prompted.error().code != Errc::Timeout || !op.checkpoint())
@@ -118,8 +144,11 @@ Result<> sendFiles(const Arguments& arguments)
     ProgressBar bar;
     const auto op = commandContext(clock, 1h, &bar, stop).phase("sending", 0, 1);
     auto line = TRY(openStream(arguments.text("port"), op));
-    for (std::size_t i = 0; i < plan.contents.size(); ++i)
+    for (std::size_t i = 0; i < plan.contents.size(); ++i) {
         TRY(refuseDemoImage(arguments.positionals()[i], plan.contents[i], line.simulated));
+        if (line.platform)
+            TRY(madeForUnit(plan.names[i], plan.contents[i], *line.platform));
+    }
     const auto outcome = TRY(sendTo(*line.stream, plan, op));
     bar.clear();
     if (plan.streaming && !outcome.streamed)
@@ -218,15 +247,18 @@ std::vector<Command> ymodemCommands()
                      {.name = "g", .help = "YModem-G: no acknowledgements between blocks"},
                      {.name = "block", .value = "128|1024", .help = "block size, 1024 by default"},
                      {.name = "unit",
-                      .help = "the receiver is a unit in listening mode: ask it by "
-                              "f at once"}},
+                      .help = "the receiver is a unit in listening mode: ask it "
+                              "at once"}},
          .example = concat("provost ymodem send ",
                            (dataFolders().images / "photon-2.3.1-user-demo.bin").string(),
                            " --port bench/slot1"),
          .run = [](const Arguments& a) { return reportIfFailed(sendFiles(a), a); },
-         .notes = "A line that is silent for 3 s is asked by f, once, whether a unit in listening\n"
-                  "mode is there; one file a session goes to such a unit, which restarts then.\n" +
-                  ports},
+         .notes =
+             "A line that is silent for 3 s is asked by s whether a unit in listening mode is "
+             "there,\n"
+             "and of which platform; a module for another one is refused. One file a session goes\n"
+             "to such a unit, which restarts then.\n" +
+             ports},
         {.path = "ymodem receive",
          .summary = "Receives files by YModem into a folder; what is there is never overwritten",
          .positionals = "DIR",

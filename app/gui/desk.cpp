@@ -10,8 +10,13 @@ Result<std::unique_ptr<Desk>> Desk::open(const HostOptions& host, DeskOptions op
     return std::unique_ptr<Desk>(new Desk(std::move(opened), std::move(options)));
 }
 
-Desk::Desk(std::unique_ptr<Host> host, DeskOptions options) : m_host(std::move(host))
+Desk::Desk(std::unique_ptr<Host> host, DeskOptions options)
+    : m_host(std::move(host)), m_heartbeat(m_host->events(), m_host->clock(), [this] {
+          for (const auto slot : m_host->slots())
+              static_cast<void>(m_host->engine().busy(slot));
+      })
 {
+    options.window.staleAfter = options.staleAfter;
     m_host->events().add(m_bridge);
     m_commands = std::make_unique<HostCommands>(*m_host, options.pace);
     m_window = std::make_unique<MainWindow>(*m_commands, m_bridge, std::move(options.window));
@@ -25,6 +30,7 @@ Desk::Desk(std::unique_ptr<Host> host, DeskOptions options) : m_host(std::move(h
 
 Desk::~Desk()
 {
+    m_heartbeat.stop();
     m_host->engine().abortAll();
     m_window.reset();
     m_commands.reset();
@@ -33,6 +39,7 @@ Desk::~Desk()
 
 void Desk::watch()
 {
+    m_heartbeat.start();
     m_host->watchSlots();
 }
 

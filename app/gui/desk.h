@@ -3,6 +3,7 @@
 
 #include "gui/host_commands.h"
 #include "gui/main_window.h"
+#include "host/heartbeat.h"
 #include "models/engine_bridge.h"
 
 #include <memory>
@@ -11,7 +12,9 @@ namespace provost::gui {
 
 struct DeskOptions {
     BenchPace pace{};
-    WindowOptions window{};
+    WindowOptions window{}; ///< its `staleAfter` is the one below
+    /// A screen without a beat for so long says NO DATA, a fifth of a second later at the latest.
+    std::chrono::milliseconds staleAfter{1500};
 };
 
 /// What `provost-station` is behind its command line. One per application, in its GUI thread.
@@ -34,6 +37,7 @@ private:
     Desk(std::unique_ptr<Host> host, DeskOptions options);
 
     std::unique_ptr<Host> m_host;
+    HeartbeatSender m_heartbeat;
     EngineBridge m_bridge;
     std::unique_ptr<HostCommands> m_commands;
     std::unique_ptr<MainWindow> m_window;

@@ -30,7 +30,7 @@ QColor toneOf(Verdict verdict, const Theme& theme)
     case Verdict::Pass:
         return theme.pass;
     default:
-        return theme.ink3;
+        return theme.ink2;
     }
 }
 

@@ -13,7 +13,7 @@ namespace provost::gui {
 
 namespace {
 
-constexpr double kHeadHeight = 30;
+constexpr double kEmptyHeight = 104;
 
 } // namespace
 
@@ -36,13 +36,21 @@ void HandshakeView::setEmptyText(const QString& title, const QString& advice)
 
 void HandshakeView::refresh()
 {
-    setMinimumHeight(static_cast<int>(std::ceil(compose(nullptr))));
+    claimHeight();
+    // A scroll area gives more room by itself, less only where its widget shrank.
+    if (height() > minimumHeight())
+        resize(width(), minimumHeight());
     update();
+}
+
+void HandshakeView::claimHeight()
+{
+    setMinimumHeight(static_cast<int>(std::ceil(compose(nullptr))));
 }
 
 void HandshakeView::resizeEvent(QResizeEvent*)
 {
-    refresh();
+    claimHeight();
 }
 
 double HandshakeView::margin() const
@@ -59,19 +67,31 @@ void HandshakeView::paintEvent(QPaintEvent*)
         return;
     }
     compose(&painter);
+    drawHeads(painter);
+}
+
+void HandshakeView::keepHeadsAt(int top)
+{
+    m_headsAt = top;
+    update();
+}
+
+void HandshakeView::drawHeads(QPainter& painter) const
+{
+    painter.fillRect(QRect(0, m_headsAt, width(), kHeadHeight), m_theme.surface);
+    painter.setFont(m_theme.sans(18, QFont::DemiBold));
+    painter.setPen(m_theme.ink);
+    const QRectF device(margin() - 60, m_headsAt, 120, 24);
+    const QRectF station(width() - margin() - 60, m_headsAt, 120, 24);
+    painter.drawText(device, Qt::AlignCenter, tr("Device"));
+    painter.drawText(station, Qt::AlignCenter, tr("Station"));
 }
 
 double HandshakeView::compose(QPainter* painter) const
 {
     if (m_model.rowCount() == 0)
-        return 140;
+        return kEmptyHeight;
     if (painter) {
-        painter->setFont(m_theme.sans(18, QFont::DemiBold));
-        painter->setPen(m_theme.ink);
-        const QRectF device(margin() - 60, 0, 120, 24);
-        const QRectF station(width() - margin() - 60, 0, 120, 24);
-        painter->drawText(device, Qt::AlignCenter, tr("Device"));
-        painter->drawText(station, Qt::AlignCenter, tr("Station"));
         const double lineHeight = height() - kHeadHeight;
         painter->fillRect(QRectF(margin() - 1, kHeadHeight, 2, lineHeight), m_theme.line);
         painter->fillRect(QRectF(width() - margin() - 1, kHeadHeight, 2, lineHeight), m_theme.line);

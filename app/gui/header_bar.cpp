@@ -63,6 +63,10 @@ bool HeaderBar::event(QEvent* event)
                 return true;
             }
         }
+        if (m_planBox.contains(help->pos()) && !m_station.planDetail().isEmpty()) {
+            QToolTip::showText(help->globalPos(), m_station.planDetail(), this);
+            return true;
+        }
     }
     return QWidget::event(event);
 }
@@ -100,11 +104,11 @@ void HeaderBar::drawPill(QPainter& painter, const QRectF& box, const StationMode
                          .elidedText(shownText(pill), Qt::ElideMiddle, box.right() - left - 12));
 }
 
-double HeaderBar::drawSimulated(QPainter& painter, double right) const
+double HeaderBar::drawMark(QPainter& painter, double right) const
 {
     QFont font = m_theme.sans(15, QFont::Bold);
     font.setLetterSpacing(QFont::AbsoluteSpacing, 0.8);
-    const QString word = tr("SIMULATED");
+    const QString word = m_station.mark();
     const double wide = std::ceil(QFontMetricsF(font).horizontalAdvance(word) + 30);
     const QRectF box(right - wide + 0.5, (height() - kPillHeight) / 2, wide, kPillHeight);
     painter.setPen(Qt::NoPen);
@@ -140,12 +144,13 @@ void HeaderBar::paintEvent(QPaintEvent*)
         drawPill(painter, m_pillBoxes[i], m_pills[i]);
         right -= wide + gap;
     }
-    if (m_station.simulated())
-        right = drawSimulated(painter, right) - gap;
+    if (!m_station.mark().isEmpty())
+        right = drawMark(painter, right) - gap;
 
     const QFont title = m_theme.sans(m_compact ? 20 : 22, QFont::Bold);
     const QFont below = m_theme.sans(m_compact ? 15 : 16);
     const double room = right - 24;
+    m_planBox = QRectF(24, 0, room, height());
     const QFontMetricsF titleMetrics(title);
     const QFontMetricsF belowMetrics(below);
     const double total = titleMetrics.height() + belowMetrics.height();
@@ -156,8 +161,12 @@ void HeaderBar::paintEvent(QPaintEvent*)
                      titleMetrics.elidedText(m_station.planTitle(), Qt::ElideRight, room));
     painter.setFont(below);
     painter.setPen(m_theme.ink2);
-    painter.drawText(QPointF(24, top + titleMetrics.height() + belowMetrics.ascent()),
-                     belowMetrics.elidedText(m_station.planLine(), Qt::ElideRight, room));
+    // The digest is there as a whole or not at all.
+    const QString whole = m_station.planLine();
+    const bool fits = belowMetrics.horizontalAdvance(whole) <= room;
+    painter.drawText(
+        QPointF(24, top + titleMetrics.height() + belowMetrics.ascent()),
+        belowMetrics.elidedText(fits ? whole : m_station.planBrief(), Qt::ElideRight, room));
 }
 
 } // namespace provost::gui

@@ -26,13 +26,14 @@ private:
     QString shownText(const StationModel::Pill& pill) const;
     double pillWidth(const StationModel::Pill& pill) const;
     void drawPill(QPainter& painter, const QRectF& box, const StationModel::Pill& pill) const;
-    double drawSimulated(QPainter& painter, double right) const;
+    double drawMark(QPainter& painter, double right) const;
 
     const Theme& m_theme;
     StationModel& m_station;
     QString m_time;
     std::vector<StationModel::Pill> m_pills;
     std::vector<QRectF> m_pillBoxes;
+    QRectF m_planBox;
     bool m_compact = false;
 };
 

@@ -43,7 +43,7 @@ std::vector<std::pair<SlotState, QString>> HelpPanel::states() const
             {SlotState::Hold, tr("good, a confirmation is awaited: HOLD tray")},
             {SlotState::Fail, tr("the unit is at fault: red bin")},
             {SlotState::Check, tr("not judged: do what the tile says")},
-            {SlotState::Stopped, tr("an operator stopped it: run it again")}};
+            {SlotState::Stopped, tr("an operator stopped it: remove the unit")}};
 }
 
 void HelpPanel::setCompact(bool compact)

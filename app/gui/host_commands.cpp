@@ -1,6 +1,7 @@
 #include "gui/host_commands.h"
 
 #include "core/text.h"
+#include "host/session_user.h"
 
 #include <QDateTime>
 
@@ -45,9 +46,11 @@ StationIdentity HostCommands::identity() const
     const auto plan = m_host.plan();
     return {.planTitle = plan->title,
             .planLine = concat("Plan ", plan->id, " · rev ", plan->revision),
+            .planDigest = plan->digest,
             .stationName = m_host.settings().name,
-            .operatorName = {},
+            .operatorName = sessionUser(),
             .simulated = m_host.bench() != nullptr,
+            .training = m_host.settings().training || !m_host.overridden().empty(),
             .databasePath = m_host.database().string(),
             .slots = m_host.slots()};
 }

@@ -11,8 +11,6 @@
 #include <iostream>
 #include <pthread.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 using namespace provost;
@@ -96,7 +94,7 @@ Result<HostOptions> readCommandLine()
         return fail(Errc::InvalidArgument, Blame::Operator, parser.errorText().toStdString());
     if (parser.isSet(version))
         parser.showVersion();
-    if (parser.isSet(help))
+    if (parser.isSet(help) || parser.isSet("help-all"))
         parser.showHelp();
     TRY(checkForm(parser));
     return optionsFrom(parser);
@@ -113,39 +111,28 @@ int refused(const Error& error)
     return error.code == Errc::Denied || error.code == Errc::Protected ? 4 : 2;
 }
 
-/// Options can be wrong, and asked about, everywhere.
-int withoutDisplay(int argc, char** argv)
+/// What was tried in order to reach a display.
+std::string displaysTried()
 {
-    const QCoreApplication application(argc, argv);
-    if (const auto options = readCommandLine(); !options)
-        return refused(options.error());
-    std::cerr << "provost-station: there is no display here; provost run does the same without one"
-              << std::endl;
-    return 2;
+    for (const char* variable : {"QT_QPA_PLATFORM", "WAYLAND_DISPLAY", "DISPLAY"})
+        if (!qEnvironmentVariableIsEmpty(variable))
+            return concat(variable, "=", qgetenv(variable).toStdString(), " cannot be opened");
+    return "neither DISPLAY nor WAYLAND_DISPLAY is set";
 }
 
-/// Qt aborts where it finds no display; a station says it in a sentence.
-bool displayIsThere()
+/// Qt talks over several lines and aborts where no display lets it in; a station says it in a
+/// sentence. A mistake in the command line is one wherever there is a display, and comes first.
+void whileDisplayOpens(QtMsgType type, const QMessageLogContext& /*where*/, const QString& message)
 {
-    const auto named = [](const char* variable) {
-        const QByteArray value = qgetenv(variable);
-        return value.isEmpty() ? std::string() : value.toStdString();
-    };
-    if (!named("QT_QPA_PLATFORM").empty() || !named("WAYLAND_DISPLAY").empty())
-        return true;
-    const std::string display = named("DISPLAY");
-    if (display.empty() || display.front() != ':')
-        return !display.empty(); // another host's: only trying tells
-    const std::string number = display.substr(1, display.find('.') - 1);
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    const std::string path = "/tmp/.X11-unix/X" + number;
-    path.copy(address.sun_path, sizeof address.sun_path - 1);
-    const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const bool there = connect(probe, reinterpret_cast<const sockaddr*>(&address), // NOLINT: POSIX
-                               sizeof address) == 0;
-    close(probe);
-    return there;
+    if (type == QtCriticalMsg)
+        std::cerr << "provost-station: " << message.toStdString() << std::endl;
+    if (type != QtFatalMsg)
+        return;
+    if (const auto options = readCommandLine(); !options)
+        _exit(refused(options.error()));
+    std::cerr << "provost-station: there is no display here (" << displaysTried()
+              << "); provost run does the same without one" << std::endl;
+    _exit(2);
 }
 
 } // namespace
@@ -155,10 +142,10 @@ int main(int argc, char** argv)
     keepMemoryPrivate();
     QCoreApplication::setApplicationName("provost-station");
     QCoreApplication::setApplicationVersion(PROVOST_VERSION);
-    if (!displayIsThere())
-        return withoutDisplay(argc, argv);
     const int signals = stopSignals(); // before the first thread
+    const auto usual = qInstallMessageHandler(whileDisplayOpens);
     const QApplication application(argc, argv);
+    qInstallMessageHandler(usual);
     const auto options = readCommandLine();
     if (!options)
         return refused(options.error());

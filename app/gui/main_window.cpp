@@ -3,6 +3,7 @@
 #include "gui/header_bar.h"
 #include "gui/help_panel.h"
 #include "gui/line_screen.h"
+#include "gui/no_data_veil.h"
 #include "gui/scan_field.h"
 #include "gui/tile_grid.h"
 #include "gui/unit_screen.h"
@@ -32,7 +33,7 @@ std::shared_ptr<const Clock> clockOr(std::shared_ptr<const Clock> given)
 MainWindow::MainWindow(StationCommands& commands, EngineBridge& bridge, WindowOptions options,
                        QWidget* parent)
     : QWidget(parent), m_commands(commands),
-      m_models(commands, bridge, clockOr(std::move(options.clock))),
+      m_models(commands, bridge, clockOr(std::move(options.clock)), options.staleAfter),
       m_scanner(*this, std::move(options.scanner))
 {
     setWindowTitle(m_models.station().simulated() ? tr("Provost \u2014 SIMULATED") : tr("Provost"));
@@ -63,6 +64,7 @@ void MainWindow::makeLayout()
         m_screens->addWidget(screen);
     m_help = new HelpPanel(m_theme, this);
     m_help->hide();
+    m_veil = new NoDataVeil(m_theme, m_models.liveness(), *this);
 
     auto* below = new QHBoxLayout;
     below->setSpacing(0);
@@ -78,7 +80,7 @@ void MainWindow::makeLayout()
     connect(m_line, &LineScreen::opened, this, &MainWindow::openSlot);
     connect(m_line, &LineScreen::switchConfirmed, this,
             [this](SlotId slot, bool on) { m_commands.switchSlot(slot, on); });
-    connect(m_line, &LineScreen::startAllAsked, this, [this] { m_commands.startAll(); });
+    connect(m_line, &LineScreen::startAllAsked, this, &MainWindow::startAll);
     connect(m_line, &LineScreen::stopAsked, this, [this] { m_commands.stopAll(); });
     connect(m_line, &LineScreen::helpAsked, this, &MainWindow::toggleHelp);
     connect(m_units, &UnitsScreen::opened, this, &MainWindow::openUnit);
@@ -93,7 +95,7 @@ void MainWindow::makeKeys()
         shortcut->setAutoRepeat(false);
         connect(shortcut, &QShortcut::activated, this, action);
     };
-    key(Qt::Key_F1, [this] { m_commands.startAll(); });
+    key(Qt::Key_F1, [this] { startAll(); });
     key(Qt::Key_F2, [this] { m_commands.stopAll(); });
     key(Qt::Key_F4, [this] { toggleHelp(); });
     key(Qt::Key_Escape, [this] {
@@ -102,6 +104,12 @@ void MainWindow::makeKeys()
         else if (!m_line->dismissQuestion())
             back();
     });
+}
+
+void MainWindow::startAll()
+{
+    if (!m_models.liveness().stale()) // nothing begins on what may be untrue
+        m_commands.startAll();
 }
 
 void MainWindow::choose(Screen screen)
@@ -162,6 +170,9 @@ QWidget* MainWindow::currentScreen() const
 
 void MainWindow::scanned(const QString& code)
 {
+    const bool stops = code == QStringLiteral("CMD:STOP");
+    if (m_models.liveness().stale() && !stops)
+        return;
     const bool command = code.startsWith(QStringLiteral("CMD:"));
     if (currentScreen() == m_units && !command) {
         m_units->scan(code);
@@ -191,6 +202,7 @@ void MainWindow::resizeEvent(QResizeEvent*)
     m_units->setCompact(m_compact);
     m_help->setCompact(m_compact);
     placeHelp();
+    m_veil->resized();
 }
 
 void MainWindow::paintEvent(QPaintEvent*)

@@ -14,13 +14,15 @@ namespace provost::gui {
 
 class HeaderBar;
 class HelpPanel;
+class NoDataVeil;
 class LineScreen;
 class UnitScreen;
 class UnitsScreen;
 
 struct WindowOptions {
     ScannerSettings scanner{};
-    std::shared_ptr<const Clock> clock{}; ///< none: the system's
+    std::shared_ptr<const Clock> clock{};   ///< none: the system's
+    std::chrono::milliseconds staleAfter{}; ///< without a Heartbeat; 0: none is promised
 };
 
 /// `commands` and `bridge` outlive it. One per application: it listens to the keyboard of all of
@@ -50,6 +52,7 @@ protected:
 private:
     void makeLayout();
     void makeKeys();
+    void startAll();
     void scanned(const QString& code);
     void showUnitScreen();
     void placeHelp();
@@ -65,6 +68,7 @@ private:
     UnitScreen* m_unit = nullptr;
     UnitsScreen* m_units = nullptr;
     HelpPanel* m_help = nullptr;
+    NoDataVeil* m_veil = nullptr;
     Screen m_origin = Screen::Line;
     bool m_compact = false;
 };

@@ -121,8 +121,8 @@ double RunHeader::compose(QPainter* painter) const
     QString line = m_run.causeLine();
     if (underWay && !m_run.timeLine().isEmpty())
         line = line.isEmpty() ? m_run.timeLine() : m_run.timeLine() + display::separator() + line;
-    if (line.isEmpty() && m_run.slot())
-        line = tr("Insert a unit and scan its label");
+    if (line.isEmpty())
+        line = m_run.idleLine();
     const QFont font = m_theme.sans(width() > 500 ? 18 : 17);
     const auto lines = wrapped(line, font, width(), 3);
     if (painter) {

@@ -15,7 +15,7 @@ namespace provost::gui {
 namespace {
 
 constexpr int kBetween = 8;
-constexpr int kWidest = 340;
+constexpr int kWidest = 460;
 
 } // namespace
 

@@ -19,6 +19,7 @@ using Mark = StepModel::Mark;
 
 constexpr double kMarkRoom = 42;
 constexpr double kTimeRoom = 104;
+constexpr double kRightPad = 14;
 
 /// Sizes for a row of that width.
 struct Measure {
@@ -61,6 +62,11 @@ Look lookOf(Mark mark, const Theme& theme)
     return {Icon::Dot, theme.ink3, theme.ink3};
 }
 
+Mark markOf(const QModelIndex& index)
+{
+    return static_cast<Mark>(index.data(StepModel::MarkRole).toInt());
+}
+
 /// The text of a row, cut into lines for a width.
 struct Body {
     QStringList quiet;  ///< note and measurements
@@ -68,6 +74,8 @@ struct Body {
 
     Body(const QModelIndex& index, double width, const Measure& measure, const Theme& theme)
     {
+        if (markOf(index) == Mark::NotReached)
+            return; // its note stands where the time would
         QStringList parts{index.data(StepModel::NoteRole).toString()};
         parts << index.data(StepModel::MeasurementsRole).toStringList();
         parts.removeAll(QString());
@@ -80,9 +88,14 @@ struct Body {
     double lines() const { return static_cast<double>(quiet.size() + broken.size()); }
 };
 
-double bodyWidth(double rowWidth)
+/// Only the name has the time beside it.
+double nameWidth(double rowWidth)
 {
     return rowWidth - kMarkRoom - kTimeRoom - 8;
+}
+double bodyWidth(double rowWidth)
+{
+    return rowWidth - kMarkRoom - kRightPad;
 }
 
 } // namespace
@@ -107,7 +120,7 @@ void StepDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
                          const QModelIndex& index) const
 {
     const QRectF row(option.rect);
-    const auto mark = static_cast<Mark>(index.data(StepModel::MarkRole).toInt());
+    const Mark mark = markOf(index);
     const Look look = lookOf(mark, m_theme);
     const Measure measure(row.width());
     const Body body(index, bodyWidth(row.width()), measure, m_theme);
@@ -120,13 +133,14 @@ void StepDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
 
     const double left = row.left() + kMarkRoom;
     const double top = row.top() + measure.padding;
+    const double named = nameWidth(row.width());
     const double width = bodyWidth(row.width());
     painter->setFont(m_theme.sans(measure.name, QFont::Bold));
     painter->setPen(look.name);
     painter->drawText(
-        QRectF(left, top, width, measure.nameHeight), Qt::AlignLeft | Qt::AlignVCenter,
+        QRectF(left, top, named, measure.nameHeight), Qt::AlignLeft | Qt::AlignVCenter,
         QFontMetricsF(painter->font())
-            .elidedText(index.data(StepModel::NameRole).toString(), Qt::ElideRight, width));
+            .elidedText(index.data(StepModel::NameRole).toString(), Qt::ElideRight, named));
     painter->setFont(m_theme.sans(measure.line));
     painter->setPen(mark == Mark::Waiting || mark == Mark::NotReached ? m_theme.ink3
                                                                       : m_theme.ink2);
@@ -136,14 +150,16 @@ void StepDelegate::paint(QPainter* painter, const QStyleOptionViewItem& option,
     painter->setPen(m_theme.fail);
     drawLines(*painter, QRectF(left, below, width, 0), body.broken, measure.lineHeight);
 
-    const QString seconds = index.data(StepModel::SecondsRole).toString();
-    painter->setFont(m_theme.sans(measure.time));
+    const bool omitted = mark == Mark::NotReached;
+    const QString aside =
+        index.data(omitted ? StepModel::NoteRole : StepModel::SecondsRole).toString();
+    painter->setFont(m_theme.sans(omitted ? measure.line : measure.time));
     painter->setPen(look.name == m_theme.ink3 ? m_theme.ink3 : m_theme.ink);
     const QFontMetricsF metrics(painter->font());
     drawTabular(*painter,
-                {row.right() - 14 - tabularWidth(seconds, painter->font()),
+                {row.right() - kRightPad - tabularWidth(aside, painter->font()),
                  top + (measure.nameHeight - metrics.height()) / 2 + metrics.ascent()},
-                seconds);
+                aside);
     painter->restore();
 }
 

@@ -6,6 +6,7 @@
 #include "gui/handshake_view.h"
 #include "gui/paint.h"
 #include "gui/run_header.h"
+#include "gui/scroll_fade.h"
 #include "gui/step_delegate.h"
 #include "models/display_text.h"
 
@@ -108,6 +109,7 @@ QWidget* UnitScreen::makeStepsCard()
     m_steps->setVerticalScrollMode(QAbstractItemView::ScrollPerPixel);
     m_steps->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     m_steps->setFrameShape(QFrame::NoFrame);
+    new ScrollFade(m_theme, *m_steps);
     auto* layout = new QVBoxLayout(m_stepsCard);
     layout->setContentsMargins(26, 22, 26, 18);
     layout->setSpacing(8);
@@ -129,6 +131,9 @@ QWidget* UnitScreen::makeHandshakeCard()
     area->setWidget(m_handshake);
     area->viewport()->setAutoFillBackground(false);
     m_handshake->setAutoFillBackground(false);
+    connect(area->verticalScrollBar(), &QScrollBar::valueChanged, m_handshake,
+            &HandshakeView::keepHeadsAt);
+    new ScrollFade(m_theme, *area, HandshakeView::kHeadHeight);
     auto* layout = new QVBoxLayout(card);
     layout->setContentsMargins(26, 20, 26, 14);
     layout->setSpacing(10);
@@ -214,15 +219,26 @@ void UnitScreen::lookAtWhatMatters()
     m_lookedAt = now;
     // Later: the heights of rows and arrows are laid out first.
     QTimer::singleShot(0, this, [this, row] {
-        if (row >= 0)
-            m_steps->scrollTo(m_run.steps().index(row), QAbstractItemView::EnsureVisible);
-        else
-            m_steps->scrollToTop();
+        showStep(row);
         const double failedAt = m_handshake->failedArrow();
         m_handshakeArea->verticalScrollBar()->setValue(0);
         if (failedAt > 0)
             m_handshakeArea->ensureVisible(0, static_cast<int>(failedAt), 0, 24);
     });
+}
+
+void UnitScreen::showStep(int row)
+{
+    m_steps->scrollToTop();
+    if (row < 0)
+        return;
+    const auto index = m_run.steps().index(row);
+    m_steps->scrollTo(index, QAbstractItemView::EnsureVisible);
+    // Clear of the fading edge, where something follows.
+    const int below = m_steps->viewport()->height() - m_steps->visualRect(index).bottom();
+    auto* bar = m_steps->verticalScrollBar();
+    if (below < ScrollFade::kHeight)
+        bar->setValue(bar->value() + ScrollFade::kHeight - below);
 }
 
 void UnitScreen::refreshPrompt()

@@ -45,6 +45,7 @@ private:
     void refreshHistory();
     void refreshPrompt();
     void lookAtWhatMatters();
+    void showStep(int row);
 
     const Theme& m_theme;
     RunModel& m_run;

@@ -7,6 +7,15 @@ namespace provost {
 
 namespace {
 
+/// A listener that is stuck is not buried under beats: the latest one is enough.
+bool superseded(std::deque<StationEvent>& waiting, const Heartbeat& beat)
+{
+    auto* earlier = waiting.empty() ? nullptr : std::get_if<Heartbeat>(&waiting.back());
+    if (earlier != nullptr)
+        *earlier = beat;
+    return earlier != nullptr;
+}
+
 /// Puts `progress` in the place of the one of its slot that is still to be heard. Only among
 /// progress: nothing else may be overtaken.
 bool superseded(std::deque<StationEvent>& waiting, const ProgressMoved& progress)
@@ -78,8 +87,11 @@ void EventHub::post(StationEvent event)
     while (!hasRoom())
         m_changed.wait(lock);
     const auto* progress = std::get_if<ProgressMoved>(&event);
+    const auto* beat = std::get_if<Heartbeat>(&event);
     for (const auto& queue : m_queues) {
         auto& waiting = queue->waiting;
+        if (beat != nullptr && superseded(waiting, *beat))
+            continue;
         if (progress != nullptr && waiting.size() >= kFoldFrom && superseded(waiting, *progress))
             continue;
         waiting.push_back(event);

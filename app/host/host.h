@@ -1,11 +1,11 @@
 // The composition root: real or virtual hardware, cloud and engine are chosen here only.
 #pragma once
 
-#include "cloud/cloud_service.h"
-#include "config/load_plan.h"
 #include "engine/station_engine.h"
 #include "host/event_hub.h"
+#include "host/folders.h"
 #include "host/key_batch.h"
+#include "host/slot_switches.h"
 #include "sim/bench.h"
 
 #include <filesystem>
@@ -31,16 +31,6 @@ struct HostOptions {
 /// @returns InvalidArgument  not instant, demo or timed
 Result<sim::Speed> speedNamed(std::string_view word);
 
-/// Plans, benches, images: beside the program where installed, else in the source tree.
-DataFolders dataFolders();
-/// ~/.local/state/provost, or $XDG_STATE_HOME/provost.
-std::filesystem::path stateFolder();
-
-/// The passphrase of a key of the station's own, of its server or of its signature: the first line
-/// of `file`; where none is named, of the program's own credential in the state folder, which is
-/// made once (mode 0600).
-Result<SecretBytes> serverKeyPassphrase(const std::filesystem::path& file);
-
 /// Thread-safe once it is created.
 class Host {
 public:
@@ -59,14 +49,14 @@ public:
     std::vector<SlotId> slots() const;
     /// Without those that are switched off, in station.toml or by switchSlot().
     std::vector<SlotId> slotsInUse() const;
-    /// Why the slot is off; nullopt: it is in use.
-    std::optional<std::string> whyOff(SlotId slot) const;
+    /// nullopt: the slot is in use.
+    std::optional<SlotOff> whyOff(SlotId slot) const;
     /// @returns Denied  the slot is off; what the engine's start() returns
     Result<> start(SlotId slot, const std::string& label);
     /// Switches a slot off, or on again: on record with who did it before it holds, said as
     /// SlotChanged, and so until somebody does the opposite. Switching to what is so does nothing.
     ///
-    /// @param why  what the tile says; empty: that an operator did it
+    /// @param why  the reason that the tile says; empty: none is given
     /// @returns Busy             its unit is in work
     ///          Denied           off in station.toml
     ///          InvalidArgument  no such slot
@@ -75,7 +65,7 @@ public:
     const std::vector<std::string>& overridden() const;
     /// The batch of key injection that the runs belong to; nullopt: a line.
     const std::optional<KeyBatch>& batch() const;
-    /// Of manifests: as the station's file says, else beside the database.
+    /// Of manifests and records: as the station's file says, else beside the database.
     std::filesystem::path signingKey() const;
     /// A unit of the plan's platform is in the slot's nest now.
     bool occupied(SlotId slot);

@@ -1,11 +1,28 @@
 #include "host/slot_hardware.h"
 
+#include "config/load_plan.h"
 #include "core/text.h"
+#include "host/host.h"
+#include "protocol/stlink_probe.h"
 #include "transport/libserialport_ports.h"
 #include "transport/libusb_bus.h"
 #include "transport/usbip_serial.h"
 
+#include <algorithm>
+
 namespace provost {
+
+Result<std::function<bool(const UsbId&)>> ownDevices()
+{
+    std::vector<UsbId> known;
+    for (const auto& platform : TRY(loadPlatforms(dataFolders().platforms))) {
+        known.push_back(platform.dfu);
+        known.push_back(platform.firmware);
+    }
+    return [known = std::move(known)](const UsbId& id) {
+        return isStLink(id) || std::ranges::find(known, id) != known.end();
+    };
+}
 
 SlotHardware::~SlotHardware() = default;
 
@@ -68,7 +85,7 @@ Result<SlotAccess> SlotHardware::remote(const std::string& address)
             "C042"));
     auto& bus = m_buses[concat(parsed->host, ":", parsed->port)];
     if (!bus.usb) {
-        auto server = TRY(UsbIpBus::create(parsed->host, parsed->port));
+        auto server = TRY(UsbIpBus::create(parsed->host, parsed->port, TRY(ownDevices())));
         bus.serial = std::make_unique<UsbIpPorts>(*server);
         bus.usb = std::move(server);
     }

@@ -5,6 +5,7 @@
 #include "transport/serial.h"
 #include "transport/usb.h"
 
+#include <functional>
 #include <memory>
 
 namespace provost {
@@ -15,6 +16,10 @@ struct SlotAccess {
     SerialPorts* serial = nullptr;
     UsbPortPath port{};
 };
+
+/// Whether a device may be touched without being named: boards of the platforms that are served,
+/// and debug probes. @returns what loadPlatforms() says
+Result<std::function<bool(const UsbId&)>> ownDevices();
 
 class SlotHardware {
 public:

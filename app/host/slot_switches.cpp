@@ -1,26 +1,36 @@
 #include "host/slot_switches.h"
 
 #include "core/text.h"
+#include "host/session_user.h"
 
 #include <algorithm>
-#include <pwd.h>
-#include <unistd.h>
 
 namespace provost {
 
 namespace {
 
-constexpr std::string_view kByOperator = "Switched off by an operator";
-
-/// Who is signed in to this computer.
-std::string sessionUser()
+SlotChanged changed(SlotId slot, const SlotOff& off)
 {
-    const auto* entry = ::getpwuid(::geteuid());
-    const std::string name = entry != nullptr ? entry->pw_name : "";
-    return name.empty() ? concat("uid ", ::geteuid()) : name;
+    return {.slot = slot,
+            .availability = SlotAvailability::Off,
+            .why = off.why,
+            .actor = off.actor,
+            .atUtc = off.atUtc};
+}
+
+SlotOff offBy(SlotAct act)
+{
+    return {
+        .why = std::move(act.why), .actor = std::move(act.actor), .atUtc = std::move(act.atUtc)};
 }
 
 } // namespace
+
+std::string describe(const SlotOff& off)
+{
+    return concat("switched off ", off.actor.empty() ? "in station.toml" : "by ", off.actor,
+                  off.why.empty() ? "" : ": ", off.why);
+}
 
 SlotSwitches::SlotSwitches(Journal& journal, EventSink& events, bool simulated)
     : m_journal(journal), m_events(events), m_simulated(simulated)
@@ -30,45 +40,49 @@ SlotSwitches::SlotSwitches(Journal& journal, EventSink& events, bool simulated)
 void SlotSwitches::offByConfiguration(SlotId slot, std::string why)
 {
     const MutexLock lock(m_mutex);
-    m_configured.insert_or_assign(slot, std::move(why));
+    m_configured.insert_or_assign(slot, SlotOff{.why = std::move(why)});
 }
 
 Result<> SlotSwitches::load(const std::vector<SlotId>& slots)
 {
-    const auto acts = TRY(m_journal.slotActs(m_simulated));
+    auto acts = TRY(m_journal.slotActs(m_simulated));
     const MutexLock lock(m_mutex);
     m_switched.clear();
-    for (const auto& act : acts) {
+    for (auto& act : acts) {
         const SlotId slot{act.slot};
         if (std::ranges::find(slots, slot) == slots.end())
             continue;
         if (act.on)
             m_switched.erase(slot);
         else
-            m_switched.insert_or_assign(slot, act.why);
+            m_switched.insert_or_assign(slot, offBy(std::move(act)));
     }
     return {};
 }
 
-std::optional<std::string> SlotSwitches::whyOff(SlotId slot) const
+const SlotOff* SlotSwitches::find(SlotId slot) const
 {
-    const MutexLock lock(m_mutex);
     for (const auto* reasons : {&m_configured, &m_switched}) {
         if (const auto found = reasons->find(slot); found != reasons->end())
-            return found->second;
+            return &found->second;
     }
-    return std::nullopt;
+    return nullptr;
+}
+
+std::optional<SlotOff> SlotSwitches::whyOff(SlotId slot) const
+{
+    const MutexLock lock(m_mutex);
+    const SlotOff* off = find(slot);
+    return off != nullptr ? std::optional(*off) : std::nullopt;
 }
 
 Result<> SlotSwitches::start(SlotId slot, const std::function<Result<>()>& launch)
 {
     {
         const MutexLock lock(m_mutex);
-        for (const auto* reasons : {&m_configured, &m_switched}) {
-            if (const auto found = reasons->find(slot); found != reasons->end())
-                return fail(Errc::Denied, Blame::Operator,
-                            concat("start slot ", slot.value, ": it is off: ", found->second));
-        }
+        if (const SlotOff* off = find(slot))
+            return fail(Errc::Denied, Blame::Operator,
+                        concat("start slot ", slot.value, ": it is ", describe(*off)));
         ++m_starting[slot];
     }
     auto launched = launch();
@@ -77,7 +91,7 @@ Result<> SlotSwitches::start(SlotId slot, const std::function<Result<>()>& launc
     return launched;
 }
 
-Result<> SlotSwitches::record(SlotId slot, bool on, const std::string& why)
+Result<SlotAct> SlotSwitches::record(SlotId slot, bool on, const std::string& why)
 {
     return m_journal.recordSlotAct({.slot = slot.value,
                                     .on = on,
@@ -89,13 +103,12 @@ Result<> SlotSwitches::record(SlotId slot, bool on, const std::string& why)
 Result<> SlotSwitches::turn(SlotId slot, bool on, const std::string& why,
                             const std::function<bool(SlotId)>& busy)
 {
-    const std::string reason = why.empty() && !on ? std::string(kByOperator) : why;
     {
         const MutexLock lock(m_mutex);
         if (const auto found = m_configured.find(slot); found != m_configured.end())
             return fail(Errc::Denied, Blame::Operator,
-                        concat("switch slot ", slot.value, on ? " on" : " off", ": ", found->second,
-                               "; call whoever keeps station.toml"));
+                        concat("switch slot ", slot.value, on ? " on" : " off", ": it is ",
+                               describe(found->second), "; call whoever keeps station.toml"));
         if (m_switched.contains(slot) != on)
             return {};
         if (!on) {
@@ -103,34 +116,35 @@ Result<> SlotSwitches::turn(SlotId slot, bool on, const std::string& why,
                 return fail(Errc::Busy, Blame::Operator,
                             concat("switch slot ", slot.value,
                                    " off: its unit is in work; stop it or wait for its verdict"));
-            m_switched.insert_or_assign(slot, reason); // no start from here on
+            // No start from here on.
+            m_switched.insert_or_assign(slot, SlotOff{.why = why, .actor = sessionUser()});
         }
     }
-    auto recorded = record(slot, on, reason);
+    auto recorded = record(slot, on, why);
     {
         const MutexLock lock(m_mutex);
         if (on == recorded.has_value())
             m_switched.erase(slot);
+        else if (recorded)
+            m_switched.insert_or_assign(slot, offBy(*recorded));
     }
-    if (!recorded)
-        return recorded;
-    m_events.post(SlotChanged{.slot = slot,
-                              .availability = on ? SlotAvailability::Ready : SlotAvailability::Off,
-                              .why = on ? std::string() : reason});
+    const SlotAct act = TRY(std::move(recorded));
+    m_events.post(on ? SlotChanged{.slot = slot, .availability = SlotAvailability::Ready}
+                     : changed(slot, offBy(act)));
     return {};
 }
 
 void SlotSwitches::announce() const
 {
-    std::map<SlotId, std::string> off;
+    std::map<SlotId, SlotOff> off;
     {
         const MutexLock lock(m_mutex);
         off = m_switched;
-        for (const auto& [slot, why] : m_configured)
-            off.insert_or_assign(slot, why);
+        for (const auto& [slot, configured] : m_configured)
+            off.insert_or_assign(slot, configured);
     }
     for (const auto& [slot, why] : off)
-        m_events.post(SlotChanged{.slot = slot, .availability = SlotAvailability::Off, .why = why});
+        m_events.post(changed(slot, why));
 }
 
 } // namespace provost

@@ -13,6 +13,16 @@
 
 namespace provost {
 
+/// Why nothing runs in a slot.
+struct SlotOff {
+    std::string why{};   ///< empty: nobody gave a reason
+    std::string actor{}; ///< who switched it off; empty: station.toml did
+    std::string atUtc{}; ///< when; empty: station.toml did
+    bool operator==(const SlotOff&) const = default;
+};
+/// `switched off by NAME: reason`, as part of a sentence.
+std::string describe(const SlotOff& off);
+
 /// Thread-safe. What somebody switched is on record before it holds.
 class SlotSwitches {
 public:
@@ -25,8 +35,8 @@ public:
     /// Takes up what is on record; acts about slots that are not in `slots` are left alone.
     Result<> load(const std::vector<SlotId>& slots);
 
-    /// Why the slot is off; nullopt: it is in use.
-    std::optional<std::string> whyOff(SlotId slot) const;
+    /// nullopt: the slot is in use.
+    std::optional<SlotOff> whyOff(SlotId slot) const;
     /// Calls `launch` unless the slot is off; while it is called, the slot cannot be switched off.
     /// @returns Denied  it is off
     Result<> start(SlotId slot, const std::function<Result<>()>& launch);
@@ -37,14 +47,15 @@ public:
     void announce() const;
 
 private:
-    Result<> record(SlotId slot, bool on, const std::string& why);
+    Result<SlotAct> record(SlotId slot, bool on, const std::string& why);
+    const SlotOff* find(SlotId slot) const PROVOST_REQUIRES(m_mutex);
 
     Journal& m_journal;
     EventSink& m_events;
     const bool m_simulated;
     mutable Mutex m_mutex;
-    std::map<SlotId, std::string> m_configured PROVOST_GUARDED_BY(m_mutex); ///< why
-    std::map<SlotId, std::string> m_switched PROVOST_GUARDED_BY(m_mutex);   ///< why
+    std::map<SlotId, SlotOff> m_configured PROVOST_GUARDED_BY(m_mutex);
+    std::map<SlotId, SlotOff> m_switched PROVOST_GUARDED_BY(m_mutex);
     std::map<SlotId, int> m_starting PROVOST_GUARDED_BY(m_mutex);
 };
 

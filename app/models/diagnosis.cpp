@@ -53,10 +53,13 @@ public:
 
     static QString identity(const UnitIdentity& unit)
     {
-        return unit.serial.empty()
-                   ? tr("The unit itself gave its ID %1").arg(display::text(unit.deviceId))
-                   : tr("The unit itself gave its ID %1, label %2")
-                         .arg(display::text(unit.deviceId), display::text(unit.serial));
+        const QString given =
+            tr("The unit itself gave its ID %1").arg(display::text(unit.deviceId));
+        if (unit.serial.empty())
+            return given;
+        return unit.serial == unit.deviceId
+                   ? tr("%1, as on its label").arg(given)
+                   : tr("%1, label %2").arg(given, display::text(unit.serial));
     }
 
     static QString handshake(const std::vector<HandshakeArrow>& arrows)

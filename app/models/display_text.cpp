@@ -151,9 +151,12 @@ QString measurement(const Measurement& measurement)
     line += measurement.value ? valueText(measurement) : tr("was not measured");
     if (measurement.value && !measurement.limit.unit.empty())
         line += u'\u00a0' + text(measurement.limit.unit);
-    const QString bounds = limit(measurement.limit);
-    if (!bounds.isEmpty())
-        line += u' ' + tr("(limit %1)").arg(bounds);
+    QString bounds = limit(measurement.limit);
+    if (bounds.isEmpty())
+        return line;
+    if (!measurement.value && !measurement.limit.unit.empty())
+        bounds += u'\u00a0' + text(measurement.limit.unit);
+    line += u' ' + tr("(limit\u00a0%1)").arg(bounds);
     return line;
 }
 

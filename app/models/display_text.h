@@ -27,6 +27,7 @@ QString shortFingerprint(const QString& hex);
 /// `≥ 40`, `3.2 … 3.4`; empty where there is no limit.
 QString limit(const Limit& limit);
 /// `throughput 61.2 KiB/s (limit ≥ 40)`; says so where nothing was measured.
+/// What stands in the brackets stays in one line.
 QString measurement(const Measurement& measurement);
 /// PASS, HOLD, FAIL, STOPPED, CHECK; READY where nothing was judged.
 QString verdict(Verdict verdict);

@@ -3,6 +3,7 @@
 
 #include "models/counters_model.h"
 #include "models/engine_bridge.h"
+#include "models/liveness.h"
 #include "models/run_model.h"
 #include "models/scan_router.h"
 #include "models/slot_model.h"
@@ -18,8 +19,9 @@ class ModelSet final : public QObject {
     Q_OBJECT
 
 public:
+    /// @param staleAfter  see Liveness
     ModelSet(StationCommands& commands, EngineBridge& bridge, std::shared_ptr<const Clock> clock,
-             QObject* parent = nullptr);
+             std::chrono::milliseconds staleAfter = {}, QObject* parent = nullptr);
 
     StationModel& station() { return m_station; }
     SlotModel& slotModel() { return m_slots; }
@@ -28,6 +30,7 @@ public:
     UnitSearch& unitSearch() { return m_unitSearch; }
     ScanRouter& scans() { return m_scans; }
     RunModel& run() { return m_run; }
+    Liveness& liveness() { return m_liveness; }
 
     /// Reads the table of units again.
     void refreshUnits();
@@ -48,7 +51,9 @@ private:
     UnitSearch m_unitSearch;
     ScanRouter m_scans;
     RunModel m_run;
+    Liveness m_liveness;
     QTimer m_second;
+    QTimer m_looksForBeats;
     int m_secondsToCounts = 0;
 };
 

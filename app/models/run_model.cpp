@@ -151,6 +151,17 @@ QString RunModel::timeLine() const
     return m_slot ? m_slots.indexOf(*m_slot).data(SlotModel::DetailRole).toString() : QString();
 }
 
+QString RunModel::idleLine() const
+{
+    if (m_run || !m_slot)
+        return {};
+    const auto row = m_slots.indexOf(*m_slot);
+    QStringList parts{row.data(SlotModel::HeadlineRole).toString(),
+                      row.data(SlotModel::DetailRole).toString()};
+    parts.removeAll(QString());
+    return parts.join(display::separator());
+}
+
 void RunModel::answer(const QString& reply)
 {
     if (!m_run || m_run->promptText.empty())

@@ -46,6 +46,8 @@ public:
     QString causeLine() const;
     /// "26 s · about 16 s left" while it runs.
     QString timeLine() const;
+    /// What the tile says of a slot without a run; empty: it has one.
+    QString idleLine() const;
     /// The answer to the question of the run.
     void answer(const QString& reply);
 

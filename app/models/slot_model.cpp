@@ -143,7 +143,7 @@ QString SlotModel::headline(const Entry& entry) const
     const SlotState state = stateOf(entry);
     switch (state) {
     case SlotState::Off:
-        return entry.why.empty() ? tr("Switched off") : display::text(entry.why);
+        return offHeadline(entry);
     case SlotState::Ready:
         return entry.claimed ? tr("Starting") : tr("Insert a unit and scan its label");
     case SlotState::Running:
@@ -169,6 +169,7 @@ QString SlotModel::detail(const Entry& entry) const
     const QString separator = display::separator();
     switch (state) {
     case SlotState::Off:
+        return offDetail(entry);
     case SlotState::Ready:
         return {};
     case SlotState::Running:
@@ -187,6 +188,21 @@ QString SlotModel::detail(const Entry& entry) const
                display::continued(display::causeAction(entry.run->cause));
     }
     return {};
+}
+
+QString SlotModel::offHeadline(const Entry& entry)
+{
+    return entry.offBy.empty() ? tr("Switched off in the station file")
+                               : tr("Switched off by %1").arg(display::text(entry.offBy));
+}
+
+QString SlotModel::offDetail(const Entry& entry)
+{
+    const QString since = display::dayAndTime(entry.offSince);
+    if (entry.why.empty())
+        return since.isEmpty() ? QString() : tr("since %1").arg(since);
+    const QString why = display::text(entry.why);
+    return since.isEmpty() ? why : tr("%1, %2").arg(why, display::unbroken(since));
 }
 
 QString SlotModel::runningDetail(const RunState& run) const
@@ -232,6 +248,8 @@ bool SlotModel::change(Entry& entry, const StationEvent& event)
     if (const auto* changed = std::get_if<SlotChanged>(&event)) {
         entry.availability = changed->availability;
         entry.why = changed->why;
+        entry.offBy = changed->actor;
+        entry.offSince = changed->atUtc;
         return true;
     }
     if (std::holds_alternative<UnitRemoved>(event)) {

@@ -88,7 +88,9 @@ private:
     struct Entry {
         SlotId id{};
         SlotAvailability availability = SlotAvailability::Ready;
-        std::string why{};
+        std::string why{};      ///< it is off; empty: no reason was given
+        std::string offBy{};    ///< empty: the station's file
+        std::string offSince{}; ///< UTC; empty: not known
         std::optional<RunState> run{};
         bool unitGone = false;  ///< taken out while its run went on
         bool stopAsked = false; ///< before the run had begun
@@ -100,6 +102,8 @@ private:
     static bool isFree(const Entry& entry);
     QString headline(const Entry& entry) const;
     QString detail(const Entry& entry) const;
+    static QString offHeadline(const Entry& entry);
+    static QString offDetail(const Entry& entry);
     QString runningDetail(const RunState& run) const;
     const Entry* find(SlotId slot) const;
     /// The row of that slot; a slot nobody named before gets one.

@@ -12,11 +12,15 @@ namespace provost {
 
 /// What does not change while the program runs; shown in the header.
 struct StationIdentity {
-    std::string planTitle{};    ///< "Photon 2.3.1 — full provision"
-    std::string planLine{};     ///< "Plan photon-full · rev 1"
-    std::string stationName{};  ///< "Station A"
-    std::string operatorName{}; ///< empty: none signed in
+    std::string planTitle{};  ///< "Photon 2.3.1 — full provision"
+    std::string planLine{};   ///< "Plan photon-full · rev 1"
+    std::string planDigest{}; ///< hex SHA-256 of plan, platform and shipping state
+    bool planApproved = false;
+    std::string stationName{};     ///< "Station A"
+    std::string operatorName{};    ///< empty: not known
+    bool operatorSignedIn = false; ///< has shown who he is; else only the account is known
     bool simulated = false;
+    bool training = false; ///< not in production: what is made here is marked
     std::string databasePath{};
     std::vector<SlotId> slots{};
 };

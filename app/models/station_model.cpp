@@ -6,6 +6,12 @@
 
 namespace provost {
 
+namespace {
+
+constexpr int kDigestShown = 8;
+
+} // namespace
+
 StationModel::StationModel(StationIdentity identity, QObject* parent)
     : QObject(parent), m_identity(std::move(identity))
 {
@@ -29,9 +35,36 @@ QString StationModel::planTitle() const
     return m_identity.planTitle.empty() ? tr("No plan") : display::text(m_identity.planTitle);
 }
 
+QString StationModel::planBrief() const
+{
+    if (m_identity.planLine.empty())
+        return {};
+    return display::text(m_identity.planLine) + display::separator() +
+           (m_identity.planApproved ? tr("approved") : tr("not approved"));
+}
+
 QString StationModel::planLine() const
 {
-    return display::text(m_identity.planLine);
+    const QString brief = planBrief();
+    if (brief.isEmpty() || m_identity.planDigest.empty())
+        return brief;
+    return brief + display::separator() +
+           display::shortId(display::text(m_identity.planDigest), kDigestShown);
+}
+
+QString StationModel::planDetail() const
+{
+    if (m_identity.planDigest.empty())
+        return {};
+    return tr("SHA-256 of plan, platform and shipping state:\n%1")
+        .arg(display::text(m_identity.planDigest));
+}
+
+QString StationModel::mark() const
+{
+    if (m_identity.simulated)
+        return tr("SIMULATED");
+    return m_identity.training ? tr("TRAINING") : QString();
 }
 
 std::vector<StationModel::Pill> StationModel::pills() const
@@ -40,8 +73,19 @@ std::vector<StationModel::Pill> StationModel::pills() const
     if (!m_identity.stationName.empty())
         pills.push_back({.text = display::text(m_identity.stationName)});
     if (!m_identity.operatorName.empty())
-        pills.push_back({.text = display::text(m_identity.operatorName)});
+        pills.push_back(operatorPill());
     return pills;
+}
+
+StationModel::Pill StationModel::operatorPill() const
+{
+    const QString who = tr("Operator %1").arg(display::text(m_identity.operatorName));
+    if (m_identity.operatorSignedIn)
+        return {.light = Light::Good, .text = who};
+    return {.light = Light::Unknown,
+            .text = who + display::separator() + tr("not signed in"),
+            .brief = tr("%1, not signed in").arg(display::text(m_identity.operatorName)),
+            .full = tr("The account that the station runs under; nobody has shown who he is.")};
 }
 
 StationModel::Pill StationModel::cloudPill() const

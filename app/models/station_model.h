@@ -30,7 +30,14 @@ public:
     void apply(const StationEvent& event);
 
     QString planTitle() const;
+    /// Plan, revision and whether it is approved.
+    QString planBrief() const;
+    /// The same with the beginning of its digest.
     QString planLine() const;
+    /// For whoever asks: the whole digest; empty: none.
+    QString planDetail() const;
+    /// SIMULATED, TRAINING or nothing: what is made here is no product.
+    QString mark() const;
     bool simulated() const { return m_identity.simulated; }
     /// From left to right: cloud, database, station, operator.
     std::vector<Pill> pills() const;
@@ -41,6 +48,7 @@ Q_SIGNALS:
 private:
     Pill cloudPill() const;
     Pill databasePill() const;
+    Pill operatorPill() const;
 
     StationIdentity m_identity;
     std::map<std::string, StationNotice> m_notices;

@@ -2,12 +2,12 @@
 
 #include "store/journal_p.h"
 #include "store/migrator.h"
+#include "store/page_seal_p.h"
 
 namespace provost {
 
 using sqlite::Access;
 using sqlite::Connection;
-using sqlite::Transaction;
 
 namespace {
 
@@ -18,7 +18,10 @@ constexpr std::string_view kStoppedText = "station stopped during the run";
 } // namespace
 
 Journal::Journal(std::unique_ptr<Impl> impl) : m_impl(std::move(impl)) {}
-Journal::~Journal() = default;
+Journal::~Journal()
+{
+    m_impl->close();
+}
 
 std::filesystem::path Journal::path() const
 {
@@ -30,6 +33,7 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::filesystem::path& file
 {
     const auto name = detail::canonicalName(file);
     auto lock = TRY(FileLock::take(name));
+    chain::removePageSeal(name);
     TRY(migrate(name));
     auto impl = std::make_unique<Impl>(name, clock, std::optional(std::move(lock)));
     TRY(impl->openWriter());
@@ -50,24 +54,33 @@ Result<> Journal::Impl::openWriter()
     auto connection = TRY(Connection::open(file, Access::ReadWrite));
     const MutexLock guard(mutex);
     writer.emplace(std::move(connection));
+    sealer.emplace(TRY(chain::Writer::open(*writer)));
     return {};
 }
 
 Result<> Journal::Impl::write(const std::string& what,
-                              const std::function<Result<>(Connection&)>& body)
+                              const std::function<Result<>(Connection&)>& body, Occasion occasion)
 {
-    const MutexLock guard(mutex);
-    if (!writer)
-        return fail(Errc::Denied, Blame::Software,
-                    concat(what, ": ", file.string(), " was opened for reading only"));
-    const auto attempt = [&]() PROVOST_REQUIRES(mutex) -> Result<> {
-        auto transaction = TRY(Transaction::begin(*writer));
-        TRY(body(*writer));
-        return transaction.commit();
-    };
-    auto done = attempt();
-    if (!done)
-        return Unexpected(inFrame(std::move(done).error(), what));
+    bool signedOne = false;
+    {
+        const MutexLock guard(mutex);
+        if (!writer)
+            return fail(Errc::Denied, Blame::Software,
+                        concat(what, ": ", file.string(), " was opened for reading only"));
+        std::optional<chain::Checkpoint> checkpoint;
+        const auto written = chain::writeSealed(*writer, *sealer, now(), body,
+                                                [&]() PROVOST_REQUIRES(mutex) -> Result<> {
+                                                    checkpoint = TRY(signIfDue(occasion));
+                                                    return {};
+                                                });
+        if (!written)
+            return Unexpected(inFrame(written.error(), what));
+        signedOne = checkpoint.has_value();
+        if (checkpoint)
+            signedNow(std::move(*checkpoint));
+    }
+    if (signedOne)
+        keepElsewhere();
     return {};
 }
 

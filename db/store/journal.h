@@ -8,6 +8,8 @@
 
 namespace provost {
 
+struct CheckpointSettings;
+
 /// Thread-safe. One SQLite file: STRICT tables, WAL, synchronous=FULL; one writer connection behind
 /// a mutex, readers open their own.
 ///
@@ -30,8 +32,19 @@ public:
     /// recovery; every function that writes returns Denied.
     static Result<std::unique_ptr<Journal>> openReadOnly(const std::filesystem::path& file,
                                                          const Clock& clock);
-    ~Journal();
+    ~Journal(); ///< signs what is not signed yet, where it signs
     std::filesystem::path path() const;
+
+    /// From here on the chain is signed (chain.h). What the last signature does not cover is
+    /// checked first, and that the database knows every checkpoint that is kept elsewhere.
+    ///
+    /// @returns Corrupt  it was changed, cut or replaced by an older copy
+    ///          Io       checkpoints cannot be kept there
+    Result<> signCheckpoints(CheckpointSettings settings);
+    /// A copy that cannot be kept holds up no verdict; this says so until it could be.
+    ///
+    /// @returns Io  the last checkpoints are not kept elsewhere
+    Result<> checkpointsKept();
 
     Result<RunId> beginRun(const RunStart& start);
     /// The device id was read from the wire; binds unit and run. `route`: listening, serial, …
@@ -138,7 +151,8 @@ public:
     Result<> clearInspection(RunId run, const std::string& deviceId);
 
     /// What somebody decided about a slot; outlives the program.
-    Result<> recordSlotAct(const SlotAct& act);
+    /// @returns the act as recorded, with its time
+    Result<SlotAct> recordSlotAct(SlotAct act);
     /// Of virtual or of real slots, in order: the latest act about a slot holds.
     Result<std::vector<SlotAct>> slotActs(bool simulated);
 

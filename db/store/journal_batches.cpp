@@ -1,6 +1,7 @@
 // Journal: batches of key injection, and what happened beside any run.
 #include "store/journal_p.h"
 #include "store/migrator.h"
+#include "store/page_seal_p.h"
 
 #include <algorithm>
 #include <array>
@@ -166,15 +167,19 @@ Result<> recordStationEvent(const std::filesystem::path& file, const Clock& cloc
     // Beside a running station too: it holds the lock, and SQLite lets one row in between.
     const auto name = detail::canonicalName(file);
     const auto lock = FileLock::take(name);
+    chain::removePageSeal(name);
     if (lock)
         TRY(migrate(name));
     else
         TRY(requireCurrentSchema(name));
     auto db = TRY(Connection::open(name, sqlite::Access::ReadWrite));
-    return db.execute(
-        "INSERT INTO station_event (at_utc, kind, subject, payload) VALUES (?, ?, ?, ?)",
-        {std::int64_t{clock.utcNow().time_since_epoch().count()}, event.kind, event.subject,
-         event.payload});
+    auto writer = TRY(chain::Writer::open(db));
+    const std::int64_t now{clock.utcNow().time_since_epoch().count()};
+    return chain::writeSealed(db, writer, now, [&](Connection& in) {
+        return in.execute(
+            "INSERT INTO station_event (at_utc, kind, subject, payload) VALUES (?, ?, ?, ?)",
+            {now, event.kind, event.subject, event.payload});
+    });
 }
 
 } // namespace provost

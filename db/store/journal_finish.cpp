@@ -96,24 +96,27 @@ Result<> Journal::finishRun(RunId run, Verdict verdict, std::string_view cause,
 {
     const Ending ending{.verdict = verdict, .cause = cause, .error = error, .seconds = seconds};
     const auto what = concat("record verdict ", name(verdict), " of run ", run.value);
-    TRY(m_impl->write(what, [&](Connection& db) -> Result<> {
-        const auto open = TRY(detail::findRun(db, run));
-        const auto alike = TRY(isFinishedAlike(db, run, ending));
-        if (open.finished && alike)
-            return {}; // the caller could not read it back and asks again
-        TRY(detail::findOpenRun(db, run));
-        if (verdict == Verdict::Pass) {
-            TRY(detail::findIdentifiedRun(db, run));
-            TRY(requireSettled(db, run));
-        }
-        const std::int64_t now = m_impl->now();
-        TRY(writeEnding(db, run, ending, now));
-        if (open.unit)
-            TRY(judgeUnit(db, open, verdict, !outbox.empty(), now));
-        TRY(detail::postOutbox(db, run, open, now, outbox));
-        TRY(m_impl->append(db, run, "finish", cause, name(verdict)));
-        return {};
-    }));
+    TRY(m_impl->write(
+        what,
+        [&](Connection& db) -> Result<> {
+            const auto open = TRY(detail::findRun(db, run));
+            const auto alike = TRY(isFinishedAlike(db, run, ending));
+            if (open.finished && alike)
+                return {}; // the caller could not read it back and asks again
+            TRY(detail::findOpenRun(db, run));
+            if (verdict == Verdict::Pass) {
+                TRY(detail::findIdentifiedRun(db, run));
+                TRY(requireSettled(db, run));
+            }
+            const std::int64_t now = m_impl->now();
+            TRY(writeEnding(db, run, ending, now));
+            if (open.unit)
+                TRY(judgeUnit(db, open, verdict, !outbox.empty(), now));
+            TRY(detail::postOutbox(db, run, open, now, outbox));
+            TRY(m_impl->append(db, run, "finish", cause, name(verdict)));
+            return {};
+        },
+        Occasion::Verdict));
     auto fresh = TRY(m_impl->reader());
     auto checked = checkEnding(fresh, run, ending, outbox);
     if (!checked)

@@ -3,6 +3,8 @@
 
 #include "core/mutex.h"
 #include "core/text.h"
+#include "store/chain.h"
+#include "store/checkpoint_p.h"
 #include "store/file_lock_p.h"
 #include "store/journal.h"
 #include "store/sqlite_p.h"
@@ -11,16 +13,32 @@
 
 namespace provost {
 
+/// What a write is, for the rules of checkpoints.
+enum class Occasion : std::uint8_t { Row, Verdict, Closing };
+
+/// Set where the station signs its records.
+struct Signing {
+    std::shared_ptr<const SigningKey> key{};
+    CheckpointRules rules{};
+    Bytes databaseId{};
+    std::optional<chain::CheckpointFile> elsewhere{};
+    chain::Checkpoint last{};
+    std::string waiting{}; ///< lines that are not kept elsewhere yet
+    bool keepingFailed = false;
+};
+
 struct Journal::Impl {
     Impl(std::filesystem::path theFile, const Clock& theClock, std::optional<FileLock> theLock)
         : file(std::move(theFile)), clock(theClock), lock(std::move(theLock))
     {
     }
 
-    /// Runs `body` in one transaction; what it wrote is on disk on return.
+    /// Runs `body` in one transaction, with its entries of the chain and, where one is due, a
+    /// checkpoint; what it wrote is on disk on return.
     /// @param what  for the error: "record attempt 2 of \"Flash\" in run 812"
     Result<> write(const std::string& what,
-                   const std::function<Result<>(sqlite::Connection&)>& body);
+                   const std::function<Result<>(sqlite::Connection&)>& body,
+                   Occasion occasion = Occasion::Row);
     /// A connection of one's own that sees one moment of the file.
     Result<sqlite::Connection> reader() const;
     Result<> openWriter();
@@ -37,11 +55,23 @@ struct Journal::Impl {
     Result<> appendCustody(sqlite::Connection& db, RunId run, const std::string& fingerprint,
                            CustodyEvent event, std::string_view detail) const;
 
+    std::optional<std::string_view> whyDue(const chain::Head& head, Occasion occasion) const
+        PROVOST_REQUIRES(mutex);
+    Result<std::optional<chain::Checkpoint>> signIfDue(Occasion occasion) PROVOST_REQUIRES(mutex);
+    void signedNow(chain::Checkpoint checkpoint) PROVOST_REQUIRES(mutex);
+    void keepElsewhere();
+    void noteKeeping(const std::string& what, std::string_view kind, const std::string& place);
+    void close();
+    void sealPages();
+
     const std::filesystem::path file;
     const Clock& clock;
     const std::optional<FileLock> lock;
     Mutex mutex;
     std::optional<sqlite::Connection> writer PROVOST_GUARDED_BY(mutex);
+    std::optional<chain::Writer> sealer PROVOST_GUARDED_BY(mutex); ///< of `writer`
+    std::optional<Signing> signing PROVOST_GUARDED_BY(mutex);
+    Mutex keepMutex{}; ///< taken before `mutex`: one line after the other
 };
 
 namespace detail {

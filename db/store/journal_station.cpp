@@ -5,16 +5,19 @@ namespace provost {
 
 using sqlite::Connection;
 
-Result<> Journal::recordSlotAct(const SlotAct& act)
+Result<SlotAct> Journal::recordSlotAct(SlotAct act)
 {
-    return m_impl->write(
-        concat("record that slot ", act.slot, " is switched ", act.on ? "on" : "off"),
-        [&](Connection& db) -> Result<> {
-            return db.execute("INSERT INTO station_act (at_utc, kind, slot, simulated, actor, why) "
+    const auto now = m_impl->now();
+    TRY(m_impl->write(concat("record that slot ", act.slot, " is switched ", act.on ? "on" : "off"),
+                      [&](Connection& db) -> Result<> {
+                          return db.execute(
+                              "INSERT INTO station_act (at_utc, kind, slot, simulated, actor, why) "
                               "VALUES (?, ?, ?, ?, ?, ?)",
-                              {m_impl->now(), act.on ? "slot-on" : "slot-off", act.slot,
+                              {now, act.on ? "slot-on" : "slot-off", act.slot,
                                act.simulated ? 1 : 0, act.actor, act.why});
-        });
+                      }));
+    act.atUtc = detail::utcText(now);
+    return act;
 }
 
 Result<std::vector<SlotAct>> Journal::slotActs(bool simulated)

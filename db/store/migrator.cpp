@@ -1,7 +1,7 @@
 #include "store/migrator.h"
 
 #include "core/text.h"
-#include "store/sqlite_p.h"
+#include "store/verify_p.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -25,21 +25,6 @@ Unexpected foreign(const std::string& file)
                 concat("open ", file, ": it is a database, but not one of Provost"));
 }
 
-/// The file's schema number, 0 where it is empty.
-Result<int> schemaVersion(Connection& connection)
-{
-    const auto version = TRY(connection.integer("PRAGMA user_version"));
-    const auto application = TRY(connection.integer("PRAGMA application_id"));
-    if (version == 0) {
-        const auto objects = TRY(connection.integer("SELECT count(*) FROM sqlite_schema"));
-        if (objects != 0)
-            return foreign(connection.file());
-    } else if (application != kApplicationId) {
-        return foreign(connection.file());
-    }
-    return static_cast<int>(version);
-}
-
 /// Looks without touching: somebody else's database keeps even its journal mode.
 Result<int> versionOf(const std::filesystem::path& file)
 {
@@ -60,7 +45,13 @@ Unexpected newer(const std::string& file, int version, std::size_t known)
 Result<> runMigration(Connection& connection, const Migration& migration)
 {
     auto transaction = TRY(Transaction::begin(connection));
+    const bool chained = TRY(chain::hasChain(connection));
     TRY(connection.script(std::string(migration.sql)));
+    const bool chainedNow = TRY(chain::hasChain(connection));
+    if (chainedNow)
+        TRY(chain::sealMigration(connection, !chained));
+    else
+        connection.takeTouched(); // of a schema without a chain
     TRY(connection.script(concat("PRAGMA user_version = ", migration.version)));
     return transaction.commit();
 }
@@ -86,6 +77,20 @@ Result<> publish(const std::filesystem::path& partial, const std::filesystem::pa
 }
 
 } // namespace
+
+Result<int> schemaVersion(Connection& connection)
+{
+    const auto version = TRY(connection.integer("PRAGMA user_version"));
+    const auto application = TRY(connection.integer("PRAGMA application_id"));
+    if (version == 0) {
+        const auto objects = TRY(connection.integer("SELECT count(*) FROM sqlite_schema"));
+        if (objects != 0)
+            return foreign(connection.file());
+    } else if (application != kApplicationId) {
+        return foreign(connection.file());
+    }
+    return static_cast<int>(version);
+}
 
 Result<> migrate(const std::filesystem::path& file, std::span<const Migration> migrations)
 {

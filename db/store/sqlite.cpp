@@ -1,9 +1,46 @@
 #include "core/text.h"
 #include "store/sqlite_p.h"
 
+#include <map>
 #include <sqlite3.h>
 
 namespace provost::sqlite {
+
+/// Compiled statements that nobody uses now: to compile an INSERT with its triggers takes longer
+/// than to run it.
+class StatementCache {
+public:
+    sqlite3_stmt* take(std::string_view sql)
+    {
+        const auto found = m_idle.find(sql);
+        if (found == m_idle.end())
+            return nullptr;
+        sqlite3_stmt* statement = found->second;
+        m_idle.erase(found);
+        return statement;
+    }
+    void give(sqlite3_stmt* statement)
+    {
+        sqlite3_reset(statement);
+        sqlite3_clear_bindings(statement);
+        if (m_closed || m_idle.size() >= kMostIdle)
+            sqlite3_finalize(statement);
+        else
+            m_idle.emplace(sqlite3_sql(statement), statement);
+    }
+    void close()
+    {
+        m_closed = true;
+        for (const auto& [sql, statement] : m_idle)
+            sqlite3_finalize(statement);
+        m_idle.clear();
+    }
+
+private:
+    static constexpr std::size_t kMostIdle = 100;
+    std::multimap<std::string, sqlite3_stmt*, std::less<>> m_idle{};
+    bool m_closed = false;
+};
 
 namespace {
 
@@ -92,14 +129,18 @@ int Value::bindTo(sqlite3_stmt* statement, int index) const
     return sqlite3_bind_null(statement, index);
 }
 
-Statement::Statement(sqlite3_stmt* statement, std::string file)
-    : m_statement(statement), m_file(std::move(file))
+Statement::Statement(sqlite3_stmt* statement, std::string file,
+                     std::shared_ptr<StatementCache> home)
+    : m_statement(statement, GiveBack{std::move(home)}), m_file(std::move(file))
 {
 }
 
-void Statement::Finalize::operator()(sqlite3_stmt* statement) const
+void Statement::GiveBack::operator()(sqlite3_stmt* statement) const
 {
-    sqlite3_finalize(statement);
+    if (home)
+        home->give(statement);
+    else
+        sqlite3_finalize(statement);
 }
 
 Result<bool> Statement::step()
@@ -110,6 +151,28 @@ Result<bool> Statement::step()
     if (code == SQLITE_DONE)
         return false;
     return failure(sqlite3_db_handle(m_statement.get()), m_file);
+}
+
+void Statement::reset()
+{
+    sqlite3_reset(m_statement.get()); // repeats the error of the last step, which was told
+}
+
+Result<> Statement::bind(Values values)
+{
+    ENSURE(sqlite3_bind_parameter_count(m_statement.get()) == static_cast<int>(values.size()));
+    int index = 0;
+    for (const Value& value : values) {
+        if (value.bindTo(m_statement.get(), ++index) != SQLITE_OK)
+            return failure(sqlite3_db_handle(m_statement.get()), m_file);
+    }
+    return {};
+}
+
+Result<> Statement::restart(Values values)
+{
+    reset();
+    return bind(values);
 }
 
 Result<> Statement::finish()
@@ -163,13 +226,44 @@ bool Statement::isNull(int column) const
     return sqlite3_column_type(m_statement.get(), column) == SQLITE_NULL;
 }
 
+int Statement::columns() const
+{
+    return sqlite3_column_count(m_statement.get());
+}
+
+Kind Statement::kind(int column) const
+{
+    switch (sqlite3_column_type(m_statement.get(), column)) {
+    case SQLITE_INTEGER:
+        return Kind::Integer;
+    case SQLITE_FLOAT:
+        return Kind::Real;
+    case SQLITE_TEXT:
+        return Kind::Text;
+    case SQLITE_BLOB:
+        return Kind::Blob;
+    default:
+        return Kind::Null;
+    }
+}
+
+ByteView Statement::view(int column) const
+{
+    const auto* data =
+        static_cast<const std::byte*>(sqlite3_column_blob(m_statement.get(), column));
+    const int size = sqlite3_column_bytes(m_statement.get(), column);
+    return data == nullptr ? ByteView{} : ByteView(data, static_cast<std::size_t>(size));
+}
+
 Connection::Connection(sqlite3* handle, std::string file)
-    : m_handle(handle), m_file(std::move(file))
+    : m_touched(std::make_unique<std::vector<Touched>>()),
+      m_handle(handle, Close{std::make_shared<StatementCache>()}), m_file(std::move(file))
 {
 }
 
 void Connection::Close::operator()(sqlite3* handle) const
 {
+    statements->close();
     sqlite3_close_v2(handle);
 }
 
@@ -190,16 +284,30 @@ Result<Connection> Connection::open(const std::filesystem::path& file, Access ac
     return connection;
 }
 
+Result<Connection> Connection::inMemory()
+{
+    sqlite3* handle = nullptr;
+    const int code = sqlite3_open_v2(":memory:", &handle,
+                                     openFlags(Access::Create) | SQLITE_OPEN_EXRESCODE, nullptr);
+    Connection connection(handle, ":memory:");
+    if (code != SQLITE_OK)
+        return failure(code, ":memory:", sqlite3_errstr(code));
+    return connection;
+}
+
 Result<> Connection::prepareHouse(Access access)
 {
     sqlite3_busy_timeout(m_handle.get(), kBusyTimeoutMs);
-    TRY(script("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"));
+    // Recursive triggers: what REPLACE deletes is asked of the delete triggers, too.
+    TRY(script("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; "
+               "PRAGMA recursive_triggers = ON;"));
     if (access == Access::ReadOnly)
         return {};
     if (access == Access::Inspect) {
         sqlite3_db_config(m_handle.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
         return script("PRAGMA query_only = ON");
     }
+    watchRows();
     // FULL: a commit survives power loss; in WAL mode NORMAL would not promise that.
     const std::string mode = TRY(text("PRAGMA journal_mode = WAL"));
     if (mode != "wal")
@@ -209,6 +317,41 @@ Result<> Connection::prepareHouse(Access access)
     return script("PRAGMA synchronous = FULL;");
 }
 
+void Connection::watchRows()
+{
+    sqlite3_update_hook(
+        m_handle.get(),
+        [](void* touched, int operation, const char*, const char* table, sqlite3_int64 row) {
+            if (std::string_view(table).starts_with("chain_"))
+                return;
+            static_cast<std::vector<Touched>*>(touched)->push_back(
+                {table, row, operation == SQLITE_INSERT, operation == SQLITE_DELETE});
+        },
+        m_touched.get());
+    sqlite3_commit_hook(
+        m_handle.get(),
+        [](void* touched) { return static_cast<std::vector<Touched>*>(touched)->empty() ? 0 : 1; },
+        m_touched.get());
+    sqlite3_rollback_hook(
+        m_handle.get(), [](void* touched) { static_cast<std::vector<Touched>*>(touched)->clear(); },
+        m_touched.get());
+}
+
+std::vector<Touched> Connection::takeTouched()
+{
+    std::vector<Touched> once;
+    std::map<std::pair<std::string, std::int64_t>, std::size_t> places;
+    for (Touched& touched : *m_touched) {
+        const auto [place, first] = places.try_emplace({touched.table, touched.row}, once.size());
+        if (first)
+            once.push_back(std::move(touched));
+        else
+            once[place->second].removed = touched.removed;
+    }
+    m_touched->clear();
+    return once;
+}
+
 Result<> Connection::script(const std::string& sql)
 {
     if (sqlite3_exec(m_handle.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
@@ -216,20 +359,23 @@ Result<> Connection::script(const std::string& sql)
     return {};
 }
 
-Result<Statement> Connection::query(std::string_view sql, Values values)
+Result<Statement> Connection::prepare(std::string_view sql)
 {
+    const auto& statements = m_handle.get_deleter().statements;
+    if (sqlite3_stmt* known = statements->take(sql))
+        return Statement(known, m_file, statements);
     sqlite3_stmt* raw = nullptr;
     const int code =
         sqlite3_prepare_v2(m_handle.get(), sql.data(), static_cast<int>(sql.size()), &raw, nullptr);
-    Statement statement(raw, m_file);
     if (code != SQLITE_OK)
         return failure(m_handle.get(), m_file);
-    ENSURE(sqlite3_bind_parameter_count(raw) == static_cast<int>(values.size()));
-    int index = 0;
-    for (const Value& value : values) {
-        if (value.bindTo(raw, ++index) != SQLITE_OK)
-            return failure(m_handle.get(), m_file);
-    }
+    return Statement(raw, m_file, statements);
+}
+
+Result<Statement> Connection::query(std::string_view sql, Values values)
+{
+    auto statement = TRY(prepare(sql));
+    TRY(statement.restart(values));
     return statement;
 }
 

@@ -2,19 +2,18 @@
 #include "core/text.h"
 #include "store/journal.h"
 #include "store/migrator.h"
-#include "store/sqlite_p.h"
+#include "store/verify_p.h"
 
 #include <array>
 #include <charconv>
 
 namespace provost {
 
+using detail::Finding;
 using sqlite::Access;
 using sqlite::Connection;
 
 namespace {
-
-using Finding = std::optional<VerifyProblem>;
 
 /// A rule that no single CHECK can hold. The query yields (row, reason) of what breaks it.
 struct Rule {
@@ -118,6 +117,9 @@ Result<Finding> checkIntegrity(Connection& db, std::string_view table)
 
 Result<Finding> checkTables(Connection& db)
 {
+    const auto whole = TRY(checkIntegrity(db, ""));
+    if (!whole)
+        return whole;
     std::vector<std::string> tables;
     auto rows = TRY(db.query("SELECT name FROM sqlite_schema WHERE type = 'table' "
                              "AND name NOT LIKE 'sqlite_%' ORDER BY name"));
@@ -127,7 +129,7 @@ Result<Finding> checkTables(Connection& db)
         if (auto finding = TRY(checkIntegrity(db, table)))
             return finding;
     }
-    return checkIntegrity(db, "");
+    return whole;
 }
 
 Result<Finding> checkForeignKeys(Connection& db)
@@ -147,18 +149,29 @@ Result<Finding> verifyOpen(const std::filesystem::path& file)
     TRY(requireCurrentSchema(file));
     auto db = TRY(Connection::open(file, Access::Inspect));
     TRY(db.script("BEGIN"));
+    return detail::checkRecords(db, true);
+}
+
+} // namespace
+
+namespace detail {
+
+Result<Finding> checkRecords(Connection& db, bool rules)
+{
     if (auto finding = TRY(checkTables(db)))
         return finding;
     if (auto finding = TRY(checkForeignKeys(db)))
         return finding;
     for (const Rule& rule : kRules) {
+        if (!rules)
+            break;
         if (auto finding = TRY(checkRule(db, rule)))
             return finding;
     }
     return Finding{};
 }
 
-} // namespace
+} // namespace detail
 
 Result<std::optional<VerifyProblem>> verifyDatabase(const std::filesystem::path& file)
 {

@@ -66,6 +66,11 @@ public:
     ByteWriter& le32(std::uint32_t value) { return le16(value & 0xFFFF).le16(value >> 16); }
     ByteWriter& be16(unsigned value) { return u8(value >> 8).u8(value); }
     ByteWriter& be32(std::uint32_t value) { return be16(value >> 16).be16(value & 0xFFFF); }
+    ByteWriter& be64(std::uint64_t value)
+    {
+        return be32(static_cast<std::uint32_t>(value >> 32))
+            .be32(static_cast<std::uint32_t>(value & 0xFFFFFFFF));
+    }
     ByteWriter& raw(ByteView bytes)
     {
         m_to.insert(m_to.end(), bytes.begin(), bytes.end());

@@ -6,6 +6,7 @@
 
 #include <new>
 
+#include <openssl/core_names.h>
 #include <openssl/rand.h>
 
 namespace provost {
@@ -13,6 +14,38 @@ namespace provost {
 namespace {
 
 constexpr std::size_t kAesBlock = 16;
+
+// OpenSSL looks an algorithm up by its name in each use, unless it was fetched before.
+using Cipher = std::unique_ptr<EVP_CIPHER, Freed<EVP_CIPHER_free>>;
+using Digest = std::unique_ptr<EVP_MD, Freed<EVP_MD_free>>;
+
+using Mac = std::unique_ptr<EVP_MAC, Freed<EVP_MAC_free>>;
+using MacContext = std::unique_ptr<EVP_MAC_CTX, Freed<EVP_MAC_CTX_free>>;
+
+MacContext hmacSha1Pattern()
+{
+    const Mac hmac(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
+    MacContext context(EVP_MAC_CTX_new(hmac.get()));
+    std::string digest("SHA1");
+    const std::array<OSSL_PARAM, 2> params{
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.data(), 0),
+        OSSL_PARAM_construct_end()};
+    if (context && EVP_MAC_CTX_set_params(context.get(), params.data()) != 1)
+        context.reset();
+    return context;
+}
+
+const EVP_CIPHER* aes128Cbc()
+{
+    static const Cipher fetched(EVP_CIPHER_fetch(nullptr, "AES-128-CBC", nullptr));
+    return fetched.get();
+}
+
+const EVP_MD* sha256Digest()
+{
+    static const Digest fetched(EVP_MD_fetch(nullptr, "SHA2-256", nullptr));
+    return fetched.get();
+}
 
 Result<> checkAesParameters(ByteView key, ByteView iv)
 {
@@ -32,7 +65,7 @@ Result<Bytes> runAes(int direction, ByteView key, ByteView iv, ByteView in)
     int tail = 0;
     const bool done =
         context &&
-        EVP_CipherInit_ex2(context.get(), EVP_aes_128_cbc(), opensslBytes(key), opensslBytes(iv),
+        EVP_CipherInit_ex2(context.get(), aes128Cbc(), opensslBytes(key), opensslBytes(iv),
                            direction, nullptr) == 1 &&
         EVP_CipherUpdate(context.get(), opensslBytes(ByteSpan(out)), &body, opensslBytes(in),
                          static_cast<int>(in.size())) == 1 &&
@@ -51,18 +84,20 @@ Sha256 sha256(ByteView bytes)
     Sha256 digest{};
     // Fails only where memory is exhausted.
     if (EVP_Digest(bytes.data(), bytes.size(), opensslBytes(ByteSpan(digest)), nullptr,
-                   EVP_sha256(), nullptr) != 1)
+                   sha256Digest(), nullptr) != 1)
         throw std::bad_alloc();
     return digest;
 }
 
 Bytes hmacSha1(ByteView key, ByteView data)
 {
+    static const MacContext pattern = hmacSha1Pattern();
+    const MacContext context(pattern ? EVP_MAC_CTX_dup(pattern.get()) : nullptr);
     Bytes mac(20);
     std::size_t length = 0;
-    if (EVP_Q_mac(nullptr, "HMAC", nullptr, "SHA1", nullptr, key.data(), key.size(),
-                  opensslBytes(data), data.size(), opensslBytes(ByteSpan(mac)), mac.size(),
-                  &length) == nullptr)
+    if (!context || EVP_MAC_init(context.get(), opensslBytes(key), key.size(), nullptr) != 1 ||
+        EVP_MAC_update(context.get(), opensslBytes(data), data.size()) != 1 ||
+        EVP_MAC_final(context.get(), opensslBytes(ByteSpan(mac)), &length, mac.size()) != 1)
         throw std::bad_alloc();
     return mac;
 }

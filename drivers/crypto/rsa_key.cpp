@@ -5,6 +5,7 @@
 #include "crypto/digest.h"
 #include "crypto/rsa_numbers_p.h"
 
+#include <mutex>
 #include <new>
 
 #include <openssl/crypto.h>
@@ -20,38 +21,31 @@ constexpr std::size_t kSecureHeapBytes = std::size_t{1} << 20;
 constexpr std::size_t kSecureHeapGrain = 32;
 constexpr int kGenerateAttempts = 8;
 
-enum class Operation : std::uint8_t { Encrypt, Decrypt, Sign, Recover };
-
-/// One PKCS#1 v1.5 operation; the result takes the first bytes of `out`.
-Result<std::size_t> runPkcs1(Operation operation, EVP_PKEY* key, ByteView in, ByteSpan out)
+/// A context that is ready for one PKCS#1 v1.5 operation with the key; empty where that fails.
+EvpKeyContext readyFor(int (*start)(EVP_PKEY_CTX*), EVP_PKEY* key)
 {
-    const EvpKeyContext context(EVP_PKEY_CTX_new(key, nullptr));
+    EvpKeyContext context(EVP_PKEY_CTX_new(key, nullptr));
+    if (!context || start(context.get()) != 1 ||
+        EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_PADDING) != 1)
+        return {};
+    return context;
+}
+
+using Pkcs1Operation = int (*)(EVP_PKEY_CTX*, unsigned char*, std::size_t*, const unsigned char*,
+                               std::size_t);
+
+EvpKeyContext copyOf(const EvpKeyContext& pattern)
+{
+    return EvpKeyContext(pattern ? EVP_PKEY_CTX_dup(pattern.get()) : nullptr);
+}
+
+/// The result takes the first bytes of `out`.
+Result<std::size_t> runPkcs1(Pkcs1Operation operation, const EvpKeyContext& context, ByteView in,
+                             ByteSpan out)
+{
     std::size_t length = out.size();
-    unsigned char* to = opensslBytes(out);
-    const unsigned char* from = opensslBytes(in);
-    const auto padded = [&](int started) {
-        return started == 1 && EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_PADDING) == 1;
-    };
-    int done = 0;
-    switch (operation) {
-    case Operation::Encrypt:
-        if (padded(EVP_PKEY_encrypt_init(context.get())))
-            done = EVP_PKEY_encrypt(context.get(), to, &length, from, in.size());
-        break;
-    case Operation::Decrypt:
-        if (padded(EVP_PKEY_decrypt_init(context.get())))
-            done = EVP_PKEY_decrypt(context.get(), to, &length, from, in.size());
-        break;
-    case Operation::Sign: // no digest is named: the payload is padded as it is
-        if (padded(EVP_PKEY_sign_init(context.get())))
-            done = EVP_PKEY_sign(context.get(), to, &length, from, in.size());
-        break;
-    case Operation::Recover:
-        if (padded(EVP_PKEY_verify_recover_init(context.get())))
-            done = EVP_PKEY_verify_recover(context.get(), to, &length, from, in.size());
-        break;
-    }
-    if (done != 1)
+    if (!context ||
+        operation(context.get(), opensslBytes(out), &length, opensslBytes(in), in.size()) != 1)
         return opensslFailure(Errc::InvalidData, Blame::Unit,
                               concat("RSA over ", in.size(), " bytes"));
     return length;
@@ -83,6 +77,24 @@ std::size_t integerSize(ByteView digits)
     return derSize(digits.size() + ((u8(digits.front()) & 0x80) != 0 ? 1 : 0));
 }
 
+/// SubjectPublicKeyInfo, shortest DER.
+Bytes publicKeyInfo(ByteView modulus, ByteView exponent)
+{
+    const std::size_t numbers = integerSize(modulus) + integerSize(exponent);
+    const std::size_t bitString = 1 + derSize(numbers);
+    const std::size_t content = rsaAlgorithmId().size() + derSize(bitString);
+    Bytes der(derSize(content));
+    DerWriter to(der);
+    to.header(DerTag::Sequence, content);
+    to.raw(rsaAlgorithmId());
+    to.header(DerTag::BitString, bitString);
+    to.space(1)[0] = std::byte{0}; // unused bits
+    to.header(DerTag::Sequence, numbers);
+    writeInteger(to, modulus);
+    writeInteger(to, exponent);
+    return der;
+}
+
 /// SEQUENCE { modulus, publicExponent }, RFC 8017 appendix A.1.1.
 Result<RsaPublicKey> fromPublicNumbers(ByteView sequence)
 {
@@ -102,23 +114,35 @@ Result<RsaPublicKey> fromPublicNumbers(ByteView sequence)
 // --- public key
 
 struct RsaPublicKey::Impl {
-    EvpKey key{};
-    Bytes modulus{}; ///< without leading zero bytes
-    Bytes exponent{};
-    int bits = 0;
-
-    std::unique_ptr<Impl> copy() const
+    Impl(EvpKey theKey, const RsaNumbers& numbers)
+        : key(std::move(theKey)), modulus(numberBytes(numbers.n.get())),
+          bits(BN_num_bits(numbers.n.get())),
+          der(publicKeyInfo(modulus, numberBytes(numbers.e.get()))), fingerprint(sha256Hex(der))
     {
-        EVP_PKEY_up_ref(key.get()); // never changed once made: sharing is a copy
-        return std::make_unique<Impl>(
-            Impl{.key = EvpKey(key.get()), .modulus = modulus, .exponent = exponent, .bits = bits});
     }
+    /// A pattern, prepared by who first seals to the key; most keys are only compared.
+    const EvpKeyContext& sealing() const
+    {
+        std::call_once(m_once, [this] { m_sealing = readyFor(EVP_PKEY_encrypt_init, key.get()); });
+        return m_sealing;
+    }
+
+    EvpKey key;
+    Bytes modulus; ///< without leading zero bytes
+    int bits;
+    Bytes der;
+    std::string fingerprint;
+
+private:
+    mutable std::once_flag m_once{};
+    mutable EvpKeyContext m_sealing{};
 };
 
-RsaPublicKey::RsaPublicKey(std::unique_ptr<Impl> impl) : m_impl(std::move(impl)) {}
+RsaPublicKey::RsaPublicKey(std::shared_ptr<const Impl> impl) : m_impl(std::move(impl)) {}
 RsaPublicKey::RsaPublicKey(RsaPublicKey&&) noexcept = default;
 RsaPublicKey& RsaPublicKey::operator=(RsaPublicKey&&) noexcept = default;
-RsaPublicKey::RsaPublicKey(const RsaPublicKey& other) : m_impl(other.m_impl->copy()) {}
+RsaPublicKey::RsaPublicKey(const RsaPublicKey&) = default;
+RsaPublicKey& RsaPublicKey::operator=(const RsaPublicKey&) = default;
 RsaPublicKey::~RsaPublicKey() = default;
 
 Result<RsaPublicKey> RsaPublicKey::fromDer(ByteView spki)
@@ -158,10 +182,7 @@ Result<RsaPublicKey> RsaPublicKey::fromNumbers(ByteView modulus, ByteView expone
                     concat("make an RSA public key: modulus of ", bits, " bits and exponent of ",
                            BN_num_bits(numbers.e.get()), " bits cannot be a key"));
     EvpKey key = TRY(toEvpKey(numbers));
-    return RsaPublicKey(std::make_unique<Impl>(Impl{.key = std::move(key),
-                                                    .modulus = numberBytes(numbers.n.get()),
-                                                    .exponent = numberBytes(numbers.e.get()),
-                                                    .bits = bits}));
+    return RsaPublicKey(std::make_shared<const Impl>(std::move(key), numbers));
 }
 
 int RsaPublicKey::bits() const
@@ -175,35 +196,24 @@ Bytes RsaPublicKey::modulus() const
 
 Bytes RsaPublicKey::toDer() const
 {
-    const std::size_t numbers = integerSize(m_impl->modulus) + integerSize(m_impl->exponent);
-    const std::size_t bitString = 1 + derSize(numbers);
-    const std::size_t content = rsaAlgorithmId().size() + derSize(bitString);
-    Bytes der(derSize(content));
-    DerWriter to(der);
-    to.header(DerTag::Sequence, content);
-    to.raw(rsaAlgorithmId());
-    to.header(DerTag::BitString, bitString);
-    to.space(1)[0] = std::byte{0}; // unused bits
-    to.header(DerTag::Sequence, numbers);
-    writeInteger(to, m_impl->modulus);
-    writeInteger(to, m_impl->exponent);
-    return der;
+    return m_impl->der;
 }
 
 std::string RsaPublicKey::toPem() const
 {
-    return toText(provost::toPem("PUBLIC KEY", toDer()).reveal());
+    return toText(provost::toPem("PUBLIC KEY", m_impl->der).reveal());
 }
 
 std::string RsaPublicKey::fingerprint() const
 {
-    return sha256Hex(toDer());
+    return m_impl->fingerprint;
 }
 
 Result<Bytes> RsaPublicKey::encrypt(ByteView plain) const
 {
     Bytes cipher(modulusBytes(m_impl->key.get()));
-    const std::size_t size = TRY(runPkcs1(Operation::Encrypt, m_impl->key.get(), plain, cipher));
+    const std::size_t size =
+        TRY(runPkcs1(EVP_PKEY_encrypt, copyOf(m_impl->sealing()), plain, cipher));
     cipher.resize(size);
     return cipher;
 }
@@ -211,8 +221,9 @@ Result<Bytes> RsaPublicKey::encrypt(ByteView plain) const
 Result<Bytes> RsaPublicKey::recover(ByteView signature) const
 {
     Bytes payload(modulusBytes(m_impl->key.get()));
-    const std::size_t size =
-        TRY(runPkcs1(Operation::Recover, m_impl->key.get(), signature, payload));
+    const std::size_t size = TRY(runPkcs1(EVP_PKEY_verify_recover,
+                                          readyFor(EVP_PKEY_verify_recover_init, m_impl->key.get()),
+                                          signature, payload));
     payload.resize(size);
     return payload;
 }
@@ -220,8 +231,17 @@ Result<Bytes> RsaPublicKey::recover(ByteView signature) const
 // --- private key
 
 struct RsaPrivateKey::Impl {
-    EvpKey key{};
-    RsaNumbers numbers{};
+    Impl(EvpKey theKey, RsaNumbers theNumbers)
+        : key(std::move(theKey)), numbers(std::move(theNumbers)),
+          decrypting(readyFor(EVP_PKEY_decrypt_init, key.get())),
+          signing(readyFor(EVP_PKEY_sign_init, key.get()))
+    {
+    }
+    EvpKey key;
+    RsaNumbers numbers;
+    // Patterns, never worked with: a copy takes a thirtieth of what preparing one takes.
+    EvpKeyContext decrypting;
+    EvpKeyContext signing;
 };
 
 RsaPrivateKey::RsaPrivateKey(std::unique_ptr<Impl> impl) : m_impl(std::move(impl)) {}
@@ -244,8 +264,7 @@ Result<RsaPrivateKey> RsaPrivateKey::generate(int bits)
         EvpKey key(raw);
         RsaNumbers numbers = TRY(numbersOf(*key));
         if (BN_num_bits(numbers.p.get()) == bits / 2 && BN_num_bits(numbers.q.get()) == bits / 2)
-            return RsaPrivateKey(
-                std::make_unique<Impl>(Impl{.key = std::move(key), .numbers = std::move(numbers)}));
+            return RsaPrivateKey(std::make_unique<Impl>(std::move(key), std::move(numbers)));
     }
     return fail(Errc::Internal, Blame::Station, concat(attempt, ": no primes of equal width"));
 }
@@ -267,16 +286,14 @@ Result<RsaPrivateKey> RsaPrivateKey::fromBytes(ByteView file)
                            " bytes hold neither PKCS#1 nor PKCS#8 of an RSA key"));
     RsaNumbers numbers = TRY(readPkcs1(der));
     EvpKey key = TRY(toEvpKey(numbers));
-    return RsaPrivateKey(
-        std::make_unique<Impl>(Impl{.key = std::move(key), .numbers = std::move(numbers)}));
+    return RsaPrivateKey(std::make_unique<Impl>(std::move(key), std::move(numbers)));
 }
 
 Result<RsaPrivateKey> RsaPrivateKey::fromPrimes(ByteView modulus, ByteView p, ByteView q)
 {
     RsaNumbers numbers = TRY(numbersOfPrimes(modulus, p, q));
     EvpKey key = TRY(toEvpKey(numbers));
-    return RsaPrivateKey(
-        std::make_unique<Impl>(Impl{.key = std::move(key), .numbers = std::move(numbers)}));
+    return RsaPrivateKey(std::make_unique<Impl>(std::move(key), std::move(numbers)));
 }
 
 int RsaPrivateKey::bits() const
@@ -295,12 +312,7 @@ RsaPublicKey RsaPrivateKey::publicKey() const
     Result<EvpKey> key = toEvpKey(shared);
     if (!key)
         throw std::bad_alloc();
-    using PublicImpl = RsaPublicKey::Impl;
-    return RsaPublicKey(
-        std::make_unique<PublicImpl>(PublicImpl{.key = std::move(*key),
-                                                .modulus = numberBytes(numbers.n.get()),
-                                                .exponent = numberBytes(numbers.e.get()),
-                                                .bits = BN_num_bits(numbers.n.get())}));
+    return RsaPublicKey(std::make_shared<const RsaPublicKey::Impl>(std::move(*key), shared));
 }
 
 SecretBytes RsaPrivateKey::toPkcs1Der() const
@@ -323,14 +335,16 @@ Result<SecretBytes> RsaPrivateKey::decrypt(ByteView cipher) const
 {
     SecretBytes plain(modulusBytes(m_impl->key.get()));
     const std::size_t size =
-        TRY(runPkcs1(Operation::Decrypt, m_impl->key.get(), cipher, plain.writable()));
+        TRY(runPkcs1(EVP_PKEY_decrypt, copyOf(m_impl->decrypting), cipher, plain.writable()));
     return SecretBytes(plain.reveal().first(size));
 }
 
 Result<Bytes> RsaPrivateKey::signRaw(ByteView payload) const
 {
     Bytes signature(modulusBytes(m_impl->key.get()));
-    const std::size_t size = TRY(runPkcs1(Operation::Sign, m_impl->key.get(), payload, signature));
+    // No digest is named: the payload is padded as it is.
+    const std::size_t size =
+        TRY(runPkcs1(EVP_PKEY_sign, copyOf(m_impl->signing), payload, signature));
     signature.resize(size);
     return signature;
 }

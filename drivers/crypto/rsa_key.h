@@ -16,6 +16,7 @@ public:
     RsaPublicKey(RsaPublicKey&&) noexcept;
     RsaPublicKey& operator=(RsaPublicKey&&) noexcept;
     RsaPublicKey(const RsaPublicKey& other);
+    RsaPublicKey& operator=(const RsaPublicKey& other);
     ~RsaPublicKey();
 
     /// SubjectPublicKeyInfo DER; trailing bytes behind the structure are ignored (slots are
@@ -38,8 +39,8 @@ public:
 
 private:
     struct Impl;
-    explicit RsaPublicKey(std::unique_ptr<Impl> impl);
-    std::unique_ptr<Impl> m_impl;
+    explicit RsaPublicKey(std::shared_ptr<const Impl> impl);
+    std::shared_ptr<const Impl> m_impl; ///< never changed once made: sharing is a copy
     friend class RsaPrivateKey;
 };
 

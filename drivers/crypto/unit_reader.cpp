@@ -116,11 +116,14 @@ Result<SecretBytes> unitRawDecrypt(const UnitNumbers& numbers, ByteView cipher)
 
 Result<bool> opensTrialCipher(const UnitNumbers& numbers)
 {
-    const BnContext context(BN_CTX_secure_new());
-    const Number modulus = numberFrom(numbers.announced);
+    // Nothing here is secret: a text at random and the public half.
+    const BnContext context(BN_CTX_new());
+    const Number modulus(BN_bin2bn(opensslBytes(ByteView(numbers.announced)),
+                                   static_cast<int>(numbers.announced.size()), nullptr));
     const Number message(BN_new());
     const Number exponent(BN_new());
-    if (!context || !modulus || !message || !exponent ||
+    const Number sealed(BN_new());
+    if (!context || !modulus || !message || !exponent || !sealed ||
         BN_set_word(exponent.get(), kReaderExponent) != 1)
         return opensslFailure(Errc::Internal, Blame::Station, "make a trial cipher text");
     if (!BN_is_odd(modulus.get()))
@@ -131,11 +134,11 @@ Result<bool> opensTrialCipher(const UnitNumbers& numbers)
                                 message.get()) != nullptr &&
                       BN_nnmod(message.get(), message.get(), modulus.get(), context.get()) == 1;
     Bytes wanted(kUnitModulusBytes);
-    const Number sealed = secretNumber();
-    if (!made || !sealed ||
+    if (!made ||
         BN_bn2binpad(message.get(), opensslBytes(ByteSpan(wanted)),
                      static_cast<int>(wanted.size())) < 0 ||
-        !power(sealed.get(), message.get(), exponent.get(), modulus.get(), context.get()) ||
+        BN_mod_exp(sealed.get(), message.get(), exponent.get(), modulus.get(), context.get()) !=
+            1 ||
         BN_bn2binpad(sealed.get(), opensslBytes(ByteSpan(cipher)),
                      static_cast<int>(cipher.size())) < 0)
         return opensslFailure(Errc::Internal, Blame::Station, "make a trial cipher text");

@@ -242,10 +242,47 @@ Result<> ProbeDct::restore(const SecretBytes& sectors, const OpContext& op)
         return fail(Errc::InvalidData, Blame::Operator,
                     "restore both DCT sectors: in the file none of them counts, or both; name a "
                     "backup of 32768 bytes from the first sector's address");
-    for (int copy = 0; copy < 2; ++copy)
-        TRY(writeOther(copy, SecretBytes(wanted.sector(copy)),
-                       op.part(static_cast<std::size_t>(copy), 2)));
-    return {};
+    const int target = *wanted.current();
+    const int other = 1 - target;
+    const auto now = TRY(snapshot(op));
+    const bool otherCounts = now.current() ? *now.current() == other : now.isCurrent(other);
+    bool otherMarked = now.isCurrent(other);
+    if (!equalBytes(now.sector(target), wanted.sector(target)) || otherCounts) {
+        if (!otherCounts && now.isCurrent(target)) {
+            // The sector to be written is the one that counts: its successor lies beside it first.
+            TRY(writeAndMark(other, wanted.sector(target), true, op.part(0, 3)));
+            otherMarked = true;
+        }
+        if (now.isCurrent(target))
+            TRY(discard(target, op));
+        TRY(writeAndMark(target, wanted.sector(target), true, op.part(1, 3)));
+    }
+    if (otherMarked)
+        TRY(discard(other, op));
+    else if (equalBytes(now.sector(other), wanted.sector(other)))
+        return {};
+    return writeAndMark(other, wanted.sector(other), wanted.isCurrent(other), op.part(2, 3));
+}
+
+/// A copy that counts gets its mark when all the rest was read back.
+Result<> ProbeDct::writeAndMark(int copy, ByteView sector, bool counts, const OpContext& op)
+{
+    SecretBytes image(sector);
+    const bool sealed = m_layout.format == DctFormat::Dcd;
+    const std::uint32_t at = sealed ? kDcdSealAt : kWicedIncompleteAt;
+    const std::size_t size = sealed ? kSealedValid.size() : kCleared.size();
+    if (counts)
+        std::ranges::fill(image.writable().subspan(at, size), std::byte{0xFF});
+    TRY(writeOther(copy, image, op));
+    return counts ? mark(copy, at, sector.subspan(at, size), op) : Result<>{};
+}
+
+/// As old code does it, so that the other copy counts whatever its checksum says (3.2).
+Result<> ProbeDct::discard(int copy, const OpContext& op)
+{
+    if (m_layout.format == DctFormat::Dcd)
+        return mark(copy, kDcdSealAt, kSealedStaleByOld, op);
+    return mark(copy, kWicedCurrentAt, kCleared, op);
 }
 
 } // namespace provost

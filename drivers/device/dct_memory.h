@@ -16,6 +16,8 @@ public:
                                            const OpContext& op) = 0;
     virtual Result<> writeSecret(std::uint32_t offset, const SecretBytes& bytes,
                                  const OpContext& op) = 0;
+    /// Starts over behind a write that failed; nothing where there is no session.
+    virtual Result<> renew(const OpContext&) { return {}; }
     /// What may be seen by everybody.
     Result<Bytes> read(std::uint32_t offset, std::uint32_t size, const OpContext& op);
 };
@@ -31,6 +33,7 @@ public:
                                    const OpContext& op) override;
     Result<> writeSecret(std::uint32_t offset, const SecretBytes& bytes,
                          const OpContext& op) override;
+    Result<> renew(const OpContext& op) override { return m_device.renew(op); }
 
 private:
     DfuDct(DfuDevice& device, DctFormat format) : m_device(device), m_format(format) {}
@@ -57,7 +60,9 @@ public:
     /// As writeSecret, at an offset of the sector. Refused where the trailer's CRC would have to be
     /// made anew: its range is not published (3.1). Such a table can be restored whole only.
     Result<> patch(std::uint32_t sectorOffset, const SecretBytes& bytes, const OpContext& op);
-    /// Both sectors together, as they were once read: trailers stay good.
+    /// Both sectors together, as they were once read: trailers stay good. What counts on the unit
+    /// is left alone until its successor is written and marked, if need be in the other sector
+    /// first: a cut at any time leaves a copy that counts, the old one or the new one.
     /// @param sectors  copy 1, then copy 2
     /// @returns InvalidData  no copy of them, or more than one, would count
     Result<> restore(const SecretBytes& sectors, const OpContext& op);
@@ -66,6 +71,8 @@ private:
     Result<int> current(const DctSnapshot& dct) const;
     Result<> check(std::uint32_t sectorOffset, std::size_t size) const;
     Result<> writeOther(int copy, const SecretBytes& image, const OpContext& outer);
+    Result<> writeAndMark(int copy, ByteView sector, bool counts, const OpContext& op);
+    Result<> discard(int copy, const OpContext& op);
     Result<> mark(int copy, std::uint32_t at, ByteView bytes, const OpContext& op);
     SecretBytes patched(ByteView sector, std::uint32_t at, ByteView bytes) const;
 

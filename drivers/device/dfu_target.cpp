@@ -2,6 +2,7 @@
 
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "device/write_repeats.h"
 
 #include <algorithm>
 #include <optional>
@@ -90,6 +91,17 @@ Error differsAt(const MemoryBlock& wanted, const Bytes& found)
                  .cause = "F110"};
 }
 
+Result<> writeSector(MemoryTarget& target, const Piece& piece, const OpContext& op)
+{
+    const auto size = static_cast<std::uint32_t>(piece.block.bytes.size());
+    TRY(target.erase(piece.sector, piece.sectorSize, op.phase({}, 0.1, 0.4)));
+    TRY(target.program(piece.block, op.phase({}, 0.4, 0.9)));
+    const Bytes readBack = TRY(target.read(piece.block.address, size, op.phase({}, 0.9, 1)));
+    if (readBack != piece.block.bytes)
+        return Unexpected(differsAt(piece.block, readBack));
+    return {};
+}
+
 } // namespace
 
 Result<> checkProgrammable(std::span<const MemoryRegion> regions, std::uint32_t address,
@@ -109,8 +121,8 @@ Result<> checkProgrammable(std::span<const MemoryRegion> regions, std::uint32_t 
     return {};
 }
 
-std::vector<MemoryBlock> mergedBySector(std::span<const MemoryRegion> regions,
-                                        std::vector<MemoryBlock> blocks)
+Result<std::vector<MemoryBlock>> mergedBySector(std::span<const MemoryRegion> regions,
+                                                std::vector<MemoryBlock> blocks)
 {
     std::ranges::sort(blocks, {}, &MemoryBlock::address);
     std::vector<MemoryBlock> merged;
@@ -119,6 +131,12 @@ std::vector<MemoryBlock> mergedBySector(std::span<const MemoryRegion> regions,
         if (!merged.empty() && region != nullptr && !merged.back().bytes.empty()) {
             auto& before = merged.back();
             const std::uint64_t end = before.address + std::uint64_t{before.bytes.size()};
+            if (end > block.address)
+                return fail(Errc::InvalidArgument, Blame::Operator,
+                            concat("write ", block.bytes.size(), " bytes at ", hex32(block.address),
+                                   ": other bytes are to be written from ", hex32(before.address),
+                                   " to ", hex32(static_cast<std::uint32_t>(end - 1)),
+                                   "; make them one"));
             // Its last byte lies in the sector where this block begins.
             if (end > sectorOf(*region, block.address)) {
                 before.bytes.resize(block.address - before.address, std::byte{0xFF});
@@ -146,11 +164,9 @@ Result<ProgramOutcome> programAndVerify(MemoryTarget& target, const MemoryBlock&
             share.progress.advance(1, 1);
             continue;
         }
-        TRY(target.erase(piece.sector, piece.sectorSize, share.phase({}, 0.1, 0.4)));
-        TRY(target.program(piece.block, share.phase({}, 0.4, 0.9)));
-        const Bytes readBack = TRY(target.read(piece.block.address, size, share.phase({}, 0.9, 1)));
-        if (readBack != piece.block.bytes)
-            return Unexpected(differsAt(piece.block, readBack));
+        TRY(repeatWrite(
+            target.m_repeats, share, [&] { return target.renew(share); },
+            [&] { return writeSector(target, piece, share); }));
         outcome.written += size;
         ++outcome.sectors;
     }

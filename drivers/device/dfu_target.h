@@ -23,6 +23,7 @@ public:
     {
         return m_device.upload(address, size, op);
     }
+    Result<> renew(const OpContext& op) override { return m_device.renew(op); }
 
 private:
     DfuDevice& m_device;

@@ -126,6 +126,8 @@ Result<std::unique_ptr<SerialPort>> ParticleUnit::openPort(const OpContext& op)
             return p.usb && *p.usb == m_connection.port;
         });
         if (found != ports.end()) {
+            if (const auto here = TRY(present()))
+                TRY(isOurs(*here)); // a device of another maker is not opened
             auto port = m_connection.serial.open(found->path);
             if (port)
                 return port;

@@ -305,14 +305,24 @@ Result<DfuDevice*> ParticleUnit::dfu(const OpContext& op)
     if (m_dfu && m_dfuIncarnation == info.incarnation)
         return &*m_dfu;
     closeDfu();
+    const bool again = m_dfuRetries && m_dfuIncarnation == info.incarnation;
+    m_dfuRetries = m_dfuRetries.value_or(0) + (again ? 1 : 0);
+    m_dfuIncarnation = info.incarnation;
     auto usb = TRY(m_connection.usb.open(info));
     m_dfu.emplace(TRY(DfuDevice::open(std::move(usb), op)));
-    m_dfuIncarnation = info.incarnation;
     return &*m_dfu;
+}
+
+std::optional<int> ParticleUnit::dfuRetries() const
+{
+    if (!m_dfuRetries)
+        return std::nullopt;
+    return *m_dfuRetries + (m_dfu ? m_dfu->repeats() : 0);
 }
 
 void ParticleUnit::closeDfu()
 {
+    m_dfuRetries = dfuRetries();
     m_table.reset();
     m_memory.reset();
     m_dfu.reset();
@@ -348,7 +358,8 @@ Result<std::string> ParticleUnit::clearCredentials(const OpContext& op)
     return Unexpected(Error{.code = Errc::Unsupported,
                             .blame = Blame::Operator,
                             .message = "clear Wi-Fi credentials: this firmware has no USB request "
-                                       "for it and the fixture no actuator for MODE",
+                                       "for it and the fixture no actuator for MODE; hold SETUP "
+                                       "for 10 s, until blue flickers, and run the unit again",
                             .frames = {},
                             .native = {},
                             .cause = "C060"});

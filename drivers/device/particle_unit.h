@@ -52,6 +52,7 @@ public:
     Result<> waitForFirmware(const OpContext& op) override;
     std::uint32_t incarnation(const OpContext& op) override;
     Result<> waitForNewIncarnation(std::uint32_t old, const OpContext& op) override;
+    std::optional<int> dfuRetries() const override;
     void release() override { closeDfu(); }
 
 private:
@@ -91,6 +92,7 @@ private:
     std::unique_ptr<DctMemory> m_table{}; ///< of the session, as is m_memory
     std::unique_ptr<MemoryTarget> m_memory{};
     std::uint32_t m_dfuIncarnation = 0;
+    std::optional<int> m_dfuRetries{}; ///< of the sessions before, and of their re-opening
     bool m_seen = false;
     bool m_simulated = false;
 };

@@ -2,6 +2,7 @@
 
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "device/chip_platform.h"
 
 #include <algorithm>
 
@@ -97,6 +98,13 @@ Result<std::string> SwdUnit::idOf(StLinkProbe& probe, const OpContext& op) const
                                        concat("identify the unit: an ", name(found.family),
                                               " is behind the probe, no ", m_platform.name),
                                        "C013"));
+    const auto platform = TRY(platformInFlash(probe, found.family, op));
+    if (platform && *platform != m_platform.id)
+        return Unexpected(
+            swdUnitError(Errc::Unsupported, Blame::Operator,
+                         concat("identify the unit: what it runs is for platform ", *platform,
+                                ", no ", m_platform.name, " (", m_platform.id, ")"),
+                         "C013"));
     const std::string id = toHex(found.uniqueId);
     if (!m_deviceId.empty() && id != m_deviceId)
         return Unexpected(swdUnitError(

@@ -50,6 +50,7 @@ public:
     Result<> waitForFirmware(const OpContext& op) override;
     std::uint32_t incarnation(const OpContext&) override { return m_boots; }
     Result<> waitForNewIncarnation(std::uint32_t old, const OpContext& op) override;
+    std::optional<int> dfuRetries() const override { return std::nullopt; }
     void release() override;
 
 private:

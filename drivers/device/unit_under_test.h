@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace provost {
@@ -96,6 +97,9 @@ public:
     virtual std::uint32_t incarnation(const OpContext& op) = 0;
     /// @returns Timeout (C015)  it stayed where it was
     virtual Result<> waitForNewIncarnation(std::uint32_t old, const OpContext& op) = 0;
+    /// Of this unit so far: what its DFU driver repeated or cleared (DfuDevice::repeats()), and the
+    /// sessions that were opened once more without a restart between them. nullopt: no DFU yet.
+    virtual std::optional<int> dfuRetries() const = 0;
     /// Closes everything that is open on the unit.
     virtual void release() = 0;
 };

@@ -178,6 +178,12 @@ Result<DfuDevice> DfuDevice::open(std::unique_ptr<UsbDevice> usb, const OpContex
     return device;
 }
 
+Result<std::vector<DfuAlternate>> DfuDevice::describe(UsbDevice& usb, const OpContext& op)
+{
+    auto interface = TRY(readDfuInterface(usb, op));
+    return std::move(interface.alternates);
+}
+
 Result<> DfuDevice::detach(std::unique_ptr<UsbDevice> usb, const OpContext& op)
 {
     constexpr std::chrono::milliseconds kDetachWindow{1000}; // sheet 1.8
@@ -216,6 +222,11 @@ std::span<const MemoryRegion> DfuDevice::layout() const
     return m_impl->layout();
 }
 
+int DfuDevice::repeats() const
+{
+    return m_impl->requests.repeats();
+}
+
 Result<> DfuDevice::select(std::uint8_t alternate, const OpContext& op)
 {
     const auto& all = m_impl->interface.alternates;
@@ -233,6 +244,11 @@ Result<> DfuDevice::select(std::uint8_t alternate, const OpContext& op)
     TRY(m_impl->requests.makeIdle(op));
     m_impl->stateIsKnown = true;
     return {};
+}
+
+Result<> DfuDevice::renew(const OpContext& op)
+{
+    return select(m_impl->interface.alternates[m_impl->selected].number, op);
 }
 
 Result<> DfuDevice::erase(std::uint32_t address, std::uint32_t size, const OpContext& op)

@@ -38,6 +38,9 @@ public:
     /// Claims the DFU interface and brings it to dfuIDLE (CLRSTATUS, ABORT or waits, at most 5
     /// rounds). @returns Unsupported  no DFU-mode interface, or not DfuSe
     static Result<DfuDevice> open(std::unique_ptr<UsbDevice> usb, const OpContext& op);
+    /// What the device says about its memories: descriptors are read, nothing is claimed or sent.
+    /// @returns Unsupported  no DFU-mode interface, or not DfuSe
+    static Result<std::vector<DfuAlternate>> describe(UsbDevice& usb, const OpContext& op);
     /// Sends a board with a run-time DFU interface to DFU mode: DETACH, and a USB reset where it
     /// does not detach by itself. Its return under the same port path is the caller's proof.
     /// @returns Unsupported  no such interface; Protocol  refused
@@ -52,6 +55,12 @@ public:
     /// Every later call works on this memory; alternate 0 is selected at first.
     Result<> select(std::uint8_t alternate, const OpContext& op);
     std::span<const MemoryRegion> layout() const; ///< of the selected memory
+    /// Since open(): errors and stalls that had to be cleared, requests that had to be repeated.
+    /// Data blocks are never sent twice: a write that failed is the caller's to begin anew.
+    int repeats() const;
+    /// The selected memory once more, as select() does: what a failed transfer left behind is read
+    /// and cleared.
+    Result<> renew(const OpContext& op);
 
     /// Erases every sector that intersects [address, address + size): whole sectors go.
     /// @returns Protected  a sector is not erasable by the layout (nothing was sent) or refused

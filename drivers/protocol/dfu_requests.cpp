@@ -32,6 +32,8 @@ constexpr int kEarlyPollStalls = 3;
 constexpr std::uint16_t kLeaveBlock = 2;
 constexpr UsbId kStBootRom{.vendor = 0x0483, .product = 0xDF11};
 
+constexpr std::uint8_t kErrFirmware = 0x0A;
+
 // AN3156
 constexpr std::byte kSetAddress{0x21};
 constexpr std::byte kErase{0x41};
@@ -99,6 +101,7 @@ Result<> DfuRequests::makeIdle(const OpContext& op)
         // A stall here is left over from a failed block: the next request starts afresh.
         if (!status) {
             ++round;
+            ++m_repeats;
             continue;
         }
         if (status->state == DfuState::Idle && status->status == 0)
@@ -120,6 +123,7 @@ Result<> DfuRequests::idleRound(const DfuStatus& status, const OpContext& op)
 {
     switch (status.state) {
     case DfuState::Error:
+        m_repeats += status.status == kErrFirmware ? 0 : 1;
         // Only here: in any other state it makes an error of its own (particle-devices 1.5).
         return out(Request::ClearStatus, 0, {}, op.withoutSecrets());
     case DfuState::AppIdle:
@@ -127,6 +131,7 @@ Result<> DfuRequests::idleRound(const DfuStatus& status, const OpContext& op)
         return fail(Errc::Unsupported, Blame::Unit,
                     "bring DFU to idle: the unit runs its firmware, not its boot loader");
     case DfuState::ManifestWaitReset:
+        ++m_repeats;
         return m_usb.reset();
     default:
         return abort(op);
@@ -185,6 +190,7 @@ Result<> DfuRequests::pollUntilDone(const std::string& what, std::chrono::millis
             // Some ROMs stall while they are busy (dfu-util). On a Particle boot loader it is the
             // only report of a failed erase or write (particle-devices 1.5).
             if (m_stallsWhenPolledEarly && lastPoll > 0ms && ++stalls <= kEarlyPollStalls) {
+                ++m_repeats;
                 TRY(op.sleepFor(lastPoll));
                 continue;
             }

@@ -48,6 +48,10 @@ public:
     Result<> read(std::uint16_t block, ByteSpan to, const std::string& what, const OpContext& op);
     /// Zero-length DNLOAD and the GETSTATUS that starts it.
     Result<> leave(const OpContext& op);
+    /// How often something was repeated or cleared so far: an error that was left behind, a stall
+    /// or a state without way out on the way to dfuIDLE, a GETSTATUS that came too early. Not
+    /// counted: the error in which a Core starts (particle-devices 1.5).
+    int repeats() const { return m_repeats; }
     /// Of a run-time interface: the board is to come back in DFU mode within `window`.
     Result<> detach(std::chrono::milliseconds window, const OpContext& op);
 
@@ -75,6 +79,7 @@ private:
     UsbDevice& m_usb;
     std::uint8_t m_interface;
     bool m_stallsWhenPolledEarly;
+    int m_repeats = 0;
 };
 
 } // namespace provost

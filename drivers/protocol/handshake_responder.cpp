@@ -69,6 +69,11 @@ bool HandshakeResponder::isOver() const
     return m_impl->session.isOver();
 }
 
+bool HandshakeResponder::isLast() const
+{
+    return m_impl->session.isLast();
+}
+
 int HandshakeResponder::step() const
 {
     return m_impl->session.step();

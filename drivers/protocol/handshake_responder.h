@@ -44,7 +44,8 @@ public:
     Bytes take(ByteView bytes, Clock::Steady arrivedAt);
     void ended(handshake::LineEnd end, ByteView partial);
     bool isOver() const;
-    int step() const; ///< changes with each whole message: a new ServerTimeouts::step begins
+    bool isLast() const; ///< with what was given out to be sent it is over
+    int step() const;    ///< changes with each whole message: a new ServerTimeouts::step begins
     /// When to hang up on a unit that was refused before message 3: whatever the reason was, this
     /// or a multiple of it behind its reply.
     std::optional<Clock::Steady> leaveAt() const;

@@ -19,6 +19,8 @@ namespace {
 /// stays its own secret.
 constexpr std::chrono::milliseconds kRefusalDelay{100};
 
+constexpr std::size_t kUsualMessages = 7; ///< nonce to ping answer
+
 constexpr std::string_view kReplyWords =
     "nonce, device ID and public key, sealed to the server key";
 constexpr std::string_view kLegacyReplyWords = "nonce and device ID, sealed to the server key";
@@ -67,8 +69,8 @@ void ServerSession::sent()
 {
     if (!m_outgoing)
         return;
-    const Outgoing done = *std::exchange(m_outgoing, std::nullopt);
-    m_recorder.message(done.record);
+    Outgoing done = *std::exchange(m_outgoing, std::nullopt);
+    m_recorder.message(std::move(done.record));
     ++m_step;
     m_over = done.last;
 }
@@ -177,6 +179,7 @@ bool ServerSession::identify(ByteView plain)
     } else if (!choosePublicKey(rest)) {
         return false;
     }
+    m_recorder.report.messages.reserve(kUsualMessages);
     m_recorder.message(m_reply);
     return true;
 }

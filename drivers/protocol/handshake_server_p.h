@@ -29,6 +29,7 @@ public:
     Bytes take(ByteView bytes, Clock::Steady arrivedAt);
     void ended(LineEnd end, ByteView partial);
     bool isOver() const { return m_over; }
+    bool isLast() const { return m_outgoing && m_outgoing->last; }
     int step() const { return m_step; }
     std::optional<Clock::Steady> leaveAt() const { return m_leaveAt; }
     HandshakeReport finish() { return m_recorder.finish(); }

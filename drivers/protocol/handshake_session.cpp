@@ -219,17 +219,17 @@ Result<CoapMessage> parseCoap(ByteView message)
 
 Result<ServerMaterial> drawServerMaterial()
 {
-    ServerMaterial material;
-    material.nonce = TRY(randomBytes(kNonceBytes));
-    Bytes drawn = TRY(randomBytes(kCredentialBytes));
+    constexpr std::size_t kIdBytes = 2;
+    Bytes drawn = TRY(randomBytes(kNonceBytes + kCredentialBytes + kIdBytes));
+    const auto credentials = ByteSpan(drawn).subspan(kNonceBytes, kCredentialBytes);
     constexpr std::size_t kSaltAt = 32;
     // Equal bytes would hide which order of message ids the unit follows (5.3).
-    if (drawn[kSaltAt] == drawn[kSaltAt + 1])
-        drawn[kSaltAt + 1] ^= std::byte{1};
-    material.credentials = SecretBytes(ByteView(drawn));
+    if (credentials[kSaltAt] == credentials[kSaltAt + 1])
+        credentials[kSaltAt + 1] ^= std::byte{1};
+    ServerMaterial material{.nonce = toBytes(ByteView(drawn).first(kNonceBytes)),
+                            .credentials = SecretBytes(ByteView(credentials)),
+                            .firstMessageId = readBe16(ByteView(drawn).last(kIdBytes))};
     wipe(drawn);
-    const Bytes counter = TRY(randomBytes(2));
-    material.firstMessageId = readBe16(counter);
     return material;
 }
 

@@ -3,6 +3,7 @@
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "protocol/console_window_p.h"
+#include "protocol/json_reader_p.h"
 #include "protocol/unit_text_p.h"
 #include "protocol/wifi_dialogue_p.h"
 #include "protocol/ymodem_sender.h"
@@ -23,6 +24,7 @@ constexpr auto kClosingLimit = 10s;
 constexpr std::size_t kMaxSsid = 32;
 constexpr std::size_t kMaxPassword = 64;
 constexpr std::size_t kHexId = 24;
+constexpr std::size_t kClaimCode = 63; // particle-devices 7.1
 
 bool isHexDigit(char c)
 {
@@ -77,6 +79,17 @@ std::string findMacAddress(std::string_view text)
             return lowerCase(text.substr(i, kLength));
     }
     return {};
+}
+
+/// What stands behind `lead` up to the end of its line; empty while that is not there.
+std::string findLine(std::string_view text, std::string_view lead)
+{
+    const auto at = text.find(lead);
+    if (at == std::string_view::npos)
+        return {};
+    const auto rest = text.substr(at + lead.size());
+    const auto end = rest.find_first_of("\r\n");
+    return end == std::string_view::npos ? std::string{} : printable(trimmed(rest.substr(0, end)));
 }
 
 bool isOneLine(ByteView text)
@@ -152,6 +165,71 @@ Result<ModuleReport> ListeningConsole::modules(const OpContext& op)
 Result<std::string> ListeningConsole::macAddress(const OpContext& op)
 {
     return ask('m', findMacAddress, "the MAC address", op, kReplyLimit);
+}
+
+Result<CellularIdentity> ListeningConsole::cellularIdentity(const OpContext& op)
+{
+    const auto both = [](std::string_view text) -> std::string {
+        const std::string imei = findLine(text, "IMEI: ");
+        const std::string iccid = findLine(text, "ICCID: ");
+        return imei.empty() || iccid.empty() ? std::string{} : concat(imei, '\n', iccid);
+    };
+    const std::string found = TRY(ask('i', both, "IMEI and ICCID", op, kReplyLimit));
+    const auto cut = found.find('\n');
+    return CellularIdentity{.imei = found.substr(0, cut), .iccid = found.substr(cut + 1)};
+}
+
+Result<bool> ListeningConsole::claimed(const OpContext& op)
+{
+    const auto find = [](std::string_view text) { return findLine(text, "Device claimed: "); };
+    const std::string word = TRY(ask('c', find, "the claim", op, kReplyLimit));
+    if (word == "yes" || word == "no")
+        return word == "yes";
+    return fail(Errc::Protocol, Blame::Unit,
+                concat("ask for the claim: \"", word, "\" is neither yes nor no"));
+}
+
+Result<> ListeningConsole::setClaimCode(std::string_view code, const OpContext& op)
+{
+    if (code.size() != kClaimCode || !isOneLine(viewOf(code)))
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("set the claim code: it has ", code.size(), " characters, ", kClaimCode,
+                           " printable ones are meant; ask the cloud for another"));
+    const auto prompt = [](std::string_view text) -> std::string {
+        return text.find("claim code: ") == std::string_view::npos ? "" : "asked";
+    };
+    TRY(ask('C', prompt, "the claim code's prompt", op, kReplyLimit));
+    ConsoleWindow window;
+    Result<> more = m_line.writeAll(viewOf(concat(code, "\r")), op);
+    const OpContext waiting = op.within(kReplyLimit);
+    const auto said = [&] { return findLine(window.text(), "Claim code set to: "); };
+    const auto kept = [&] { return window.text().find("unchanged.") != std::string_view::npos; };
+    while (more && said().empty() && !kept())
+        more = window.readMore(m_line, waiting);
+    if (!more) {
+        // A question that stays open would swallow the next command.
+        if (more.error().code != Errc::Disconnected)
+            static_cast<void>(m_line.writeAll(viewOf("\r"), op.shielded(kReplyLimit)));
+        return Unexpected(inFrame(std::move(more).error(), "set the claim code"));
+    }
+    if (said() == code)
+        return {};
+    return fail(Errc::Denied, Blame::Unit,
+                concat("set the claim code: the unit ", kept() ? "kept its own" : "took another",
+                       "; try again"));
+}
+
+Result<std::string> ListeningConsole::diagnostics(const OpContext& op)
+{
+    const auto find = [](std::string_view text) { return std::string(findObject(text)); };
+    std::string text = TRY(ask('d', find, "the diagnostic values", op, kReplyLimit));
+    TRY(json::parse(text));
+    return text;
+}
+
+Result<> ListeningConsole::restartInSafeMode(const OpContext& op)
+{
+    return press('L', op);
 }
 
 Result<> ListeningConsole::setWifi(std::string_view ssid, const SecretBytes& password,
@@ -237,12 +315,18 @@ Result<> ListeningConsole::closing(Result<> sent, const OpContext& op)
     return Unexpected(inFrame(std::move(more).error(), "wait for the unit's word on the module"));
 }
 
-Result<> ListeningConsole::exit(const OpContext& op)
+/// A key behind which the unit may be gone.
+Result<> ListeningConsole::press(char key, const OpContext& op)
 {
-    auto sent = m_line.writeAll(viewOf("x"), op);
+    auto sent = m_line.writeAll(viewOf(std::string_view(&key, 1)), op);
     if (!sent && sent.error().code != Errc::Disconnected)
         return sent;
     return {};
+}
+
+Result<> ListeningConsole::exit(const OpContext& op)
+{
+    return press('x', op);
 }
 
 } // namespace provost

@@ -13,7 +13,13 @@ inline constexpr int kConsoleBaud = 9600; ///< any other would be a command (7.1
 
 enum class WifiSecurity : std::uint8_t { Open = 0, Wep = 1, Wpa = 2, Wpa2 = 3 };
 
-/// `line` must outlive it.
+/// Of a cellular unit's modem and card.
+struct CellularIdentity {
+    std::string imei{};  ///< decimal digits
+    std::string iccid{}; ///< decimal digits, or hexadecimal ones
+};
+
+/// `line` must outlive it. A key that the firmware does not know is silent: Timeout.
 class ListeningConsole {
 public:
     explicit ListeningConsole(ByteStream& line);
@@ -22,6 +28,16 @@ public:
     Result<std::string> systemVersion(const OpContext& op); ///< "2.3.1"
     Result<ModuleReport> modules(const OpContext& op);
     Result<std::string> macAddress(const OpContext& op);
+    Result<CellularIdentity> cellularIdentity(const OpContext& op); ///< cellular units only
+    Result<bool> claimed(const OpContext& op);                      ///< from 0.6.0 on
+    /// From 0.6.0 on. @returns InvalidArgument  not of 63 characters of one line
+    ///          Denied  the unit kept the old one
+    Result<> setClaimCode(std::string_view code, const OpContext& op);
+    /// The unit's diagnostic values as JSON; from 0.8.0 on. @returns InvalidData  no JSON
+    Result<std::string> diagnostics(const OpContext& op);
+    /// `L`, from 0.5.0 on: the unit restarts into safe mode and listens. Older ones do nothing: its
+    /// return under the same port path is the caller's proof.
+    Result<> restartInSafeMode(const OpContext& op);
     /// Walks the dialogue of `w` in every variant of 7.3.
     /// @returns Denied  the unit could not save them
     Result<> setWifi(std::string_view ssid, const SecretBytes& password, WifiSecurity security,
@@ -46,6 +62,7 @@ private:
     template <class Find>
     auto ask(char key, Find find, std::string_view what, const OpContext& op,
              std::chrono::milliseconds limit) -> Result<decltype(find(std::string_view()))>;
+    Result<> press(char key, const OpContext& op);
     Result<> closing(Result<> sent, const OpContext& op);
     ByteStream& m_line;
     int m_retries = 0;

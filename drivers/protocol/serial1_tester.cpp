@@ -19,6 +19,7 @@ constexpr std::string_view kGreeting = "WIFI TESTER AT YOUR SERVICE!!!";
 constexpr std::string_view kAddressObtained = "DHCP DHCP DHCP !";
 constexpr auto kTesterAnswer = 3s;
 constexpr auto kTesterJoin = 30s;
+constexpr auto kTesterScan = 20s; // both antennas, one behind the other
 constexpr std::size_t kTesterIdDigits = 24;
 
 /// What stands between `lead` and the end of its line.
@@ -29,6 +30,27 @@ std::string lineBehind(std::string_view text, std::string_view lead)
         return {};
     const auto rest = text.substr(at + lead.size());
     return std::string(trimmed(rest.substr(0, rest.find_first_of("\r\n"))));
+}
+
+bool isTesterPin(std::string_view pin)
+{
+    const bool one =
+        pin.size() == 2 && (pin[0] == 'D' || pin[0] == 'A') && pin[1] >= '0' && pin[1] <= '7';
+    return one || pin == "ALL";
+}
+
+/// `ssid,rssi`; a name may hold commas itself.
+std::optional<TesterNetwork> networkIn(std::string_view line)
+{
+    const auto comma = line.rfind(',');
+    if (comma == std::string_view::npos || comma == 0)
+        return std::nullopt;
+    const std::string_view number = trimmed(line.substr(comma + 1));
+    int rssi = 0;
+    const char* const end = number.data() + number.size();
+    if (number.empty() || std::from_chars(number.data(), end, rssi).ptr != end)
+        return std::nullopt;
+    return TesterNetwork{.ssid = std::string(line.substr(0, comma)), .rssi = rssi};
 }
 
 } // namespace
@@ -134,6 +156,83 @@ Result<> Serial1Tester::lockBootloader(bool on, const OpContext& op)
     TRY(awaitLine(on ? "Done locking!" : "Done unlocking!", "change the bootloader's protection",
                   limited));
     return {};
+}
+
+Result<> Serial1Tester::command(std::string_view text, std::string_view mark, std::string_view what,
+                                const OpContext& op)
+{
+    const auto limited = op.within(kTesterAnswer);
+    TRY(send(text, limited));
+    return awaitLine(mark, what, limited);
+}
+
+Result<std::vector<TesterNetwork>> Serial1Tester::heard(std::string_view text,
+                                                        std::string_view mark,
+                                                        std::string_view what, const OpContext& op)
+{
+    const auto limited = op.within(kTesterScan);
+    TRY(send(text, limited));
+    ConsoleWindow window;
+    TRY(readLine(mark, what, window, limited));
+    std::vector<TesterNetwork> networks;
+    bool scanning = false;
+    for (std::string_view rest = window.text(); !rest.empty();) {
+        const auto end = rest.find('\n');
+        const std::string_view line = trimmed(rest.substr(0, end));
+        rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
+        if (line == "SCAN_START" || line == "SCAN_STOP")
+            scanning = line == "SCAN_START";
+        else if (const auto network = networkIn(line); scanning && network)
+            networks.push_back(*network);
+    }
+    return networks;
+}
+
+Result<std::vector<TesterNetwork>> Serial1Tester::scan(const OpContext& op)
+{
+    return heard("WIFI_SCAN:;", "SCAN_STOP", "scan for networks", op);
+}
+
+Result<std::vector<TesterNetwork>> Serial1Tester::testAntennas(const OpContext& op)
+{
+    return heard("ANT:;", "ANTENNA TEST COMPLETE", "test both antennas", op);
+}
+
+Result<> Serial1Tester::selectAntenna(std::string_view name, const OpContext& op)
+{
+    if (name.empty() || name.find_first_of(":;") != std::string_view::npos)
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat("select antenna \"", name,
+                           "\" by the tester: a name without colon and semicolon is meant"));
+    return command(concat("ANT:", name, ";"), concat("Selected antenna ", name),
+                   "select an antenna", op);
+}
+
+Result<> Serial1Tester::setPin(std::string_view pin, bool high, const OpContext& op)
+{
+    if (!isTesterPin(pin))
+        return fail(
+            Errc::InvalidArgument, Blame::Operator,
+            concat("set pin \"", pin, "\" by the tester: D0 to D7, A0 to A7 or ALL is meant"));
+    const std::string_view level = high ? "HIGH" : "LOW";
+    return command(concat("SET_PIN:", pin, ":", level, ";"), concat("PIN:", pin, ": IS ", level),
+                   "set a pin", op);
+}
+
+Result<> Serial1Tester::setProduct(std::uint16_t id, const OpContext& op)
+{
+    return command(concat("SET_PRODUCT:", id, ";"), concat("PRODUCT_ID IS NOW ", id),
+                   "set the product", op);
+}
+
+Result<> Serial1Tester::clearCredentials(const OpContext& op)
+{
+    return command("CLEAR:;", "checking command: CLEAR:", "clear the credentials", op);
+}
+
+Result<> Serial1Tester::toDfu(const OpContext& op)
+{
+    return command("DFU:;", "resetting into DFU mode!", "restart in DFU mode", op);
 }
 
 Result<> Serial1Tester::reboot(const OpContext& op)

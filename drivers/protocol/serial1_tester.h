@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace provost {
 
@@ -21,6 +22,11 @@ struct TesterInfo {
     std::optional<int> rssi{}; ///< dBm; nothing where no network is joined
 };
 
+struct TesterNetwork {
+    std::string ssid{};
+    int rssi = 0; ///< dBm
+};
+
 /// `line` must outlive it, at 9600 8N1.
 class Serial1Tester {
 public:
@@ -33,7 +39,21 @@ public:
     Result<> connect(std::string_view ssid, const SecretBytes& password, const OpContext& op);
     /// Protection of the bootloader sector.
     Result<> lockBootloader(bool on, const OpContext& op);
+    /// The networks that the unit hears.
+    Result<std::vector<TesterNetwork>> scan(const OpContext& op);
+    /// Scans on both antennas. @returns what was heard, in the order of the scans
+    Result<std::vector<TesterNetwork>> testAntennas(const OpContext& op);
+    /// @param name  as the firmware spells it. @returns InvalidArgument  empty, or with : or ;
+    Result<> selectAntenna(std::string_view name, const OpContext& op);
+    /// @param pin  D0 to D7, A0 to A7, or ALL. @returns InvalidArgument  another one
+    Result<> setPin(std::string_view pin, bool high, const OpContext& op);
+    /// Until the next reset.
+    Result<> setProduct(std::uint16_t id, const OpContext& op);
+    /// Forgets all networks. The tester confirms the command, not its success.
+    Result<> clearCredentials(const OpContext& op);
     Result<> reboot(const OpContext& op);
+    /// The unit restarts in its bootloader.
+    Result<> toDfu(const OpContext& op);
 
 private:
     Result<> send(const SecretBytes& command, const OpContext& op);
@@ -41,6 +61,11 @@ private:
     /// Reads to the end of the line that holds `mark`.
     Result<> readLine(std::string_view mark, std::string_view what, ConsoleWindow& window,
                       const OpContext& op);
+    /// One command, answered by a line that holds `mark`.
+    Result<> command(std::string_view text, std::string_view mark, std::string_view what,
+                     const OpContext& op);
+    Result<std::vector<TesterNetwork>> heard(std::string_view text, std::string_view mark,
+                                             std::string_view what, const OpContext& op);
     Result<> awaitLine(std::string_view mark, std::string_view what, const OpContext& op);
 
     ByteStream& m_line;

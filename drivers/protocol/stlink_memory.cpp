@@ -20,6 +20,18 @@ constexpr std::uint32_t kLongestByteAccessV3 = 512; // from V3J6 on
 constexpr auto kHaltLimit = 1s;
 constexpr auto kCorePoll = 1ms;
 
+// FLASH_OPTCR of an STM32F2 (PM0059): CC in its second byte is read protection level 2, which
+// closes the debug port for ever. The same bits lie once more in the bit-band alias
+// (PM0056, 2.2.5).
+constexpr std::uint32_t kGuardedOptions = 0x40023C14;
+constexpr std::uint32_t kGuardedAlias = 0x42000000 + (kGuardedOptions - 0x40000000) * 32;
+constexpr std::uint32_t kGuardedAliasBytes = 32 * 4;
+constexpr std::uint32_t kClosedForEver = 0xCC;
+// ADIv5, C2.2 and B2.2
+constexpr std::uint16_t kLastRegister = 0xFC;
+constexpr std::uint16_t kTransferAddress = 0x04, kDataReadWrite = 0x0C, kBankedData = 0x10;
+constexpr std::uint16_t kBankedEnd = 0x20, kDapSelect = 0x08;
+
 bool countsFourKib(std::uint32_t cpuid)
 {
     const std::uint32_t part = cpuid >> 4 & 0xFFF;
@@ -29,6 +41,39 @@ bool countsFourKib(std::uint32_t cpuid)
 std::string access(std::string_view verb, std::size_t size, std::uint32_t address)
 {
     return concat(verb, ' ', size, " bytes at ", hex32(address));
+}
+
+bool meets(std::uint32_t address, std::size_t size, std::uint32_t begin, std::uint32_t length)
+{
+    return address < begin + length && begin < std::uint64_t{address} + size;
+}
+
+bool isOptionWord(std::uint32_t address, std::size_t size)
+{
+    return meets(address, size, kGuardedOptions, 4) ||
+           meets(address, size, kGuardedAlias, kGuardedAliasBytes);
+}
+
+Unexpected refusedLevelTwo(std::string what)
+{
+    return fail(
+        Errc::Denied, Blame::Operator,
+        concat(std::move(what),
+               ": read protection level 2 could come of it, which closes the debug port of "
+               "an STM32F2 for ever; set write protection by the option bytes' own command"));
+}
+
+/// The option word takes whole words only, none of them with level 2; its alias takes nothing.
+Result<> checkStores(std::uint32_t address, ByteView bytes, unsigned width)
+{
+    const std::size_t size = bytes.size();
+    if (!isOptionWord(address, size))
+        return {};
+    const bool whole = width == 4 && address % 4 == 0 && address <= kGuardedOptions &&
+                       !meets(address, size, kGuardedAlias, kGuardedAliasBytes);
+    if (whole && (readLe32(bytes, kGuardedOptions - address) >> 8 & 0xFF) != kClosedForEver)
+        return {};
+    return refusedLevelTwo(concat("write ", size, " bytes at ", hex32(address)));
 }
 
 std::string dapAccess(std::string_view verb, std::uint16_t port, std::uint16_t reg)
@@ -129,6 +174,12 @@ Result<Bytes> StLinkProbe::read(std::uint32_t address, std::uint32_t size, const
 Result<> StLinkProbe::write(std::uint32_t address, ByteView bytes, const OpContext& op)
 {
     const auto size = static_cast<std::uint32_t>(bytes.size());
+    for (std::uint32_t done = 0; done < size;) { // all of it, before the first byte goes
+        unsigned width = 0;
+        const std::uint32_t count = m_impl->pieceAt(address + done, size - done, width);
+        TRY(checkStores(address + done, bytes.subspan(done, count), width));
+        done += count;
+    }
     std::uint32_t done = 0;
     while (done < size) {
         unsigned width = 0;
@@ -145,6 +196,7 @@ Result<> StLinkProbe::writeUnits(std::uint32_t address, ByteView bytes, unsigned
 {
     ENSURE((width == 1 || width == 2 || width == 4) && address % width == 0 &&
            bytes.size() % width == 0);
+    TRY(checkStores(address, bytes, width));
     const auto size = static_cast<std::uint32_t>(bytes.size());
     const std::uint32_t most = width == 1 ? m_impl->longestByteAccess() : kCounterBlock;
     for (std::uint32_t done = 0; done < size;) {
@@ -164,9 +216,34 @@ Result<std::uint32_t> StLinkProbe::readDap(std::uint16_t port, std::uint16_t reg
     return readLe32(reply, 4);
 }
 
+/// Where a data register leads is asked of the access port itself, each time: its address counts on
+/// by itself, and every access to memory moves it.
+Result<> StLinkProbe::Impl::checkDapWrite(std::uint16_t port, std::uint16_t reg,
+                                          std::uint32_t value, const OpContext& op)
+{
+    const std::string what = dapAccess(concat("write ", hex32(value), " to"), port, reg);
+    if (reg > kLastRegister || reg % 4 != 0)
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat(what, ": registers are multiples of 4 up to ", hex16(kLastRegister)));
+    if (port == kDebugPort && (reg & 0xF) == kDapSelect)
+        return fail(Errc::Denied, Blame::Operator,
+                    concat(what, ": the probe selects access port and bank by itself"));
+    const bool banked = reg >= kBankedData && reg < kBankedEnd;
+    if (port == kDebugPort || (reg != kDataReadWrite && !banked))
+        return {};
+    const Bytes reply =
+        TRY(link.askStatus(StLinkCommand::debug(0x45).le16(port).le16(kTransferAddress), 8,
+                           dapAccess("read", port, kTransferAddress), op));
+    const std::uint32_t address = readLe32(reply, 4);
+    const std::uint32_t word =
+        banked ? (address & ~0xFU) + (reg & 0xFU) : address & ~std::uint32_t{3};
+    return isOptionWord(word, 4) ? refusedLevelTwo(what) : Result<>{};
+}
+
 Result<> StLinkProbe::writeDap(std::uint16_t port, std::uint16_t reg, std::uint32_t value,
                                const OpContext& op)
 {
+    TRY(m_impl->checkDapWrite(port, reg, value, op));
     TRY(m_impl->link.askStatus(StLinkCommand::debug(0x46).le16(port).le16(reg).le32(value), 2,
                                dapAccess("write", port, reg), op));
     return {};
@@ -182,6 +259,9 @@ Result<std::uint32_t> StLinkProbe::Impl::readWord(std::uint32_t address, const O
 Result<> StLinkProbe::Impl::writeWord(std::uint32_t address, std::uint32_t value,
                                       const OpContext& op)
 {
+    Bytes bytes(4);
+    writeLe32(bytes, 0, value);
+    TRY(checkStores(address, bytes, 4));
     TRY(link.askStatus(StLinkCommand::debug(0x35).le32(address).le32(value), 2,
                        concat("write ", hex32(value), " to ", hex32(address)), op));
     return {};

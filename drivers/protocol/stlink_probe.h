@@ -71,6 +71,9 @@ struct CoreStatus {
 
 /// Owned and used by one thread. Every access is followed by a question for its status.
 ///
+/// Nothing here writes read protection level 2 of an STM32F2, by whatever width, alias or raw
+/// register: every write returns Denied then, before anything is sent.
+///
 /// Errors of accesses, with the probe's status as `native`: NotFound (no target), Unavailable (no
 /// supply), Busy (WAIT to the end), Protected (FAULT), Io (connect again), Unsupported (old
 /// firmware), and those of the transport.

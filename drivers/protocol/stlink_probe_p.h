@@ -26,6 +26,8 @@ struct StLinkProbe::Impl {
     std::uint32_t pieceAt(std::uint32_t address, std::uint32_t left, unsigned& width) const;
     Result<std::uint32_t> readWord(std::uint32_t address, const OpContext& op);
     Result<> writeWord(std::uint32_t address, std::uint32_t value, const OpContext& op);
+    Result<> checkDapWrite(std::uint16_t port, std::uint16_t reg, std::uint32_t value,
+                           const OpContext& op);
     /// Asks for the core's state until `done` says yes.
     Result<> pollCore(std::uint32_t mask, std::uint32_t wanted, const std::string& what,
                       const OpContext& op);

@@ -1,14 +1,13 @@
 #include "sim/acm_descriptors.h"
 
-#include "core/byte_io.h"
-#include "core/text.h"
+#include "sim/octets.h"
 
 namespace provost::sim::acm {
 
 Bytes deviceDescriptor(UsbId id, std::uint16_t release)
 {
     Bytes bytes;
-    ByteWriter out(bytes);
+    Fields out(bytes);
     out.u8(18).u8(1).le16(0x0200).u8(2).u8(0).u8(0).u8(64);
     out.le16(id.vendor).le16(id.product).le16(release).u8(1).u8(2).u8(3).u8(1);
     return bytes;
@@ -17,7 +16,7 @@ Bytes deviceDescriptor(UsbId id, std::uint16_t release)
 Bytes configurationDescriptor()
 {
     Bytes body;
-    ByteWriter out(body);
+    Fields out(body);
     out.u8(9).u8(4).u8(0).u8(0).u8(1).u8(2).u8(2).u8(1).u8(0);
     out.u8(5).u8(0x24).u8(0).le16(0x0110); // header
     out.u8(5).u8(0x24).u8(1).u8(0).u8(1);  // call management
@@ -28,7 +27,7 @@ Bytes configurationDescriptor()
     out.u8(7).u8(5).u8(kDataIn).u8(2).le16(kPacket).u8(0);
     out.u8(7).u8(5).u8(kDataOut).u8(2).le16(kPacket).u8(0);
     Bytes bytes;
-    ByteWriter(bytes)
+    Fields(bytes)
         .u8(9)
         .u8(2)
         .le16(static_cast<unsigned>(9 + body.size()))
@@ -43,17 +42,17 @@ Bytes configurationDescriptor()
 
 Bytes languages()
 {
-    return *fromHex("04030904");
+    return *fromHexText("04030904");
 }
 
 LineCoding::LineCoding()
 {
-    ByteWriter(m_bytes).le32(9600).u8(0).u8(0).u8(8);
+    Fields(m_bytes).le32(9600).u8(0).u8(0).u8(8);
 }
 
 std::uint32_t LineCoding::baud() const
 {
-    return readLe32(m_bytes);
+    return le32At(m_bytes);
 }
 
 UsbReply LineCoding::classRequest(const UsbSetup& setup, ByteView data)
@@ -62,7 +61,7 @@ UsbReply LineCoding::classRequest(const UsbSetup& setup, ByteView data)
     case kSetLineCoding:
         if (data.size() != m_bytes.size())
             return UsbReply::stall();
-        m_bytes = toBytes(data);
+        m_bytes = copyOf(data);
         return {};
     case kGetLineCoding:
         return UsbReply::with(m_bytes);

@@ -264,11 +264,11 @@ Result<> Bench::setPower(int slot, bool on)
     return {};
 }
 
-Result<> Bench::failTransfer(int slot, std::uint32_t nth, FaultKind kind)
+Result<> Bench::failTransfer(int slot, std::uint32_t nth, FaultKind kind, FaultPipe pipe)
 {
     const MutexLock lock(m_impl->mutex);
     const Slot& place = *TRY(m_impl->find(slot));
-    place.port->failTransfer(nth, kind);
+    place.port->failTransfer(nth, kind, pipe);
     return {};
 }
 

@@ -71,8 +71,9 @@ public:
     bool hasModeButton() const;
     /// Takes the slot's supply away or gives it back; also plugs a pulled cable in again.
     Result<> setPower(int slot, bool on);
-    /// Lets the `nth` (1 = next) control transfer of the slot go wrong.
-    Result<> failTransfer(int slot, std::uint32_t nth, FaultKind kind);
+    /// Lets the `nth` (1 = next) transfer of the slot go wrong.
+    Result<> failTransfer(int slot, std::uint32_t nth, FaultKind kind,
+                          FaultPipe pipe = FaultPipe::Control);
     /// For tests and servers; null where there is no unit. Valid until that unit leaves its slot.
     VirtualBoard* board(int slot);
     /// The slot's probe; null where it has none.

@@ -20,6 +20,13 @@ constexpr std::pair<std::string_view, FaultSpec::Kind> kFaultWords[] = {
     {"deaf-radio", FaultSpec::Kind::DeafRadio},
 };
 
+constexpr std::pair<std::string_view, FaultKind> kProbeFaultWords[] = {
+    {"stall", FaultKind::Stall},      {"timeout", FaultKind::Timeout}, {"short", FaultKind::Short},
+    {"bit-flip", FaultKind::BitFlip}, {"unplug", FaultKind::Unplug},
+};
+constexpr std::pair<std::string_view, FaultPipe> kPipeWords[] = {{"control", FaultPipe::Control},
+                                                                 {"bulk", FaultPipe::Bulk}};
+
 constexpr std::pair<std::string_view, Eraser> kEraserWords[] = {
     {"dfu", Eraser::Dfu}, {"ymodem", Eraser::Receiver}, {"table", Eraser::Table}};
 
@@ -76,9 +83,27 @@ Result<FaultSpec> readFault(const toml::table& table, const BoardProfile& board,
         fault.number = TRY(need(reader, "work", kMost));
     else if (fault.kind == Kind::LyingPoll)
         fault.number = TRY(need(reader, "poll_ms", 0xFFFFFF));
-    else
+    else {
+        TRY(reader.word("pipe", kPipeWords, fault.pipe));
         fault.number = TRY(need(reader, "transfer", kMost));
+    }
     if (fault.number == 0 && fault.kind != Kind::LyingPoll && !byPlace)
+        return reader.wrong(nullptr, "counted from 1");
+    TRY(reader.noOthers());
+    return fault;
+}
+
+Result<ProbeFault> readProbeFault(const toml::table& table, std::string_view origin)
+{
+    constexpr std::int64_t kMost = 100000000;
+    ProbeFault fault;
+    BenchTable reader(table, "probe.fault", origin);
+    if (reader.find("kind") == nullptr)
+        return reader.wrong(nullptr, "kind: is needed");
+    TRY(reader.word("kind", kProbeFaultWords, fault.kind));
+    TRY(reader.word("pipe", kPipeWords, fault.pipe));
+    fault.transfer = TRY(need(reader, "transfer", kMost));
+    if (fault.transfer == 0)
         return reader.wrong(nullptr, "counted from 1");
     TRY(reader.noOthers());
     return fault;

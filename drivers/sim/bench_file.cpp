@@ -1,8 +1,8 @@
 #include "sim/bench_file.h"
 
-#include "core/byte_io.h"
 #include "sim/bench_table_p.h"
 #include "sim/network_address.h"
+#include "sim/octets.h"
 #include "sim/stock.h"
 
 #include <algorithm>
@@ -10,6 +10,8 @@
 namespace provost::sim {
 
 namespace {
+
+constexpr std::int64_t kLongestJoin = 600'000; // ms
 
 constexpr std::pair<std::string_view, KeySupply> kKeys[] = {
     {"none", KeySupply::None}, {"self-made", KeySupply::SelfMade}, {"burnt", KeySupply::Burnt}};
@@ -87,7 +89,14 @@ Result<> readNetwork(const toml::table& root, std::string_view origin, BenchNetw
     TRY(reader.take("security", security));
     TRY(reader.take("internet", network.internet));
     TRY(reader.take("on", network.on));
-    network.password = UnitSecret(viewOf(password));
+    std::int64_t joinLimit = 0;
+    TRY(reader.take("join_limit_ms", joinLimit));
+    if (reader.find("join_limit_ms") != nullptr && (joinLimit < 1 || joinLimit > kLongestJoin))
+        return reader.wrong(reader.find("join_limit_ms"),
+                            concat("join_limit_ms: 1 to ", kLongestJoin, " is meant"));
+    if (joinLimit > 0)
+        network.joinLimit = std::chrono::milliseconds(joinLimit);
+    network.password = UnitSecret(octetsOf(password));
     wipeBytes(std::as_writable_bytes(std::span(password)));
     if (network.ssid.empty() || network.ssid.size() > 32)
         return reader.wrong(reader.find("ssid"), "ssid: 1 to 32 characters are needed");
@@ -162,14 +171,14 @@ Result<UnitSupply> readUnit(const toml::table& table, std::string_view origin)
                 TRY(readFault(*fault.as_table(), *boardProfile(unit.platform), origin)));
     }
     if (unit.deviceId != "random") {
-        const auto id = fromHex(unit.deviceId);
+        const auto id = fromHexText(unit.deviceId);
         if (!id || id->size() != 12)
             return reader.wrong(reader.find("device_id"),
                                 "device_id: \"random\" or 24 hexadecimal digits are meant");
         if (unit.count != 1)
             return reader.wrong(reader.find("device_id"),
                                 "device_id: a fixed one fits one unit only (count = 1)");
-        unit.deviceId = lowerCase(unit.deviceId);
+        unit.deviceId = inLowerCase(unit.deviceId);
     }
     if (!unit.memory.empty() && unit.deviceId == "random")
         return reader.wrong(reader.find("memory"),

@@ -29,8 +29,9 @@ struct FaultSpec {
         DeafRadio,         ///< it joins no network; has no number
     };
     Kind kind = Kind::Stall;
-    std::uint32_t number = 0;    ///< transfer, erase or work, from 1 on; percent; ms
-    Eraser eraser = Eraser::Dfu; ///< brown-out: whose erases are counted
+    FaultPipe pipe = FaultPipe::Control; ///< whose transfers are counted
+    std::uint32_t number = 0;            ///< transfer, erase or work, from 1 on; percent; ms
+    Eraser eraser = Eraser::Dfu;         ///< brown-out: whose erases are counted
     const ModuleRegion* region = nullptr;
 };
 

@@ -91,6 +91,10 @@ private:
 Result<FaultSpec> readFault(const toml::table& table, const BoardProfile& board,
                             std::string_view origin);
 
+/// `[[probe.fault]]`.
+/// @returns InvalidData  with file:line:column
+Result<ProbeFault> readProbeFault(const toml::table& table, std::string_view origin);
+
 /// Every `[[probe]]` of a file; none is no error.
 /// @returns InvalidData  with file:line:column
 Result<std::vector<ProbeSupply>> readProbes(const toml::table& root, std::string_view origin);

@@ -1,7 +1,6 @@
 #include "sim/board_profile.h"
 
-#include "core/byte_io.h"
-#include "core/text.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 #include <array>
@@ -164,7 +163,7 @@ const ModuleRegion* BoardProfile::find(ModuleFunction function, std::uint8_t ind
 
 std::string upperHex(ByteView id)
 {
-    std::string text = toHex(id);
+    std::string text = hexText(id);
     std::transform(text.begin(), text.end(), text.begin(),
                    [](char c) { return c >= 'a' && c <= 'f' ? static_cast<char>(c - 32) : c; });
     return text;
@@ -173,8 +172,8 @@ std::string upperHex(ByteView id)
 std::string shortSerial(ByteView id)
 {
     Bytes digits(6);
-    writeBe32(digits, 0, readLe32(id, 0) + readLe32(id, 8));
-    writeBe16(digits, 4, static_cast<std::uint16_t>(readLe32(id, 4) >> 16));
+    putBe32(digits, 0, le32At(id, 0) + le32At(id, 8));
+    putBe16(digits, 4, static_cast<std::uint16_t>(le32At(id, 4) >> 16));
     return upperHex(digits);
 }
 

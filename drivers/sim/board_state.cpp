@@ -1,7 +1,7 @@
 #include "sim/board_state.h"
 
-#include "core/byte_io.h"
 #include "core/text.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 
@@ -78,7 +78,7 @@ void BoardState::answered()
 
 void BoardState::print(std::string_view text)
 {
-    const Bytes bytes = toBytes(text);
+    const Bytes bytes = copyOf(text);
     toHost.insert(toHost.end(), bytes.begin(), bytes.end());
     if (toHost.size() > kTransmitBuffer)
         toHost.erase(toHost.begin(), toHost.end() - kTransmitBuffer);
@@ -87,14 +87,14 @@ void BoardState::print(std::string_view text)
 
 std::string BoardState::idText() const
 {
-    return toHex(deviceId);
+    return hexText(deviceId);
 }
 
 std::string BoardState::macText() const
 {
     std::string text = "6c:0b:84";
     for (const std::size_t i : {std::size_t{0}, std::size_t{2}, std::size_t{11}})
-        text += concat(':', toHex(ByteView(deviceId).subspan(i, 1)));
+        text += concat(':', hexText(ByteView(deviceId).subspan(i, 1)));
     return text;
 }
 
@@ -135,6 +135,11 @@ bool BoardState::clearCredentials()
     if (profile.credentials == CredentialPlace::Table)
         store.writeWifi({});
     radioMemory = {};
+    if (!joinedNetwork.empty())
+        say(concat("net: left ", joinedNetwork));
+    joinedNetwork.clear();
+    lostNetwork = true;
+    notify();
     return true;
 }
 
@@ -187,7 +192,7 @@ ByteView BoardState::keyField(StoredField field) const
 bool BoardState::claimed() const
 {
     // The Core keeps no claim code in a memory that the sheets describe.
-    return profile.dct == DctFormat::None || u8(store.read(dct::kClaimed, 1)[0]) == '1';
+    return profile.dct == DctFormat::None || octet(store.read(dct::kClaimed, 1)[0]) == '1';
 }
 
 std::string BoardState::claimCode() const
@@ -195,7 +200,7 @@ std::string BoardState::claimCode() const
     if (claimed())
         return {};
     const ByteView code = store.read(dct::kClaimCode, dct::kClaimCodeSize);
-    return u8(code[0]) == 0xFF || u8(code[0]) == 0 ? std::string() : toText(code);
+    return octet(code[0]) == 0xFF || octet(code[0]) == 0 ? std::string() : textOf(code);
 }
 
 std::string BoardState::diagnostics() const

@@ -25,6 +25,8 @@ struct BenchNetwork {
     std::map<std::string, std::string> hosts{}; ///< names that resolve here, to loopback addresses
     /// 8.8.8.8:53 answers, by which units tell "no internet" from "server unreachable" (8).
     bool internet = false;
+    /// What a station is to allow for the join, from the restart to an address; its own where not.
+    std::optional<std::chrono::milliseconds> joinLimit{};
 };
 
 enum class LedColour : std::uint8_t { Off, White, Blue, Green, Cyan, Magenta, Yellow, Orange, Red };
@@ -184,7 +186,8 @@ struct BoardState {
     int cloudSessions = 0; ///< handshakes that came through
     int cloudAttempts = 0;
     std::string joinedNetwork{};
-    bool miscounts = false; ///< message ids go up by two
+    bool lostNetwork = false; ///< its credentials were cleared: what runs leaves it at once
+    bool miscounts = false;   ///< message ids go up by two
     std::vector<std::string> log{};
     std::vector<std::string> violations{}; ///< of the host against DFU 1.1
     std::vector<std::string> escapes{};    ///< attempts to reach anything outside the bench

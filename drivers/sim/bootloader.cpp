@@ -1,5 +1,4 @@
 // What runs before the system: MODE during a reset, pending modules, DFU.
-#include "core/text.h"
 #include "sim/dfu_function.h"
 #include "sim/firmware.h"
 #include "sim/module_installer.h"

@@ -1,8 +1,7 @@
 #include "sim/cdc_function.h"
 
-#include "core/byte_io.h"
-#include "core/text.h"
 #include "sim/acm_descriptors.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 
@@ -22,7 +21,7 @@ std::string cdcSerial(const BoardProfile& board, unsigned version, ByteView id)
 {
     const bool f2 = board.dfu.code == BootloaderCode::F2;
     if (f2 && version >= kCdc070)
-        return toHex(id);
+        return hexText(id);
     if (f2 && version < kCdc060)
         return std::string(kSameOnAll);
     return f2 || version >= kCdc070 ? upperHex(id) : shortSerial(id);

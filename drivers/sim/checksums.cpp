@@ -1,6 +1,6 @@
 #include "sim/checksums.h"
 
-#include "core/byte_io.h"
+#include "sim/octets.h"
 
 #include <openssl/evp.h>
 
@@ -20,7 +20,7 @@ std::uint32_t unitCrc32(ByteView bytes)
     }();
     std::uint32_t remainder = 0xFFFFFFFF;
     for (const std::byte byte : bytes) {
-        remainder ^= u8(byte);
+        remainder ^= octet(byte);
         remainder = kHalves[remainder & 0xF] ^ (remainder >> 4);
         remainder = kHalves[remainder & 0xF] ^ (remainder >> 4);
     }

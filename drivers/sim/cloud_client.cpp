@@ -1,7 +1,7 @@
 #include "sim/cloud_client.h"
 
-#include "core/byte_io.h"
 #include "core/text.h"
+#include "sim/octets.h"
 #include "sim/unit_rsa.h"
 
 #include <algorithm>
@@ -14,6 +14,9 @@ using namespace std::chrono_literals;
 namespace e = cloud_error;
 
 // 5.6
+constexpr auto kConnectWatchdog = 8000ms;
+constexpr auto kFirstBackOff = 1000ms;
+constexpr auto kLeastBackOff = 20ms;
 constexpr auto kBlocking = 20000ms;
 constexpr auto kHelloWait = 2000ms;
 constexpr auto kHelloWaitLightSsl = 4000ms;
@@ -38,23 +41,34 @@ enum CoapType : std::uint8_t { Confirmable = 0, NonConfirmable = 1, Acknowledgem
 
 CoapType typeOf(ByteView message)
 {
-    return static_cast<CoapType>((u8(message[0]) >> 4) & 3);
+    return static_cast<CoapType>((octet(message[0]) >> 4) & 3);
 }
 
 /// First character of the first Uri-Path option, 0 where there is none.
 char pathOf(ByteView message)
 {
-    const std::size_t at = 4 + (u8(message[0]) & 0x0F);
-    if (message.size() < at + 2 || (u8(message[at]) >> 4) != 11)
+    const std::size_t at = 4 + (octet(message[0]) & 0x0F);
+    if (message.size() < at + 2 || (octet(message[at]) >> 4) != 11)
         return '\0';
-    return static_cast<char>(u8(message[at + 1]));
+    return static_cast<char>(octet(message[at + 1]));
 }
 
 } // namespace
 
 CloudClient::CloudClient(CloudLine& line, CloudIdentity identity, Pace pace, Log log)
-    : m_line(line), m_identity(std::move(identity)), m_pace(pace), m_log(std::move(log))
+    : m_line(line), m_identity(std::move(identity)), m_pace(pace),
+      m_patience(cloudPatience(pace, m_identity.lightSsl)), m_log(std::move(log))
 {
+}
+
+CloudPatience cloudPatience(const Pace& pace, bool lightSsl)
+{
+    const auto hello = lightSsl ? kHelloWaitLightSsl : kHelloWait;
+    return {.connect = pace.patience(kConnectWatchdog, kLeastPatience),
+            .blocking = pace.patience(kBlocking, kLeastPatience),
+            .hello = pace.patience(hello, kLeastPatience),
+            .backOff =
+                std::max<std::chrono::microseconds>(pace.work(kFirstBackOff), kLeastBackOff)};
 }
 
 void CloudClient::note(const std::string& text) const
@@ -67,7 +81,7 @@ int CloudClient::handshake()
 {
     note("Started: Receive nonce");
     Bytes nonce(40);
-    if (const int error = m_line.receive(nonce, m_pace.patience(kBlocking, kLeastPatience))) {
+    if (const int error = m_line.receive(nonce, m_patience.blocking)) {
         note(concat("Could not receive nonce: ", error));
         return error;
     }
@@ -77,10 +91,8 @@ int CloudClient::handshake()
 int CloudClient::receiveKey(ByteView nonce)
 {
     note("Encrypting handshake nonce");
-    Bytes plain = toBytes(nonce);
-    ByteWriter(plain)
-        .raw(m_identity.deviceId)
-        .raw(pastedPublicKey(m_identity.privateSlot.reveal()));
+    Bytes plain = copyOf(nonce);
+    Fields(plain).raw(m_identity.deviceId).raw(pastedPublicKey(m_identity.privateSlot.reveal()));
     const auto sealed = encryptToServer(m_identity.serverSlot, plain);
     if (!sealed) {
         note(concat("RSA encrypt error ", e::kEncryption));
@@ -91,7 +103,7 @@ int CloudClient::receiveKey(ByteView nonce)
         return error;
     note("Receive key");
     Bytes key(384);
-    if (const int error = m_line.receive(key, m_pace.patience(kBlocking, kLeastPatience))) {
+    if (const int error = m_line.receive(key, m_patience.blocking)) {
         note(concat("Unable to receive key ", error));
         return error;
     }
@@ -111,15 +123,15 @@ int CloudClient::setKey(ByteView credentialsCipher, ByteView signature)
         return e::kDecryption;
     const Bytes mac = unitHmacSha1(credentials->reveal(), credentialsCipher);
     const auto signedMac = recoverFromServer(m_identity.serverSlot, signature);
-    if (!signedMac || !equalBytes(*signedMac, mac))
+    if (!signedMac || !sameOctets(*signedMac, mac))
         return e::kAuthentication;
     const ByteView bytes = credentials->reveal();
-    m_key = toBytes(bytes.first(16));
-    m_sendIv = toBytes(bytes.subspan(16, 16));
+    m_key = copyOf(bytes.first(16));
+    m_sendIv = copyOf(bytes.subspan(16, 16));
     m_receiveIv = m_sendIv;
     const ByteView salt = bytes.subspan(32);
-    m_id = m_identity.lightSsl ? readLe16(salt) : readBe16(salt);
-    m_token = u8(salt[2]);
+    m_id = m_identity.lightSsl ? le16At(salt) : be16At(salt);
+    m_token = octet(salt[2]);
     return e::kNone;
 }
 
@@ -127,16 +139,14 @@ int CloudClient::hello()
 {
     note("Sending HELLO message");
     Bytes message;
-    ByteWriter out(message);
+    Fields out(message);
     out.u8(0x50).u8(0x02).be16(nextId()).u8(0xB1).text("h").u8(0xFF);
     out.be16(m_identity.productId).be16(m_identity.firmwareVersion).u8(0);
     out.u8(m_identity.helloFlags).be16(m_identity.platformId);
     if (const int error = sendMessage(message))
         return error;
     note("Receiving HELLO response");
-    const auto wait =
-        m_pace.patience(m_identity.lightSsl ? kHelloWaitLightSsl : kHelloWait, kLeastPatience);
-    const auto until = std::chrono::steady_clock::now() + wait;
+    const auto until = std::chrono::steady_clock::now() + m_patience.hello;
     while (true) {
         const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
             until - std::chrono::steady_clock::now());
@@ -147,7 +157,7 @@ int CloudClient::hello()
             return error == e::kTimedOut ? e::kMessageTimeout : error;
         }
         const bool isHello = reply.size() >= 6 && typeOf(reply) <= NonConfirmable &&
-                             u8(reply[1]) == 0x02 && pathOf(reply) == 'h';
+                             octet(reply[1]) == 0x02 && pathOf(reply) == 'h';
         if (isHello)
             break;
     }
@@ -164,12 +174,12 @@ std::uint16_t CloudClient::nextId()
 int CloudClient::sendMessage(ByteView plain)
 {
     const std::size_t padding = 16 - plain.size() % 16;
-    Bytes padded = toBytes(plain);
+    Bytes padded = copyOf(plain);
     padded.insert(padded.end(), padding, static_cast<std::byte>(padding));
     const Bytes cipher = unitAesEncrypt(m_key, m_sendIv, padded);
-    m_sendIv = toBytes(ByteView(cipher).first(16));
+    m_sendIv = copyOf(ByteView(cipher).first(16));
     Bytes frame;
-    ByteWriter(frame).be16(static_cast<unsigned>(cipher.size())).raw(cipher);
+    Fields(frame).be16(static_cast<unsigned>(cipher.size())).raw(cipher);
     return m_line.send(frame);
 }
 
@@ -178,15 +188,15 @@ int CloudClient::receiveMessage(Bytes& plain, std::chrono::milliseconds patience
     Bytes head(2);
     if (const int error = m_line.receive(head, patience))
         return error;
-    const std::size_t length = readBe16(head);
+    const std::size_t length = be16At(head);
     if (length == 0 || length > kLargestFrame || length % 16 != 0)
         return e::kMalformed;
     Bytes cipher(length);
-    if (const int error = m_line.receive(cipher, m_pace.patience(kBlocking, kLeastPatience)))
+    if (const int error = m_line.receive(cipher, m_patience.blocking))
         return error;
     plain = unitAesDecrypt(m_key, m_receiveIv, cipher);
-    m_receiveIv = toBytes(ByteView(cipher).first(16));
-    const std::size_t padding = plain.empty() ? 0 : u8(plain.back());
+    m_receiveIv = copyOf(ByteView(cipher).first(16));
+    const std::size_t padding = plain.empty() ? 0 : octet(plain.back());
     if (padding < 1 || padding > 16)
         return e::kMalformed;
     plain.resize(plain.size() - padding);
@@ -196,7 +206,7 @@ int CloudClient::receiveMessage(Bytes& plain, std::chrono::milliseconds patience
 int CloudClient::sendEvent(std::string_view name, std::string_view data, bool acknowledged)
 {
     Bytes message;
-    ByteWriter out(message);
+    Fields out(message);
     out.u8(acknowledged ? 0x40 : 0x50).u8(0x02).be16(nextId()).u8(0xB1).text("E");
     if (name.size() < 13)
         out.u8(static_cast<unsigned>(name.size()));
@@ -215,12 +225,14 @@ int CloudClient::startupBurst()
         std::string_view data;
         bool wanted;
     };
+    const std::string keyErrors = concat(m_identity.keyErrors);
     const std::array events{
         Event{"spark/device/claim/code", m_identity.claimCode, !m_identity.claimCode.empty()},
         Event{"spark/hardware/max_binary", "262144", true},
         Event{"spark/hardware/ota_chunk_size", "512", true},
         Event{"spark/device/safemode", "", m_identity.safeMode},
         Event{"spark/device/last_reset", "power_down", m_identity.systemVersion >= 102},
+        Event{"spark/device/key/error", keyErrors, m_identity.keyErrors != 0},
     };
     for (const Event& event : events) {
         if (!event.wanted)
@@ -229,19 +241,19 @@ int CloudClient::startupBurst()
             return error;
     }
     Bytes time;
-    ByteWriter(time).u8(0x41).u8(0x01).be16(nextId()).u8(++m_token).u8(0xB1).text("t");
+    Fields(time).u8(0x41).u8(0x01).be16(nextId()).u8(++m_token).u8(0xB1).text("t");
     return sendMessage(time);
 }
 
 int CloudClient::answer(ByteView message)
 {
-    const std::uint16_t id = readBe16(message, 2);
-    const std::uint8_t code = u8(message[1]);
-    const std::size_t tokenLength = u8(message[0]) & 0x0F;
+    const std::uint16_t id = be16At(message, 2);
+    const std::uint8_t code = octet(message[1]);
+    const std::size_t tokenLength = octet(message[0]) & 0x0F;
     if (typeOf(message) != Confirmable || message.size() < 4 + tokenLength)
         return e::kNone;
     Bytes reply;
-    ByteWriter out(reply);
+    Fields out(reply);
     if (code == 0x01 && pathOf(message) == 'd') {
         out.u8(0x60 | static_cast<unsigned>(tokenLength)).u8(0x45).be16(id);
         out.raw(message.subspan(4, tokenLength)).u8(0xFF);
@@ -271,14 +283,14 @@ int CloudClient::session(const std::function<void()>& onStarted)
             return e::kPingTimeout;
         if (readable == 0) {
             Bytes ping;
-            ByteWriter(ping).u8(0x40).u8(0x00).be16(nextId());
+            Fields(ping).u8(0x40).u8(0x00).be16(nextId());
             if (const int error = sendMessage(ping))
                 return error;
             pinged = true;
             continue;
         }
         Bytes message;
-        if (const int error = receiveMessage(message, m_pace.patience(kBlocking, kLeastPatience)))
+        if (const int error = receiveMessage(message, m_patience.blocking))
             return error;
         pinged = false;
         if (const int error = answer(message))

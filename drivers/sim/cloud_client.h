@@ -24,6 +24,7 @@ struct CloudIdentity {
     bool lightSsl = true;          ///< decides byte order of ids and patience (5.3)
     std::string claimCode{};       ///< empty: none stored
     bool safeMode = false;
+    unsigned keyErrors = 0;     ///< bit mask that it reports behind its Hello (3.6); 0: nothing
     bool miscounts = false;     ///< counts its messages by two, as broken firmware may
     std::string moduleReport{}; ///< answer to describe, without outer braces
 };
@@ -43,6 +44,15 @@ constexpr int kClosedByPeer = -19;
 constexpr int kResetByPeer = -18;
 constexpr int kInterrupted = -1000; ///< not a firmware number: the board is reset meanwhile
 } // namespace cloud_error
+
+/// How long a unit waits for its cloud (5.6), at the pace of its bench.
+struct CloudPatience {
+    std::chrono::milliseconds connect{};
+    std::chrono::milliseconds blocking{}; ///< each read of the handshake
+    std::chrono::milliseconds hello{};    ///< for the server's
+    std::chrono::microseconds backOff{};  ///< behind the first failures
+};
+CloudPatience cloudPatience(const Pace& pace, bool lightSsl);
 
 /// A connected socket as the firmware's communication library sees it.
 class CloudLine {
@@ -82,6 +92,7 @@ private:
     CloudLine& m_line;
     const CloudIdentity m_identity;
     const Pace m_pace;
+    const CloudPatience m_patience;
     const Log m_log;
     Bytes m_key{};
     Bytes m_sendIv{};

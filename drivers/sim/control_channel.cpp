@@ -1,8 +1,8 @@
 #include "sim/control_channel.h"
 
-#include "core/byte_io.h"
 #include "core/text.h"
 #include "sim/network_address.h"
+#include "sim/octets.h"
 #include "sim/protobuf.h"
 
 #include <algorithm>
@@ -59,7 +59,7 @@ UsbReply replyOf(const Reply& reply)
     flags |= reply.size ? HasSize : 0U;
     flags |= reply.result ? HasResult : 0U;
     Bytes bytes;
-    ByteWriter out(bytes);
+    Fields out(bytes);
     out.le32(flags).le16(reply.status);
     if (reply.id)
         out.le16(*reply.id);
@@ -101,9 +101,9 @@ UsbReply ControlChannel::raw(const UsbSetup& setup, ByteView data)
 {
     switch (setup.index) {
     case 20:
-        return UsbReply::with(toBytes(m_board.idText()));
+        return UsbReply::with(copyOf(m_board.idText()));
     case 30:
-        return UsbReply::with(toBytes(releaseName(m_board.systemVersion)));
+        return UsbReply::with(copyOf(releaseName(m_board.systemVersion)));
     case 40:
     case 50:
     case 60:
@@ -116,7 +116,7 @@ UsbReply ControlChannel::raw(const UsbSetup& setup, ByteView data)
     case 90:
         if (m_board.systemVersion < k070)
             return UsbReply::stall();
-        return UsbReply::with(toBytes(concat("{", m_board.report(), "}")));
+        return UsbReply::with(copyOf(concat("{", m_board.report(), "}")));
     default:
         return UsbReply::stall();
     }
@@ -211,12 +211,12 @@ ControlChannel::Outcome ControlChannel::execute(std::uint16_t type, ByteView pay
     case 71:
         return mode(type);
     case 90:
-        outcome.reply = toBytes(concat("{", m_board.report(), "}"));
+        outcome.reply = copyOf(concat("{", m_board.report(), "}"));
         return outcome;
     case 100: // a part of the values cannot be asked for
         if (!payload.empty())
             return {.result = kNotSupported};
-        outcome.reply = toBytes(m_board.diagnostics());
+        outcome.reply = copyOf(m_board.diagnostics());
         return outcome;
     case 110:
     case 111:
@@ -313,7 +313,7 @@ ControlChannel::Outcome ControlChannel::setAddress(std::uint32_t slot, std::uint
                                                    ByteView payload)
 {
     auto fields = readProtobuf(payload);
-    const std::string host = fields ? toText((*fields)[2].bytes) : std::string();
+    const std::string host = fields ? textOf((*fields)[2].bytes) : std::string();
     if (host.empty() || host.size() > 64) // longer ones would run into the port
         return {.result = kInvalidArgument};
     const auto port = static_cast<std::uint16_t>((*fields)[3].number);
@@ -340,7 +340,7 @@ ControlChannel::Outcome ControlChannel::serverProtocol(std::uint16_t type, ByteV
     Outcome outcome;
     const bool chooses = m_board.profile.transportByte;
     if (type == 223) {
-        const bool udp = chooses && u8(m_board.store.read(dct::kTransport, 1)[0]) != 0;
+        const bool udp = chooses && octet(m_board.store.read(dct::kTransport, 1)[0]) != 0;
         putVarintField(outcome.reply, 1, udp ? kUdp : kTcp);
         return outcome;
     }

@@ -1,7 +1,7 @@
 #include "sim/dct_store.h"
 
-#include "core/byte_io.h"
 #include "sim/checksums.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 #include <array>
@@ -33,12 +33,12 @@ constexpr std::array kDiscardedByNew{std::byte{0x00}, std::byte{0x0C}, std::byte
 
 bool sealedAs(ByteView sector, ByteView seal)
 {
-    return equalBytes(sector.subspan(kDcdSeal, 4), seal);
+    return sameOctets(sector.subspan(kDcdSeal, 4), seal);
 }
 
 unsigned generation(ByteView sector)
 {
-    return readLe32(sector, kDcdFooter + 16) & 3;
+    return le32At(sector, kDcdFooter + 16) & 3;
 }
 
 std::uint32_t addressOf(int copy)
@@ -65,7 +65,7 @@ void DctStore::formatDcd()
     std::copy(kWatermark.begin(), kWatermark.end(), sector.begin());
     std::copy(kValid.begin(), kValid.end(), sector.begin() + kDcdSeal);
     m_flash.program(addressOf(0), sector);
-    Bytes head = toBytes(kWatermark);
+    Bytes head = copyOf(kWatermark);
     head.insert(head.end(), kDiscardedByOld.begin(), kDiscardedByOld.end());
     m_flash.program(addressOf(1), head);
 }
@@ -73,21 +73,21 @@ void DctStore::formatDcd()
 void DctStore::formatWiced(bool withVersionTrailer)
 {
     Bytes sector(kSectorSize, std::byte{0xFF});
-    writeLe32(sector, 0, 0x4000);
-    writeLe32(sector, 4, kApplication + dct::kUsableOld);
+    putLe32(sector, 0, 0x4000);
+    putLe32(sector, 4, kApplication + dct::kUsableOld);
     sector[kIncomplete] = std::byte{0};
     sector[kCurrent] = std::byte{1};
     sector[10] = std::byte{1};
     sector[11] = std::byte{1};
-    const Bytes magic = toBytes("BRCM");
+    const Bytes magic = copyOf("BRCM");
     std::copy(magic.begin(), magic.end(), sector.begin() + 12);
     std::fill(sector.begin() + 16, sector.begin() + 388, std::byte{0});
     std::fill_n(sector.begin() + kWifi, kWifiSize, std::byte{0});
     sector[kApplication] = std::byte{0xC0};
     if (withVersionTrailer) {
-        writeLe32(sector, kTrailer, kTrailerMagic);
-        writeLe16(sector, kTrailer + 4, 0);
-        writeLe16(sector, kTrailer + 6, 0x0370);
+        putLe32(sector, kTrailer, kTrailerMagic);
+        putLe16(sector, kTrailer + 4, 0);
+        putLe16(sector, kTrailer + 6, 0x0370);
         sector[kTrailer + 13] = std::byte{0};
     }
     m_flash.program(addressOf(0), sector);
@@ -101,7 +101,7 @@ std::uint32_t DctStore::application() const
 bool DctStore::crcGood(int copy) const
 {
     const ByteView bytes = sector(copy);
-    return unitCrc32(bytes.first(kDcdCrc).subspan(kDcdApplication)) == readLe32(bytes, kDcdCrc);
+    return unitCrc32(bytes.first(kDcdCrc).subspan(kDcdApplication)) == le32At(bytes, kDcdCrc);
 }
 
 /// 3.2, new code.
@@ -127,7 +127,7 @@ int DctStore::currentCopy() const
         return currentDcd();
     for (const int copy : {0, 1}) {
         const ByteView bytes = sector(copy);
-        if (u8(bytes[kIncomplete]) == 0 && u8(bytes[kCurrent]) == 1)
+        if (octet(bytes[kIncomplete]) == 0 && octet(bytes[kCurrent]) == 1)
             return copy;
     }
     return 0;
@@ -168,7 +168,7 @@ void DctStore::poke(std::uint32_t applicationOffset, ByteView bytes)
     if (!mend)
         return;
     Bytes crc(4);
-    writeLe32(crc, 0, unitCrc32(sector(copy).first(kDcdCrc).subspan(kDcdApplication)));
+    putLe32(crc, 0, unitCrc32(sector(copy).first(kDcdCrc).subspan(kDcdApplication)));
     m_flash.poke(addressOf(copy) + kDcdCrc, crc);
 }
 
@@ -187,7 +187,7 @@ void DctStore::writeWifi(ByteView bytes)
 void DctStore::rewrite(std::uint32_t sectorOffset, ByteView bytes)
 {
     const int from = currentCopy();
-    Bytes image = toBytes(sector(from));
+    Bytes image = copyOf(sector(from));
     std::copy(bytes.begin(), bytes.end(), image.begin() + sectorOffset);
     if (m_beforeErase)
         m_beforeErase(addressOf(1 - from));
@@ -200,8 +200,8 @@ void DctStore::rewrite(std::uint32_t sectorOffset, ByteView bytes)
 
 void DctStore::rewriteWiced(int to, Bytes image)
 {
-    if (readLe32(image, kTrailer) == kTrailerMagic) // the CRC's range is not published: left alone
-        image[kTrailer + 13] = static_cast<std::byte>(u8(image[kTrailer + 13]) + 1);
+    if (le32At(image, kTrailer) == kTrailerMagic) // the CRC's range is not published: left alone
+        image[kTrailer + 13] = static_cast<std::byte>(octet(image[kTrailer + 13]) + 1);
     image[kIncomplete] = std::byte{0xFF};
     image[kCurrent] = std::byte{1};
     m_flash.program(addressOf(to), image);
@@ -214,12 +214,12 @@ void DctStore::rewriteDcd(int to, Bytes image)
 {
     const unsigned next = (generation(image) + 1) & 3;
     std::fill(image.begin() + kDcdFooter, image.end(), std::byte{0xFF});
-    writeLe32(image, kDcdFooter + 16, 0xFFFFFFFC | next);
+    putLe32(image, kDcdFooter + 16, 0xFFFFFFFC | next);
     image[kDcdFooter + 20] = std::byte{0};
     image[kDcdFooter + 21] = std::byte{1};
-    writeLe16(image, kDcdFooter + 22, 32);
+    putLe16(image, kDcdFooter + 22, 32);
     std::copy(kWatermark.begin(), kWatermark.end(), image.begin() + kDcdFooter + 24);
-    writeLe32(image, kDcdCrc, unitCrc32(ByteView(image).first(kDcdCrc).subspan(kDcdApplication)));
+    putLe32(image, kDcdCrc, unitCrc32(ByteView(image).first(kDcdCrc).subspan(kDcdApplication)));
     std::copy(kWatermark.begin(), kWatermark.end(), image.begin());
     std::fill_n(image.begin() + kDcdSeal, 4, std::byte{0xFF}); // being written
     m_flash.program(addressOf(to), image);

@@ -1,6 +1,6 @@
 #include "sim/debug_port.h"
 
-#include "core/byte_io.h"
+#include "sim/octets.h"
 
 namespace provost::sim {
 
@@ -83,7 +83,7 @@ std::optional<std::uint32_t> DebugPort::load(Stm32Chip& chip, const Place& at)
     }
     std::uint32_t word = 0; // on the lanes of its address
     for (unsigned i = 0; i < at.width; ++i)
-        word |= std::uint32_t{u8((*bytes)[i])} << (8 * ((at.address + i) & 3));
+        word |= std::uint32_t{octet((*bytes)[i])} << (8 * ((at.address + i) & 3));
     return m_readBuffer = word;
 }
 

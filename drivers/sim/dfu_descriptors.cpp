@@ -1,6 +1,5 @@
-#include "core/byte_io.h"
-#include "core/text.h"
 #include "sim/dfu_function.h"
+#include "sim/octets.h"
 
 namespace provost::sim {
 
@@ -19,20 +18,14 @@ constexpr std::uint8_t kFirstAlternateString = 4;
 Bytes DfuFunction::functionalDescriptor() const
 {
     Bytes bytes;
-    ByteWriter(bytes)
-        .u8(9)
-        .u8(kFunctional)
-        .u8(0x0B)
-        .le16(255)
-        .le16(m_dfu.transferSize)
-        .le16(0x011A);
+    Fields(bytes).u8(9).u8(kFunctional).u8(0x0B).le16(255).le16(m_dfu.transferSize).le16(0x011A);
     return bytes;
 }
 
 Bytes DfuFunction::deviceDescriptor() const
 {
     Bytes bytes;
-    ByteWriter(bytes)
+    Fields(bytes)
         .u8(18)
         .u8(1)
         .le16(m_dfu.usbVersion)
@@ -53,7 +46,7 @@ Bytes DfuFunction::deviceDescriptor() const
 Bytes DfuFunction::configurationDescriptor() const
 {
     Bytes bytes;
-    ByteWriter out(bytes);
+    Fields out(bytes);
     const auto memories = static_cast<unsigned>(m_dfu.memories.size());
     out.u8(9).u8(2).le16(18 + 9 * memories).u8(1).u8(1).u8(0).u8(0xC0).u8(50);
     for (unsigned alternate = 0; alternate < memories; ++alternate)
@@ -67,7 +60,7 @@ Bytes DfuFunction::stringDescriptor(std::uint8_t index) const
 {
     switch (index) {
     case 0:
-        return *fromHex("04030904");
+        return *fromHexText("04030904");
     case kManufacturerString:
         return stringDescriptorOf(m_board->profile.manufacturer);
     case kProductString:
@@ -79,7 +72,7 @@ Bytes DfuFunction::stringDescriptor(std::uint8_t index) const
             return {};
         Bytes bytes = stringDescriptorOf("MSFT100");
         bytes[0] = std::byte{0x12};
-        ByteWriter(bytes).u8(kMicrosoftCode).u8(0);
+        Fields(bytes).u8(kMicrosoftCode).u8(0);
         return bytes;
     }
     default:
@@ -107,7 +100,7 @@ UsbReply DfuFunction::vendorRequest(const UsbSetup& setup, ByteView)
     if (m_version < 11 || onF1() || setup.request != kMicrosoftCode || !setup.isIn())
         return UsbReply::stall();
     Bytes bytes;
-    ByteWriter out(bytes);
+    Fields out(bytes);
     if (setup.index == 4) {
         out.le32(40).le16(0x0100).le16(4).u8(1).fill(7, std::byte{0});
         out.u8(0).u8(1).text("WINUSB").fill(16, std::byte{0});

@@ -1,7 +1,7 @@
 #include "sim/dfu_function.h"
 
-#include "core/byte_io.h"
 #include "core/text.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 
@@ -39,7 +39,7 @@ std::string dfuSerial(BootloaderCode code, unsigned version, ByteView id)
         return upperHex(id) + '\0';
     if (version < 11)
         return std::string(kConstantSerial);
-    return version >= 100 ? toHex(id) : upperHex(id);
+    return version >= 100 ? hexText(id) : upperHex(id);
 }
 
 unsigned bootloaderVersion(const BoardState& board)
@@ -155,7 +155,7 @@ UsbReply DfuFunction::download(const UsbSetup& setup, ByteView data)
         m_state = ManifestSync; // leave
         return {};
     }
-    m_pending = Pending{.block = setup.value, .data = toBytes(data)};
+    m_pending = Pending{.block = setup.value, .data = copyOf(data)};
     std::copy(data.begin(), data.end(), m_buffer.begin());
     m_state = DownloadSync;
     return {};
@@ -171,7 +171,7 @@ UsbReply DfuFunction::upload(const UsbSetup& setup)
     }
     if (setup.value == 0) {
         m_state = setup.length > 3 ? Idle : UploadIdle;
-        return UsbReply::with(*fromHex("002141"));
+        return UsbReply::with(*fromHexText("002141"));
     }
     if (setup.value == 1 && onF1()) {
         m_state = Upset;
@@ -199,7 +199,7 @@ Bytes DfuFunction::readMemory(std::uint32_t address, std::size_t size)
         std::copy(found.begin(), found.end(), m_buffer.begin());
     else if (m_borrowsDct) // 0.7.0 and later clear the buffer, older ones send what was in it
         std::fill(m_buffer.begin(), m_buffer.end(), std::byte{0});
-    return toBytes(ByteView(m_buffer).first(size));
+    return copyOf(ByteView(m_buffer).first(size));
 }
 
 UsbReply DfuFunction::getStatus()
@@ -241,13 +241,13 @@ UsbReply DfuFunction::getStatus()
 UsbReply DfuFunction::statusBlock(std::uint8_t shownState) const
 {
     Bytes bytes;
-    ByteWriter(bytes).u8(m_status).le16(m_poll & 0xFFFF).u8(m_poll >> 16).u8(shownState).u8(0);
+    Fields(bytes).u8(m_status).le16(m_poll & 0xFFFF).u8(m_poll >> 16).u8(shownState).u8(0);
     return UsbReply::with(std::move(bytes));
 }
 
 void DfuFunction::announcePoll()
 {
-    const bool erase = m_pending->block == 0 && u8(m_pending->data[0]) == 0x41;
+    const bool erase = m_pending->block == 0 && octet(m_pending->data[0]) == 0x41;
     std::chrono::milliseconds real{m_version >= 100 ? 0 : 50};
     // The Core's looks at where the pointer was before this command (protocol sheet 1.7).
     const MemorySpace space = spaceAt(m_pointer);
@@ -294,8 +294,8 @@ bool DfuFunction::execute(const Pending& work)
     }
     if (work.data.size() != 5)
         return true; // mass erase and unknown commands: accepted, ignored
-    const std::uint32_t address = readLe32(work.data, 1);
-    switch (u8(work.data[0])) {
+    const std::uint32_t address = le32At(work.data, 1);
+    switch (octet(work.data[0])) {
     case 0x21:
         m_pointer = address;
         return true;
@@ -356,7 +356,7 @@ bool DfuFunction::writeFlash(std::uint32_t address, ByteView data)
         return false;
     workFor(flash->programTime(data.size()));
     // Version 7 and older write blindly; newer ones read back, up to three times.
-    return m_version < 11 || equalBytes(flash->view(address, data.size()), data);
+    return m_version < 11 || sameOctets(flash->view(address, data.size()), data);
 }
 
 bool DfuFunction::writeDct(std::uint32_t offset, ByteView data)

@@ -1,9 +1,9 @@
 #include "sim/firmware.h"
 
-#include "core/byte_io.h"
 #include "core/text.h"
 #include "sim/cdc_function.h"
 #include "sim/module_installer.h"
+#include "sim/octets.h"
 #include "sim/serial_tester.h"
 #include "sim/setup_console.h"
 
@@ -49,16 +49,19 @@ bool Firmware::powerWasCut() const
 bool Firmware::interrupted() const
 {
     const MutexLock lock(m_board->mutex);
-    return mustLeave() || m_board->listening || m_board->startReceiver;
+    return mustTurn();
+}
+
+bool Firmware::mustTurn() const
+{
+    return mustLeave() || m_board->listening || m_board->startReceiver || m_board->lostNetwork;
 }
 
 bool Firmware::pause(std::chrono::microseconds span)
 {
     MutexLock lock(m_board->mutex);
     const auto until = std::chrono::steady_clock::now() + span;
-    return !m_board->changed.wait_until(lock, m_stop, until, [this] {
-        return mustLeave() || m_board->listening || m_board->startReceiver;
-    });
+    return !m_board->changed.wait_until(lock, m_stop, until, [this] { return mustTurn(); });
 }
 
 void Firmware::setLed(LedColour colour, LedPattern pattern, int periodMs)
@@ -171,6 +174,7 @@ void Firmware::runSystem()
                 return;
             listening = mustListen();
             receiver = std::exchange(m_board->startReceiver, false);
+            m_board->lostNetwork = false; // looked at by mustListen()
         }
         if (receiver)
             serveConsole(true);
@@ -275,7 +279,7 @@ void Firmware::runTester()
         tester.feed(std::exchange(board.received, {}));
         const Bytes output = tester.takeOutput();
         if (!output.empty())
-            board.print(toText(output));
+            board.print(textOf(output));
         if (!mustLeave())
             continue;
         const auto drained = std::chrono::steady_clock::now() + kDrain;
@@ -315,7 +319,7 @@ void Firmware::runConsole(bool receiverOnly)
         board.changed.wait_until(lock, m_stop, ready, [&] { return powerWasCut(); });
         const Bytes output = console.takeOutput();
         if (!output.empty())
-            board.print(toText(output));
+            board.print(textOf(output));
         if (receiverOnly ? !console.receiving() : !board.listening)
             return;
     }

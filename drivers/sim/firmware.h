@@ -18,6 +18,7 @@ public:
     void run(std::stop_token stop);
 
 private:
+    enum BlankField : unsigned { BlankKey = 1, BlankAddress = 4 };
     enum class Boot : std::uint8_t { Dead, Again, Dfu, System };
 
     void waitForPower();
@@ -46,6 +47,9 @@ private:
     void connectCloud();
     std::optional<std::uint32_t> route(ServerRecord& record);
     std::optional<std::uint32_t> resolve(const ServerRecord& record);
+    /// From 0.7.0 on a blank field is replaced by the public cloud's, built in, and reported; in
+    /// the numbers of `spark/device/key/error` (3.6). Caller holds the mutex.
+    unsigned blankFields() const;
     CloudIdentity identity() const;
     int talk(std::uint32_t ip, std::uint16_t port);
     void showFailure(int error);
@@ -55,6 +59,7 @@ private:
     bool pause(std::chrono::microseconds span);
     bool interrupted() const; ///< takes the mutex
     bool mustLeave() const;   ///< caller holds the mutex: restart, crash, no power, stop
+    bool mustTurn() const;    ///< caller holds the mutex: what goes on on the network must end
     bool mustListen() const;  ///< caller holds the mutex
     bool powerWasCut() const; ///< caller holds the mutex: at any time since the boot
     void setLed(LedColour colour, LedPattern pattern, int periodMs);

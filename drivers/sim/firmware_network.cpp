@@ -1,6 +1,7 @@
-#include "core/byte_io.h"
 #include "core/text.h"
 #include "sim/firmware.h"
+#include "sim/octets.h"
+#include "sim/public_cloud.h"
 #include "sim/tcp_line.h"
 #include "sim/unit_rsa.h"
 
@@ -19,14 +20,10 @@ constexpr auto kRetryJoin = 10000ms;
 constexpr auto kDialLatency = 120ms;
 constexpr auto kKeyArithmetic = 350ms; ///< one private RSA operation of the unit
 constexpr auto kKeyGeneration = 4000ms;
-constexpr auto kConnectWatchdog = 8000ms; ///< 5.6
 constexpr auto kBurst = 250ms;
 constexpr auto kForEver = std::chrono::hours(24);
-constexpr auto kLeastBackOff = 20ms;
 constexpr unsigned k070 = 200;
-constexpr std::uint16_t kDefaultPort = 5683;
 constexpr std::uint16_t kUdpPort = 5684;
-constexpr std::string_view kPublicCloud = "device.spark.io";
 constexpr std::string_view kUdpCloud = "$id.udp.particle.io";
 
 } // namespace
@@ -69,7 +66,7 @@ bool Firmware::joinNetwork()
         cellular = m_board->profile.radio == Radio::Cellular;
         joins = cellular || (known && m_board->hears(known->ssid) &&
                              (around.security == 0 ||
-                              equalBytes(known->password.reveal(), around.password.reveal())));
+                              sameOctets(known->password.reveal(), around.password.reveal())));
         m_board->show({LedColour::Green, LedPattern::Blink, 200});
     }
     if (!pause(m_board->pace.work(kJoin)))
@@ -82,6 +79,8 @@ bool Firmware::joinNetwork()
     if (!pause(m_board->pace.work(kDhcp)))
         return false;
     const MutexLock lock(m_board->mutex);
+    if (m_board->lostNetwork)
+        return false;
     m_board->joinedNetwork = cellular ? std::string("cellular") : m_board->network->ssid;
     m_board->say(concat("net: joined ", m_board->joinedNetwork));
     m_board->show({LedColour::Green, LedPattern::Breathe, 4000});
@@ -94,7 +93,7 @@ void Firmware::prepareKeys()
     bool blank = false;
     {
         const MutexLock lock(m_board->mutex);
-        blank = u8(m_board->keyField(keys.privateKey)[0]) == 0xFF;
+        blank = octet(m_board->keyField(keys.privateKey)[0]) == 0xFF;
     }
     if (blank && m_board->profile.makesOwnKey) {
         setLed(LedColour::White, LedPattern::Blink, 200);
@@ -110,7 +109,7 @@ void Firmware::prepareKeys()
     // The public slot follows the private one whenever the server key is read (3.6).
     const MutexLock lock(m_board->mutex);
     const Bytes derived = pastedPublicKey(m_board->store.read(dct::kPrivateKey, 612));
-    if (!equalBytes(m_board->store.read(dct::kPublicKey, derived.size()), derived))
+    if (!sameOctets(m_board->store.read(dct::kPublicKey, derived.size()), derived))
         m_board->writeDct(dct::kPublicKey, derived);
 }
 
@@ -139,13 +138,13 @@ bool Firmware::overUdp() const
 {
     const MutexLock lock(m_board->mutex);
     return m_board->profile.transportByte &&
-           u8(m_board->store.read(dct::kTransport, 1)[0]) != 0; // 3.3: 00 is TCP
+           octet(m_board->store.read(dct::kTransport, 1)[0]) != 0; // 3.3: 00 is TCP
 }
 
 std::optional<std::uint32_t> Firmware::route(ServerRecord& record)
 {
     const MutexLock lock(m_board->mutex);
-    if (m_board->profile.transportByte && u8(m_board->store.read(dct::kTransport, 1)[0]) != 0) {
+    if (m_board->profile.transportByte && octet(m_board->store.read(dct::kTransport, 1)[0]) != 0) {
         record = readServerRecord(
             m_board->store.read(dct::kAlternateServerAddress, dct::kServerAddressSize), kUdpPort);
         if (record.kind == ServerRecord::Kind::None) {
@@ -157,29 +156,31 @@ std::optional<std::uint32_t> Firmware::route(ServerRecord& record)
         m_board->say("cloud: DTLS over UDP, which no bench offers");
         return resolve(record);
     }
-    const KeyFields& keys = m_board->profile.keys;
-    record = readServerRecord(m_board->keyField(keys.serverAddress), kDefaultPort);
-    const bool noKey = u8(m_board->keyField(keys.serverKey)[0]) == 0xFF;
-    const bool noAddress = record.kind == ServerRecord::Kind::None;
-    if (m_board->systemVersion >= k070 && (noKey || noAddress)) {
-        // It falls back on a built-in copy of the public cloud's key and address (3.6).
-        if (noKey)
-            m_board->say("Public Server Key was blank, restoring.");
-        if (noAddress)
+    record =
+        readServerRecord(m_board->keyField(m_board->profile.keys.serverAddress), kPublicCloudPort);
+    if (record.kind == ServerRecord::Kind::None) {
+        if ((blankFields() & BlankAddress) != 0)
             m_board->say("Public Server Address was blank, restoring.");
-        m_board->escapes.push_back(concat("dialled the public cloud (", kPublicCloud, ":",
-                                          kDefaultPort, "): server ", noKey ? "key" : "address",
-                                          " blank"));
-        return std::nullopt;
-    }
-    if (noAddress) {
-        m_board->say(concat("Read Server Address = type:", unsigned{record.type}, ",defaulting to ",
-                            kPublicCloud));
+        else
+            m_board->say(concat("Read Server Address = type:", unsigned{record.type},
+                                ",defaulting to ", kPublicCloudHost));
         record.kind = ServerRecord::Kind::Domain;
-        record.domain = kPublicCloud;
-        record.port = kDefaultPort;
+        record.domain = kPublicCloudHost;
+        record.port = kPublicCloudPort;
     }
+    if ((blankFields() & BlankKey) != 0)
+        m_board->say("Public Server Key was blank, restoring.");
     return resolve(record);
+}
+
+unsigned Firmware::blankFields() const
+{
+    if (m_board->systemVersion < k070)
+        return 0;
+    const KeyFields& keys = m_board->profile.keys;
+    const bool noKey = octet(m_board->keyField(keys.serverKey)[0]) == 0xFF;
+    const bool noAddress = octet(m_board->keyField(keys.serverAddress)[0]) == 0xFF;
+    return (noKey ? BlankKey : 0U) | (noAddress ? BlankAddress : 0U);
 }
 
 std::optional<std::uint32_t> Firmware::resolve(const ServerRecord& record)
@@ -210,7 +211,7 @@ CloudIdentity Firmware::identity() const
     CloudIdentity who{.deviceId = m_board->deviceId,
                       .privateSlot =
                           UnitSecret(m_board->keyField(board.keys.privateKey).first(612)),
-                      .serverSlot = toBytes(m_board->keyField(board.keys.serverKey)),
+                      .serverSlot = copyOf(m_board->keyField(board.keys.serverKey)),
                       .platformId = board.platform,
                       .productId = board.platform,
                       .systemVersion = m_board->systemVersion,
@@ -219,6 +220,9 @@ CloudIdentity Firmware::identity() const
                       .moduleReport = m_board->report()};
     who.lightSsl = m_board->systemVersion >= board.lightSslSince;
     who.claimCode = m_board->claimCode();
+    who.keyErrors = blankFields();
+    if ((who.keyErrors & BlankKey) != 0)
+        who.serverSlot = publicCloudKey();
     return who;
 }
 
@@ -229,8 +233,7 @@ int Firmware::talk(std::uint32_t ip, std::uint16_t port)
         ++m_board->cloudAttempts;
     }
     TcpLine line([this] { return interrupted(); });
-    if (const int error =
-            line.connect(ip, port, m_board->pace.patience(kConnectWatchdog, 2000ms))) {
+    if (const int error = line.connect(ip, port, cloudPatience(m_board->pace, true).connect)) {
         const MutexLock lock(m_board->mutex);
         m_board->say(concat("connection to ", ipv4Text(ip), ":", port, " failed: ", error));
         return error;
@@ -278,10 +281,7 @@ void Firmware::backOff()
     // 1 s for failures 1-5, 2 s for 6-10, doubling every 5, at most 128 s (5.6).
     const int doublings = std::min(m_failures / 5, 7);
     ++m_failures;
-    const std::chrono::milliseconds real(1000LL << doublings);
-    const bool instant = m_board->pace.speed == Speed::Instant;
-    pause(instant ? std::chrono::microseconds(kLeastBackOff * (1 << doublings))
-                  : std::max<std::chrono::microseconds>(m_board->pace.work(real), kLeastBackOff));
+    pause(cloudPatience(m_board->pace, true).backOff * (1 << doublings));
 }
 
 } // namespace provost::sim

@@ -1,7 +1,7 @@
 #include "sim/flash_memory.h"
 
-#include "core/byte_io.h"
 #include "core/text.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 
@@ -94,7 +94,7 @@ bool FlashMemory::program(std::uint32_t address, ByteView bytes)
     const std::size_t first = address - m_geometry->base;
     if (m_geometry->needsErasedUnit)
         return programErased(first, bytes);
-    Bytes next = toBytes(view(address, bytes.size()));
+    Bytes next = copyOf(view(address, bytes.size()));
     std::ranges::transform(bytes, next, next.begin(),
                            [](std::byte wanted, std::byte now) { return wanted & now; });
     change(address, next);
@@ -104,7 +104,7 @@ bool FlashMemory::program(std::uint32_t address, ByteView bytes)
 bool FlashMemory::programErased(std::size_t at, ByteView bytes)
 {
     bool taken = true;
-    Bytes next = toBytes(ByteView(m_bytes).subspan(at, bytes.size()));
+    Bytes next = copyOf(ByteView(m_bytes).subspan(at, bytes.size()));
     for (std::size_t i = 0; i < bytes.size(); i += m_geometry->programUnit) {
         const std::size_t unit = std::min<std::size_t>(m_geometry->programUnit, bytes.size() - i);
         const ByteView wanted = bytes.subspan(i, unit);

@@ -1,7 +1,7 @@
 #include "sim/instrument.h"
 
-#include "core/byte_io.h"
 #include "core/text.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 #include <array>
@@ -81,7 +81,7 @@ void Instrument::line(const std::string& text)
 {
     m_answers.clear();
     for (const std::string& part : split(text, ';')) {
-        const std::string unit(trimmed(part));
+        const std::string unit(withoutBlanks(part));
         if (unit.empty())
             continue;
         const auto blank = unit.find(' ');
@@ -97,11 +97,11 @@ void Instrument::line(const std::string& text)
             header.erase(0, 1);
         parsed.header = split(header, ':');
         if (blank != std::string::npos)
-            parsed.parameters = trimmed(std::string_view(unit).substr(blank + 1));
+            parsed.parameters = withoutBlanks(std::string_view(unit).substr(blank + 1));
         message(parsed);
     }
     if (!m_answers.empty())
-        ByteWriter(m_output).text(m_answers).u8('\n');
+        Fields(m_output).text(m_answers).u8('\n');
 }
 
 void Instrument::message(const Message& message)
@@ -179,7 +179,7 @@ void Instrument::output(const Message& message)
         return;
     if (message.isQuery)
         return answer(channel->powered ? "1" : "0");
-    const std::string state = lowerCase(message.parameters.substr(0, list));
+    const std::string state = inLowerCase(message.parameters.substr(0, list));
     if (state == "on," || state == "1,")
         channel->powered = true;
     else if (state == "off," || state == "0,")

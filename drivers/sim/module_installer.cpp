@@ -1,7 +1,7 @@
 #include "sim/module_installer.h"
 
-#include "core/byte_io.h"
 #include "core/text.h"
+#include "sim/octets.h"
 #include "sim/stock.h"
 
 #include <algorithm>
@@ -31,10 +31,10 @@ bool isBootloader(const ModuleInfo& module)
 void queuePending(BoardState& board, const ModuleInfo& module)
 {
     for (std::uint32_t slot = 1; slot < kSlots; ++slot) { // slot 0 is the factory restore
-        if (readLe16(board.store.read(slotOffset(slot), kSlotSize)) == kPending)
+        if (le16At(board.store.read(slotOffset(slot), kSlotSize)) == kPending)
             continue;
         Bytes entry;
-        ByteWriter(entry)
+        Fields(entry)
             .le16(kPending)
             .u8(0)
             .u8(0)
@@ -89,7 +89,7 @@ std::optional<std::chrono::microseconds> copyModule(BoardState& board, std::uint
 {
     if (!board.flash.contains(from, length))
         return std::nullopt;
-    const Bytes content = toBytes(board.flash.view(from, length));
+    const Bytes content = copyOf(board.flash.view(from, length));
     return fitting(board, content, to) ? put(board.flash, to, content) : std::nullopt;
 }
 
@@ -141,7 +141,7 @@ void installReceived(BoardState& board)
     constexpr unsigned kNeeded = check::kIntegrity | check::kRange | check::kPlatform;
     if ((passedChecks(board.profile, board.flash, module) & kNeeded) == kNeeded)
         writeBootloader(
-            board, toBytes(board.flash.view(board.profile.received.address, module->fileSize())));
+            board, copyOf(board.flash.view(board.profile.received.address, module->fileSize())));
 }
 
 std::chrono::microseconds applyPendingModules(BoardState& board)
@@ -150,12 +150,12 @@ std::chrono::microseconds applyPendingModules(BoardState& board)
     if (board.profile.dct == DctFormat::None)
         return took;
     for (std::uint32_t slot = 1; slot < kSlots; ++slot) {
-        const Bytes entry = toBytes(board.store.read(slotOffset(slot), kSlotSize));
-        if (readLe16(entry) != kPending)
+        const Bytes entry = copyOf(board.store.read(slotOffset(slot), kSlotSize));
+        if (le16At(entry) != kPending)
             continue;
         const auto copied =
-            copyModule(board, readLe32(entry, 4), readLe32(entry, 8), readLe32(entry, 12));
-        board.say(concat("bootloader: pending module for ", hex32(readLe32(entry, 8)),
+            copyModule(board, le32At(entry, 4), le32At(entry, 8), le32At(entry, 12));
+        board.say(concat("bootloader: pending module for ", "0x", hexText(le32At(entry, 8), 8),
                          copied ? " copied" : " not valid, left out"));
         const Bytes blank(kSlotSize, std::byte{0xFF});
         board.writeDct(slotOffset(slot), blank);
@@ -179,10 +179,10 @@ std::optional<FactoryImage> factoryImage(const BoardState& board)
     std::uint32_t to = user.address;
     std::uint32_t length = kept->size;
     if (const ByteView slot = board.store.read(slotOffset(0), kSlotSize);
-        readLe16(slot) == kFactoryRestore) {
-        from = readLe32(slot, 4);
-        to = readLe32(slot, 8);
-        length = readLe32(slot, 12);
+        le16At(slot) == kFactoryRestore) {
+        from = le32At(slot, 4);
+        to = le32At(slot, 8);
+        length = le32At(slot, 12);
     }
     if (!board.flash.contains(from, length))
         return std::nullopt;
@@ -197,7 +197,7 @@ std::optional<std::chrono::microseconds> copyFactoryImage(BoardState& board)
     if (!image)
         return std::nullopt;
     const FlashMemory& source = image->external ? *board.external : board.flash;
-    const Bytes content = toBytes(source.view(image->from, image->module.fileSize()));
+    const Bytes content = copyOf(source.view(image->from, image->module.fileSize()));
     const auto took = put(board.flash, image->module.start, content);
     board.say(took ? "bootloader: factory firmware restored"
                    : "bootloader: factory firmware not restored");
@@ -208,7 +208,7 @@ bool applyOtaFlag(BoardState& board)
 {
     const bool asked = board.profile.dct != DctFormat::None &&
                        board.systemVersion >= kOtaFlagSince &&
-                       u8(board.store.read(dct::kOtaFlag, 1)[0]) == 0xA5;
+                       octet(board.store.read(dct::kOtaFlag, 1)[0]) == 0xA5;
     if (!asked)
         return false;
     const Bytes blank(1, std::byte{0xFF});

@@ -1,9 +1,9 @@
 #include "sim/modules.h"
 
-#include "core/byte_io.h"
 #include "core/text.h"
 #include "sim/board_profile.h"
 #include "sim/checksums.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 
@@ -53,7 +53,7 @@ const Release* releaseOf(unsigned systemVersion)
 /// table.
 std::size_t headerOffset(const BoardProfile& board, ByteView bytes)
 {
-    return (readLe32(bytes) & 0x2FF10000) == 0x20000000 ? board.vectorTable : 0;
+    return (le32At(bytes) & 0x2FF10000) == 0x20000000 ? board.vectorTable : 0;
 }
 
 char letter(std::uint8_t function)
@@ -91,16 +91,16 @@ std::optional<ModuleInfo> readModule(const BoardProfile& board, ByteView bytes)
     if (bytes.size() < board.vectorTable + kHeaderSize)
         return std::nullopt;
     const ByteView header = bytes.subspan(headerOffset(board, bytes), kHeaderSize);
-    ModuleInfo module{.start = readLe32(header, 0),
-                      .end = readLe32(header, 4),
-                      .version = readLe16(header, 10),
-                      .platform = readLe16(header, 12),
-                      .function = u8(header[14]),
-                      .index = u8(header[15])};
+    ModuleInfo module{.start = le32At(header, 0),
+                      .end = le32At(header, 4),
+                      .version = le16At(header, 10),
+                      .platform = le16At(header, 12),
+                      .function = octet(header[14]),
+                      .index = octet(header[15])};
     for (std::size_t i = 0; i < 2; ++i) {
         const ByteView field = header.subspan(16 + 4 * i, 4);
         module.dependencies[i] = {
-            .function = u8(field[0]), .index = u8(field[1]), .version = readLe16(field, 2)};
+            .function = octet(field[0]), .index = octet(field[1]), .version = le16At(field, 2)};
     }
     const bool plausible = module.end > module.start &&
                            module.end - module.start >= board.vectorTable + kHeaderSize + 40 &&
@@ -111,7 +111,7 @@ std::optional<ModuleInfo> readModule(const BoardProfile& board, ByteView bytes)
     if (length + 4 <= bytes.size()) {
         const ByteView sha = bytes.subspan(length - 34, 32);
         std::copy(sha.begin(), sha.end(), module.sha.begin());
-        module.intact = unitCrc32(bytes.first(length)) == readBe32(bytes, length);
+        module.intact = unitCrc32(bytes.first(length)) == be32At(bytes, length);
     }
     return module;
 }
@@ -198,7 +198,7 @@ std::string moduleReport(const BoardProfile& board, const FlashMemory& flash,
     if (!module)
         return text + ",\"d\":[]}";
     if (module->function == static_cast<std::uint8_t>(ModuleFunction::UserPart))
-        text += concat(",\"u\":\"", toHex(module->sha), '"');
+        text += concat(",\"u\":\"", hexText(module->sha), '"');
     text += concat(",\"f\":\"", letter(module->function), "\",\"n\":\"", unsigned{module->index},
                    "\",\"v\":", module->version, ",\"d\":[");
     bool first = true;

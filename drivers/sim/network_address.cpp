@@ -1,7 +1,7 @@
 #include "sim/network_address.h"
 
-#include "core/byte_io.h"
 #include "core/text.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 #include <charconv>
@@ -41,19 +41,19 @@ std::string ipv4Text(std::uint32_t address)
 
 ServerRecord readServerRecord(ByteView record, std::uint16_t defaultPort)
 {
-    ServerRecord found{.type = u8(record[0]), .port = defaultPort};
-    const std::size_t length = u8(record[1]);
+    ServerRecord found{.type = octet(record[0]), .port = defaultPort};
+    const std::size_t length = octet(record[1]);
     if (found.type == 0 && length == 4) {
         found.kind = ServerRecord::Kind::Ip;
-        found.ip = readBe32(record, 2);
+        found.ip = be32At(record, 2);
     } else if (found.type == 1 && length > 0 && length <= kLongestDomain &&
                length + 2 <= record.size()) {
         found.kind = ServerRecord::Kind::Domain;
-        found.domain = toText(record.subspan(2, length));
+        found.domain = textOf(record.subspan(2, length));
         found.domain.erase(std::find(found.domain.begin(), found.domain.end(), '\0'),
                            found.domain.end());
     }
-    const std::uint16_t port = readBe16(record, kPort);
+    const std::uint16_t port = be16At(record, kPort);
     if (port != 0 && port != 0xFFFF)
         found.port = port;
     return found;
@@ -62,13 +62,13 @@ ServerRecord readServerRecord(ByteView record, std::uint16_t defaultPort)
 Bytes makeServerRecord(std::string_view host, std::uint16_t port, std::size_t size)
 {
     Bytes record;
-    ByteWriter out(record);
+    Fields out(record);
     if (const auto ip = parseIpv4(host))
         out.u8(0).u8(4).be32(*ip);
     else
         out.u8(1).u8(static_cast<unsigned>(host.size())).text(host).u8(0);
     record.resize(size, std::byte{0xFF});
-    writeBe16(record, kPort, port);
+    putBe16(record, kPort, port);
     return record;
 }
 

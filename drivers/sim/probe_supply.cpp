@@ -1,7 +1,7 @@
 #include "sim/probe_supply.h"
 
-#include "core/byte_io.h"
 #include "sim/bench_table_p.h"
+#include "sim/octets.h"
 
 namespace provost::sim {
 
@@ -35,7 +35,7 @@ Result<ProbeSupply> readProbe(const toml::table& table, std::string_view origin)
     }
     TRY(reader.word("chip", kChips, probe.chip));
     TRY(reader.take("serial", probe.serial));
-    const auto serial = fromHex(lowerCase(probe.serial));
+    const auto serial = fromHexText(inLowerCase(probe.serial));
     if (!probe.serial.empty() && (!serial || serial->size() != 12))
         return reader.wrong(reader.find("serial"), "serial: 24 hexadecimal digits are meant");
     if (const toml::node* voltage = reader.find("voltage")) {
@@ -44,11 +44,17 @@ Result<ProbeSupply> readProbe(const toml::table& table, std::string_view origin)
             return reader.wrong(voltage, "voltage: 0 to 3.6 is meant");
         probe.voltage = *volts;
     }
+    if (const toml::node* faults = reader.find("fault")) {
+        if (!faults->is_array_of_tables())
+            return reader.wrong(faults, "fault: [[probe.fault]] tables are meant");
+        for (const toml::node& fault : *faults->as_array())
+            probe.faults.push_back(TRY(readProbeFault(*fault.as_table(), origin)));
+    }
     TRY(reader.noOthers());
     if (probe.serial.empty()) {
         Bytes made(12, std::byte{0x50});
         made.back() = static_cast<std::byte>(probe.number);
-        probe.serial = toHex(made);
+        probe.serial = hexText(made);
     }
     return probe;
 }
@@ -89,6 +95,8 @@ PluggedProbes::PluggedProbes(const std::string& bench, Pace pace,
             UsbPortPath{.controller = concat("sim:", bench, ":probe"),
                         .ports = {static_cast<std::uint8_t>(supply.number)}}));
         ports.back()->attach(functions.back());
+        for (const ProbeFault& fault : supply.faults)
+            ports.back()->failTransfer(fault.transfer, fault.kind, fault.pipe);
     }
 }
 

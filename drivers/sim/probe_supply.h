@@ -8,6 +8,17 @@
 
 namespace provost::sim {
 
+/// One [[probe.fault]] table: what goes wrong with the probe itself, once.
+///
+///   kind     = "stall"      # stall, timeout, short, bit-flip, unplug
+///   transfer = 7            # counted from the bench's start on
+///   pipe     = "bulk"       # or control, where ST-Link has next to nothing to say
+struct ProbeFault {
+    FaultKind kind = FaultKind::Stall;
+    FaultPipe pipe = FaultPipe::Bulk;
+    std::uint32_t transfer = 0;
+};
+
 /// One [[probe]] table:
 ///
 ///   number  = 1             # its port is sim:BENCH:probe#1
@@ -23,6 +34,7 @@ struct ProbeSupply {
     const Stm32Profile* chip = &kF103;
     std::string serial{};
     double voltage = 3.3;
+    std::vector<ProbeFault> faults{};
 };
 
 /// The probes of one bench, plugged in from the start.

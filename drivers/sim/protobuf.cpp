@@ -1,6 +1,6 @@
 #include "sim/protobuf.h"
 
-#include "core/byte_io.h"
+#include "sim/octets.h"
 
 namespace provost::sim {
 
@@ -10,7 +10,7 @@ std::optional<std::uint64_t> takeVarint(ByteView& from)
 {
     std::uint64_t value = 0;
     for (unsigned shift = 0; shift < 64 && !from.empty(); shift += 7) {
-        const std::uint8_t byte = u8(from.front());
+        const std::uint8_t byte = octet(from.front());
         from = from.subspan(1);
         value |= std::uint64_t{byte & 0x7FU} << shift;
         if ((byte & 0x80) == 0)
@@ -68,7 +68,7 @@ void putBytesField(Bytes& to, std::uint32_t field, ByteView value)
 
 void putTextField(Bytes& to, std::uint32_t field, std::string_view value)
 {
-    putBytesField(to, field, viewOf(value));
+    putBytesField(to, field, octetsOf(value));
 }
 
 } // namespace provost::sim

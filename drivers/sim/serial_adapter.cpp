@@ -1,5 +1,5 @@
-#include "core/byte_io.h"
 #include "core/text.h"
+#include "sim/octets.h"
 #include "sim/usb_adapter.h"
 
 #include <algorithm>
@@ -19,7 +19,7 @@ constexpr std::size_t kPacket = 64;
 bool isSerial(const VirtualUsbFunction& function)
 {
     const Bytes configuration = function.configurationDescriptor();
-    return configuration.size() > 14 && u8(configuration[14]) == 2;
+    return configuration.size() > 14 && octet(configuration[14]) == 2;
 }
 
 class VirtualSerialPort final : public SerialPort {
@@ -66,10 +66,10 @@ public:
         const Bytes now = TRY(request(0xA1, kGetLineCoding, 0, {}, 7));
         const auto wanted = static_cast<std::uint32_t>(bitsPerSecond);
         // cdc_acm sends the request on a change only.
-        if (now.size() == 7 && readLe32(now) == wanted)
+        if (now.size() == 7 && le32At(now) == wanted)
             return {};
         Bytes coding;
-        ByteWriter(coding).le32(wanted).u8(0).u8(0).u8(8);
+        Fields(coding).le32(wanted).u8(0).u8(0).u8(8);
         TRY(request(0x21, kSetLineCoding, 0, coding, coding.size()));
         return {};
     }

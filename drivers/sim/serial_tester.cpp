@@ -1,7 +1,7 @@
 #include "sim/serial_tester.h"
 
-#include "core/byte_io.h"
 #include "core/text.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 #include <array>
@@ -40,7 +40,7 @@ bool isPin(const std::string& name)
 
 void SerialTester::line(std::string_view text)
 {
-    ByteWriter(m_output).text(text).text("\r\n");
+    Fields(m_output).text(text).text("\r\n");
 }
 
 void SerialTester::feed(ByteView bytes)
@@ -49,7 +49,7 @@ void SerialTester::feed(ByteView bytes)
         m_heard.push_back(byte);
         if (m_heard.size() > kWakeUpBytes)
             m_heard.erase(m_heard.begin());
-        if (toHex(m_heard) == kWakeUp) {
+        if (hexText(m_heard) == kWakeUp) {
             wake();
             continue;
         }
@@ -121,7 +121,7 @@ void SerialTester::connect(const std::string& text)
     const BenchNetwork& around = *m_board.network;
     const bool open = around.security == 0 && password.empty();
     const bool joins =
-        m_board.hears(ssid) && (open || equalBytes(viewOf(password), around.password.reveal()));
+        m_board.hears(ssid) && (open || sameOctets(octetsOf(password), around.password.reveal()));
     if (!joins)
         return;
     m_joined = ssid;

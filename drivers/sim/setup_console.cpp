@@ -1,7 +1,7 @@
 #include "sim/setup_console.h"
 
-#include "core/byte_io.h"
 #include "core/text.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 
@@ -30,7 +30,7 @@ SetupConsole::SetupConsole(BoardState& board) : m_board(board), m_area(board) {}
 
 void SetupConsole::put(std::string_view text)
 {
-    ByteWriter(m_output).text(text);
+    Fields(m_output).text(text);
 }
 
 std::optional<SteadyTime> SetupConsole::deadline() const
@@ -105,7 +105,7 @@ void SetupConsole::finishReceiver()
         return;
     case Outcome::Invalid:
         put("Validation failed: 0x");
-        put(hex32(done.invalidBits()).substr(done.invalidBits() < 16 ? 9 : 8));
+        put(hexText(done.invalidBits(), done.invalidBits() < 16 ? 1 : 2));
         put("\r\n");
         return;
     case Outcome::TooLarge:
@@ -254,7 +254,7 @@ void SetupConsole::answered(std::string text)
     }
     case Question::Password:
     case Question::EapPassword:
-        m_wifi.password = UnitSecret(viewOf(text));
+        m_wifi.password = UnitSecret(octetsOf(text));
         wipeBytes(std::as_writable_bytes(std::span(text)));
         return question == Question::Password ? saveWifi() : ask(Question::OuterIdentity);
     case Question::UserName:
@@ -335,7 +335,7 @@ void SetupConsole::saveWifi()
 void SetupConsole::setClaimCode(const std::string& code)
 {
     if (code.size() == dct::kClaimCodeSize) {
-        m_board.writeDct(dct::kClaimCode, viewOf(code));
+        m_board.writeDct(dct::kClaimCode, octetsOf(code));
         put(concat("Claim code set to: ", code));
     } else {
         put("Sorry, claim code is not 63 characters long. Claim code unchanged.");

@@ -1,5 +1,5 @@
 // What the firmware of the probe does with its commands (protocol sheet 2.3 to 2.5).
-#include "core/byte_io.h"
+#include "sim/octets.h"
 #include "sim/stlink_function.h"
 
 namespace provost::sim {
@@ -45,7 +45,7 @@ std::uint32_t debugId(const StLinkIdentity& identity)
 
 void StLinkFunction::execute(const Command& command)
 {
-    const std::uint8_t first = u8(command[0]);
+    const std::uint8_t first = octet(command[0]);
     if (first == 0xF2)
         debugCommand(command);
     else
@@ -55,8 +55,8 @@ void StLinkFunction::execute(const Command& command)
 void StLinkFunction::topLevel(const Command& command)
 {
     Bytes bytes;
-    ByteWriter out(bytes);
-    switch (u8(command[0])) {
+    Fields out(bytes);
+    switch (octet(command[0])) {
     case 0xF1:
         out.be16(debugId(m_identity)).le16(0x0483).le16(product());
         break;
@@ -118,7 +118,7 @@ void StLinkFunction::debugCommand(const Command& command)
 /// Commands that need no target.
 bool StLinkFunction::setUpCommand(const Command& command)
 {
-    const std::uint8_t code = u8(command[1]);
+    const std::uint8_t code = octet(command[1]);
     if (code == 0x3B || code == 0x3E)
         return false;
     if (code == 0x21) {
@@ -130,15 +130,15 @@ bool StLinkFunction::setUpCommand(const Command& command)
         return true;
     }
     if (code == 0x3C) {
-        driveReset(u8(command[2]));
+        driveReset(octet(command[2]));
         return true;
     }
     if (code == 0x43 && !isV3() && m_identity.jtagVersion >= 22) {
-        divisor(readLe16(command, 2));
+        divisor(le16At(command, 2));
         return true;
     }
     if (code == 0x61 && isV3()) {
-        setFrequency(readLe32(command, 4));
+        setFrequency(le32At(command, 4));
         return true;
     }
     if (code == 0x62 && isV3()) {
@@ -194,7 +194,7 @@ void StLinkFunction::divisor(std::uint16_t value)
 void StLinkFunction::frequencies()
 {
     Bytes bytes;
-    ByteWriter out(bytes);
+    Fields out(bytes);
     out.le32(kOk).le32(0).le32(std::size(kV3Frequencies));
     for (const unsigned each : kV3Frequencies)
         out.le32(each);
@@ -215,14 +215,14 @@ void StLinkFunction::setFrequency(std::uint32_t kilohertz)
 bool StLinkFunction::coreCommand(const Command& command)
 {
     constexpr std::uint8_t kCodes[] = {0x22, 0x31, 0x32, 0x33, 0x34, 0x3A, 0x3B, 0x3E, 0x4B, 0x4C};
-    const std::uint8_t code = u8(command[1]);
+    const std::uint8_t code = octet(command[1]);
     if (std::find(std::begin(kCodes), std::end(kCodes), code) == std::end(kCodes))
         return false;
     const std::uint8_t fault = injected(code);
     const std::uint8_t trouble = fault != 0 ? fault : link();
     const bool halted = m_chip->debug().state() == CortexDebug::State::Halted;
     Bytes bytes;
-    ByteWriter out(bytes);
+    Fields out(bytes);
     switch (code) {
     case 0x22:
         out.le32(trouble == 0 ? m_chip->profile().dpidr : 0);
@@ -240,11 +240,11 @@ bool StLinkFunction::coreCommand(const Command& command)
         statusAndWord(trouble != 0 ? trouble
                       : halted     ? kOk
                                    : kFault,
-                      halted && trouble == 0 ? m_chip->debug().readRegister(u8(command[2])) : 0);
+                      halted && trouble == 0 ? m_chip->debug().readRegister(octet(command[2])) : 0);
         return true;
     case 0x34:
         if (halted && trouble == 0)
-            m_chip->debug().writeRegister(u8(command[2]), readLe32(command, 3));
+            m_chip->debug().writeRegister(octet(command[2]), le32At(command, 3));
         status(trouble != 0 ? trouble : halted ? kOk : kFault);
         return true;
     case 0x3A:
@@ -275,13 +275,13 @@ bool StLinkFunction::coreCommand(const Command& command)
 /// Raw registers, from V2J24 on.
 bool StLinkFunction::dapCommand(const Command& command)
 {
-    const std::uint8_t code = u8(command[1]);
+    const std::uint8_t code = octet(command[1]);
     if ((code != 0x45 && code != 0x46) || (!isV3() && m_identity.jtagVersion < 24))
         return false;
     const std::uint8_t fault = injected(code);
     const std::uint8_t trouble = fault != 0 ? fault : link();
-    const std::uint16_t port = readLe16(command, 2);
-    const std::uint16_t reg = readLe16(command, 4);
+    const std::uint16_t port = le16At(command, 2);
+    const std::uint16_t reg = le16At(command, 4);
     const bool there = port == 0 || port == DebugPort::kDp;
     const std::uint8_t refusal = !there ? kBadAp : port == 0 ? kApFault : kDpFault;
     if (code == 0x45) {
@@ -289,7 +289,7 @@ bool StLinkFunction::dapCommand(const Command& command)
             trouble == 0 ? m_port.read(*m_chip, port, reg) : std::optional<std::uint32_t>();
         statusAndWord(trouble != 0 ? trouble : word ? kOk : refusal, word.value_or(0));
     } else {
-        const bool done = trouble == 0 && m_port.write(*m_chip, port, reg, readLe32(command, 6));
+        const bool done = trouble == 0 && m_port.write(*m_chip, port, reg, le32At(command, 6));
         status(trouble != 0 ? trouble : done ? kOk : refusal);
     }
     spend(4);
@@ -298,16 +298,16 @@ bool StLinkFunction::dapCommand(const Command& command)
 
 bool StLinkFunction::memoryCommand(const Command& command)
 {
-    const std::uint8_t code = u8(command[1]);
-    const std::uint32_t address = readLe32(command, 2);
-    const std::size_t size = readLe16(command, 6);
+    const std::uint8_t code = octet(command[1]);
+    const std::uint32_t address = le32At(command, 2);
+    const std::size_t size = le16At(command, 6);
     const bool halfWords = isV3() || m_identity.jtagVersion >= 26;
     switch (code) {
     case 0x36: {
         const std::uint8_t fault = injected(code);
         const std::uint8_t wrong = fault != 0 ? fault : checkAccess(address, 4, 4, false);
         const auto word = wrong == 0 ? m_chip->read(address, 4, 4) : std::nullopt;
-        statusAndWord(wrong != 0 ? wrong : word ? kOk : kApFault, word ? readLe32(*word) : 0);
+        statusAndWord(wrong != 0 ? wrong : word ? kOk : kApFault, word ? le32At(*word) : 0);
         spend(4);
         return true;
     }

@@ -1,7 +1,6 @@
 #include "sim/stlink_function.h"
 
-#include "core/byte_io.h"
-#include "core/text.h"
+#include "sim/octets.h"
 
 namespace provost::sim {
 
@@ -18,13 +17,13 @@ enum : std::uint8_t { kManufacturer = 1, kProduct = 2, kSerial = 3 };
 
 Bytes rawSerialDescriptor(std::string_view serial)
 {
-    const auto raw = fromHex(serial);
+    const auto raw = fromHexText(serial);
     Bytes bytes;
-    ByteWriter out(bytes);
+    Fields out(bytes);
     const std::size_t size = raw ? raw->size() : 0;
     out.u8(static_cast<unsigned>(2 + 2 * size)).u8(3);
     for (std::size_t i = 0; i < size; ++i)
-        out.le16(u8((*raw)[i]));
+        out.le16(octet((*raw)[i]));
     return bytes;
 }
 
@@ -66,7 +65,7 @@ std::uint16_t StLinkFunction::product() const
 Bytes StLinkFunction::deviceDescriptor() const
 {
     Bytes bytes;
-    ByteWriter out(bytes);
+    Fields out(bytes);
     out.u8(18).u8(1).le16(0x0200).u8(0).u8(0).u8(0).u8(64).le16(kVendor).le16(product());
     out.le16(0x0100).u8(kManufacturer).u8(kProduct).u8(kSerial).u8(1);
     return bytes;
@@ -77,7 +76,7 @@ Bytes StLinkFunction::configurationDescriptor() const
     // The debug interface alone: neither the mass storage nor the serial port of a V2-1 or V3.
     const std::uint8_t trace = m_identity.model == StLinkModel::V2 ? 0x83 : 0x82;
     Bytes bytes;
-    ByteWriter out(bytes);
+    Fields out(bytes);
     out.u8(9).u8(2).le16(9 + 9 + 3 * 7).u8(1).u8(1).u8(0).u8(0x80).u8(50);
     out.u8(9).u8(4).u8(0).u8(0).u8(3).u8(0xFF).u8(0xFF).u8(0xFF).u8(0);
     for (const std::uint8_t address : {kInEndpoint, outEndpoint(), trace})
@@ -89,7 +88,7 @@ Bytes StLinkFunction::stringDescriptor(std::uint8_t index) const
 {
     switch (index) {
     case 0:
-        return *fromHex("04030904");
+        return *fromHexText("04030904");
     case kManufacturer:
         return stringDescriptorOf("STMicroelectronics");
     case kProduct:
@@ -200,7 +199,7 @@ void StLinkFunction::status(std::uint8_t code)
 void StLinkFunction::statusAndWord(std::uint8_t code, std::uint32_t word)
 {
     Bytes bytes;
-    ByteWriter(bytes).le32(code).le32(word);
+    Fields(bytes).le32(code).le32(word);
     reply(std::move(bytes));
 }
 

@@ -1,7 +1,7 @@
 #include "sim/stm32_chip.h"
 
-#include "core/byte_io.h"
 #include "sim/board_state.h"
+#include "sim/octets.h"
 
 namespace provost::sim {
 
@@ -47,8 +47,8 @@ Stm32Chip::Stm32Chip(const Stm32Profile& profile, Pace pace, const CoreExecutorM
       m_sram(profile.sramBytes, std::byte{0}), m_system(profile.systemBytes, std::byte{0xFF}),
       m_debug(profile.cpuid, profile.idcode)
 {
-    writeLe16(m_system.span(), profile.flashSize - profile.systemBase,
-              static_cast<std::uint16_t>(profile.flashBytes() / 1024));
+    putLe16(m_system.span(), profile.flashSize - profile.systemBase,
+            static_cast<std::uint16_t>(profile.flashBytes() / 1024));
     takeOptions();
     const CoreMemory memories[] = {
         {.base = FlashController::kBase, .bytes = m_flash->array()},
@@ -128,7 +128,7 @@ std::optional<Bytes> Stm32Chip::read(std::uint32_t address, std::size_t size, un
     if (const auto place = memoryAt(address, size)) {
         if (place->flash && m_flash->readProtected())
             return std::nullopt;
-        return toBytes(place->bytes);
+        return copyOf(place->bytes);
     }
     Bytes bytes;
     for (std::size_t at = 0; at < size; at += width) {
@@ -160,7 +160,7 @@ bool Stm32Chip::write(std::uint32_t address, ByteView bytes, unsigned width)
     for (std::size_t at = 0; at + width <= bytes.size(); at += width) {
         std::uint32_t value = 0;
         for (unsigned i = 0; i < width; ++i)
-            value |= std::uint32_t{u8(bytes[at + i])} << (8 * i);
+            value |= std::uint32_t{octet(bytes[at + i])} << (8 * i);
         if (!registerStore(static_cast<std::uint32_t>(address + at), value))
             return false;
     }
@@ -176,7 +176,7 @@ bool Stm32Chip::programFlash(std::uint32_t address, ByteView bytes, unsigned wid
     for (std::size_t at = 0; at + width <= bytes.size(); at += width) {
         std::uint32_t value = 0;
         for (unsigned i = 0; i < width; ++i)
-            value |= std::uint32_t{u8(bytes[at + i])} << (8 * i);
+            value |= std::uint32_t{octet(bytes[at + i])} << (8 * i);
         // The bus waits for a flash that is busy.
         m_time.now = std::max(m_time.now, m_flash->busyUntil());
         if (!m_flash->program(static_cast<std::uint32_t>(address + at), width, value))
@@ -264,11 +264,11 @@ void Stm32Chip::systemReset()
 
 void Stm32Chip::leaveReset()
 {
-    std::uint32_t entry = readLe32(m_flash->array(), 4);
+    std::uint32_t entry = le32At(m_flash->array(), 4);
     // The images of virtual boards are filler: whether one starts is decided by the boot rules.
     if (m_board && runnable(m_board->profile, m_board->flash, m_board->profile.bootloader()))
         entry = FlashController::kBase + m_board->profile.vectorTable + 1;
-    m_debug.leaveReset(readLe32(m_flash->array(), 0), entry);
+    m_debug.leaveReset(le32At(m_flash->array(), 0), entry);
     m_taken = m_debug.state() == CortexDebug::State::Halted;
 }
 

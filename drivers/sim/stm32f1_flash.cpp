@@ -1,6 +1,6 @@
 // Flash controller of the STM32F103xB (PM0075; protocol sheet 3.3).
-#include "core/byte_io.h"
 #include "sim/flash_controller.h"
+#include "sim/octets.h"
 
 namespace provost::sim {
 
@@ -60,9 +60,9 @@ private:
     }
     std::uint8_t optionByte(std::size_t at) const
     {
-        const std::uint8_t value = u8(m_optionBytes[at]);
+        const std::uint8_t value = octet(m_optionBytes[at]);
         // A byte whose complement does not fit is read as erased.
-        return value == static_cast<std::uint8_t>(~u8(m_optionBytes[at + 1])) ? value : 0xFF;
+        return value == static_cast<std::uint8_t>(~octet(m_optionBytes[at + 1])) ? value : 0xFF;
     }
 
     std::uint32_t m_address = 0;
@@ -74,7 +74,7 @@ private:
 void F1Flash::applyOptions()
 {
     m_address = 0;
-    m_protected = u8(m_optionBytes[0]) != 0xA5;
+    m_protected = octet(m_optionBytes[0]) != 0xA5;
     m_writable = 0;
     for (std::size_t i = 0; i < 4; ++i)
         m_writable |= std::uint32_t{optionByte(8 + 2 * i)} << (8 * i);
@@ -181,11 +181,11 @@ bool F1Flash::program(std::uint32_t address, unsigned width, std::uint32_t value
     if (writeProtected(*m_flash.sectorAt(address)))
         return refuse(kWrpRtErr);
     // PM0075 2.3.3: the target must be erased, unless 0000 is written.
-    const std::uint16_t now = readLe16(m_flash.view(address, 2));
+    const std::uint16_t now = le16At(m_flash.view(address, 2));
     if (now != 0xFFFF && value != 0)
         return refuse(kPgErr);
     Bytes half(2);
-    writeLe16(half, 0, static_cast<std::uint16_t>(now & value));
+    putLe16(half, 0, static_cast<std::uint16_t>(now & value));
     put(address, half);
     m_status |= kEop;
     return true;
@@ -196,7 +196,7 @@ bool F1Flash::programOption(std::uint32_t address, std::uint32_t value)
     if ((m_control & (kOptPg | kOptWre)) != (kOptPg | kOptWre))
         return refuse(kPgErr);
     const std::size_t at = address - optionsBase();
-    if (readLe16(m_optionBytes, at) != 0xFFFF)
+    if (le16At(m_optionBytes, at) != 0xFFFF)
         return refuse(kPgErr);
     const auto low = static_cast<std::uint8_t>(value & 0xFF);
     putOption(at, low);

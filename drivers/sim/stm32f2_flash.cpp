@@ -1,6 +1,6 @@
 // Flash controller of the STM32F205 (PM0059; protocol sheet 3.4).
-#include "core/byte_io.h"
 #include "sim/flash_controller.h"
+#include "sim/octets.h"
 
 namespace provost::sim {
 
@@ -86,8 +86,8 @@ void F2Flash::storeOptionBytes()
 {
     m_optionBytes.fill(std::byte{0xFF});
     const auto user = static_cast<std::uint16_t>((m_stored & 0xEC) | 0x0F);
-    writeLe16(m_optionBytes, 0, static_cast<std::uint16_t>(user | (m_stored & 0xFF00)));
-    writeLe16(m_optionBytes, 8, static_cast<std::uint16_t>(m_stored >> kFirstWritable & 0xFFF));
+    putLe16(m_optionBytes, 0, static_cast<std::uint16_t>(user | (m_stored & 0xFF00)));
+    putLe16(m_optionBytes, 8, static_cast<std::uint16_t>(m_stored >> kFirstWritable & 0xFFF));
 }
 
 std::uint32_t F2Flash::loadOther(std::uint32_t offset) const
@@ -187,7 +187,7 @@ bool F2Flash::program(std::uint32_t address, unsigned bytes, std::uint32_t value
     if (writeProtected(*m_flash.sectorAt(address)))
         return refuse(kWrpErr);
     // More bits at once than the supply carries: the upper ones do not take, and nobody says so.
-    Bytes next = toBytes(m_flash.view(address, bytes));
+    Bytes next = copyOf(m_flash.view(address, bytes));
     for (unsigned i = 0; i < std::min(bytes, widest()); ++i)
         next[i] &= static_cast<std::byte>(value >> (8 * i) & 0xFF);
     put(address, next);

@@ -1,8 +1,9 @@
 #include "sim/stock.h"
 
-#include "core/byte_io.h"
 #include "core/text.h"
 #include "sim/checksums.h"
+#include "sim/octets.h"
+#include "sim/public_cloud.h"
 
 #include <algorithm>
 
@@ -94,32 +95,22 @@ void fillBody(Bytes& file, const ModuleSpec& spec)
     }
 }
 
-/// A key that nobody has the private part of, in place of the public cloud's.
-Bytes publicCloudKey()
-{
-    Bytes key = *fromHex("30820122300d06092a864886f70d01010105000382010f003082010a0282010100");
-    for (unsigned block = 0; block < 8; ++block) {
-        const auto part = unitSha256(viewOf(concat("virtual public cloud ", block)));
-        key.insert(key.end(), part.begin(), part.end());
-    }
-    key[33] |= std::byte{0x80};
-    key.back() |= std::byte{1};
-    ByteWriter(key).u8(2).u8(3).u8(1).u8(0).u8(1);
-    return key;
-}
-
 void putServer(BoardMemory& memory)
 {
     Bytes slot = publicCloudKey();
     slot.resize(384, std::byte{0xFF});
     // particle-devices 3.1: 01 0f "device.spark.io" 00
-    ByteWriter(slot).u8(1).u8(15).text("device.spark.io").u8(0);
+    Fields(slot)
+        .u8(1)
+        .u8(static_cast<unsigned>(kPublicCloudHost.size()))
+        .text(kPublicCloudHost)
+        .u8(0);
     memory.putKey(memory.profile->keys.serverKey, slot);
     if (!memory.profile->transportByte)
         return;
     // 3.2: the cellular default is UDP, with a key and an address of its own.
     Bytes address;
-    ByteWriter(address).u8(1).u8(19).text("$id.udp.particle.io").u8(0);
+    Fields(address).u8(1).u8(19).text("$id.udp.particle.io").u8(0);
     memory.table().write(dct::kAlternateServerAddress, address, dct::kUsableOld);
 }
 
@@ -162,30 +153,30 @@ Bytes buildModule(const ModuleSpec& spec)
     std::size_t at = 0;
     if (spec.function != ModuleFunction::UserPart && spec.vectorTable != 0) {
         at = spec.vectorTable;
-        writeLe32(file, 0, 0x20020000);
-        writeLe32(file, 4, spec.start + 0x1C1);
+        putLe32(file, 0, 0x20020000);
+        putLe32(file, 4, spec.start + 0x1C1);
     }
-    writeLe32(file, at, spec.start);
-    writeLe32(file, at + 4, spec.start + spec.length);
+    putLe32(file, at, spec.start);
+    putLe32(file, at + 4, spec.start + spec.length);
     file[at + 8] = std::byte{0};
     file[at + 9] = std::byte{0};
-    writeLe16(file, at + 10, spec.version);
-    writeLe16(file, at + 12, spec.platform);
+    putLe16(file, at + 10, spec.version);
+    putLe16(file, at + 12, spec.platform);
     file[at + 14] = static_cast<std::byte>(spec.function);
     file[at + 15] = std::byte{spec.index};
     for (std::size_t i = 0; i < 2; ++i) {
         file[at + 16 + 4 * i] = std::byte{spec.dependencies[i].function};
         file[at + 17 + 4 * i] = std::byte{spec.dependencies[i].index};
-        writeLe16(file, at + 18 + 4 * i, spec.dependencies[i].version);
+        putLe16(file, at + 18 + 4 * i, spec.dependencies[i].version);
     }
     const std::size_t end = file.size();
-    writeLe32(file, end - 40, 0xFFFFFFFF); // product id and version: none
-    writeLe16(file, end - 36, 0);
-    writeLe16(file, end - 2, 40);
+    putLe32(file, end - 40, 0xFFFFFFFF); // product id and version: none
+    putLe16(file, end - 36, 0);
+    putLe16(file, end - 2, 40);
     const auto digest = unitSha256(ByteView(file).first(end - 34));
     std::copy(digest.begin(), digest.end(), file.end() - 34);
     const std::uint32_t crc = unitCrc32(file);
-    ByteWriter(file).be32(crc);
+    Fields(file).be32(crc);
     return file;
 }
 

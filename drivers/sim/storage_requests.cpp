@@ -1,7 +1,7 @@
 #include "sim/storage_requests.h"
 
-#include "core/byte_io.h"
 #include "sim/module_installer.h"
+#include "sim/octets.h"
 #include "sim/protobuf.h"
 
 namespace provost::sim {

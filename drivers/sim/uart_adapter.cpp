@@ -1,7 +1,7 @@
 #include "sim/uart_adapter.h"
 
-#include "core/byte_io.h"
 #include "sim/acm_descriptors.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 
@@ -41,7 +41,7 @@ UsbReply UartAdapter::vendorRequest(const UsbSetup&, ByteView)
 
 Bytes UartAdapter::overTheLine(ByteView bytes) const
 {
-    Bytes heard = toBytes(bytes);
+    Bytes heard = copyOf(bytes);
     if (m_coding != acm::LineCoding{}) // Serial1 has 9600 8N1
         for (std::byte& byte : heard)  // neither start bits nor levels are where they should be
             byte = (byte << 3 | byte >> 5) ^ std::byte{0xA9};

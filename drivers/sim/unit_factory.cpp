@@ -1,7 +1,7 @@
 #include "sim/unit_factory.h"
 
-#include "core/byte_io.h"
 #include "core/text.h"
+#include "sim/octets.h"
 #include "sim/stock.h"
 #include "sim/unit_rsa.h"
 
@@ -44,15 +44,15 @@ void plan(VirtualPort& port, const UnitSupply& supply)
     using Kind = FaultSpec::Kind;
     for (const FaultSpec& fault : supply.faults) {
         if (fault.kind == Kind::Stall)
-            port.failTransfer(fault.number, FaultKind::Stall);
+            port.failTransfer(fault.number, FaultKind::Stall, fault.pipe);
         else if (fault.kind == Kind::Timeout)
-            port.failTransfer(fault.number, FaultKind::Timeout);
+            port.failTransfer(fault.number, FaultKind::Timeout, fault.pipe);
         else if (fault.kind == Kind::Short)
-            port.failTransfer(fault.number, FaultKind::Short);
+            port.failTransfer(fault.number, FaultKind::Short, fault.pipe);
         else if (fault.kind == Kind::BitFlip)
-            port.failTransfer(fault.number, FaultKind::BitFlip);
+            port.failTransfer(fault.number, FaultKind::BitFlip, fault.pipe);
         else if (fault.kind == Kind::Unplug && fault.region == nullptr)
-            port.failTransfer(fault.number, FaultKind::Unplug);
+            port.failTransfer(fault.number, FaultKind::Unplug, fault.pipe);
     }
 }
 
@@ -70,7 +70,7 @@ Bytes UnitFactory::newDeviceId(const BoardProfile& board)
         if (board.dfu.code == BootloaderCode::F2)
             for (std::size_t at = 13; at < text.size(); at += 2)
                 text[at] = kHex[m_random() % 10];
-        const Bytes id = *fromHex(text);
+        const Bytes id = *fromHexText(text);
         if (m_used.insert(id).second)
             return id;
     }
@@ -99,11 +99,11 @@ Result<> UnitFactory::equip(BoardMemory& memory, const UnitSupply& supply, ByteV
     const StockRelease release = TRY(stockRelease(supply.platform, supply.stock));
     Bytes code;
     for (int i = 0; i < 6; ++i)
-        ByteWriter(code).u8(static_cast<unsigned char>(kCodeLetters[m_random() % 32]));
+        Fields(code).u8(static_cast<unsigned char>(kCodeLetters[m_random() % 32]));
     store.poke(dct::kDeviceCode, ByteView(code).first(release.system < 207 ? 4 : 6));
     if (release.system >= kDeviceIdSince)
         store.poke(dct::kDeviceId, deviceId);
-    store.poke(dct::kFactoryVersion, viewOf(supply.stock));
+    store.poke(dct::kFactoryVersion, octetsOf(supply.stock));
     return {};
 }
 
@@ -117,7 +117,12 @@ Result<UnitFactory::Made> UnitFactory::make(const UnitSupply& supply,
     const BoardProfile& board = *memory.profile;
     Bytes id = newDeviceId(board);
     if (supply.deviceId != "random") {
-        id = TRY(fromHex(supply.deviceId));
+        const auto wanted = fromHexText(supply.deviceId);
+        if (!wanted)
+            return fail(Errc::InvalidData, Blame::Operator,
+                        concat("make a unit with device id \"", supply.deviceId,
+                               "\": 24 hexadecimal digits are meant; correct the bench file"));
+        id = *wanted;
         m_used.insert(id);
     }
     memory.usb = supply.usb;
@@ -129,7 +134,7 @@ Result<UnitFactory::Made> UnitFactory::make(const UnitSupply& supply,
     TRY(equip(memory, supply, id));
     if (supply.credentials != CredentialSupply::None) {
         const bool own = supply.credentials == CredentialSupply::Bench;
-        const Bytes elsewhere = toBytes("another-plant-1");
+        const Bytes elsewhere = copyOf("another-plant-1");
         memory.storeCredentials(
             {.ssid = own ? m_network->ssid : m_network->ssid.substr(0, 24) + "-foreign",
              .password = own ? m_network->password.clone() : UnitSecret(ByteView(elsewhere)),
@@ -138,13 +143,13 @@ Result<UnitFactory::Made> UnitFactory::make(const UnitSupply& supply,
     if (!supply.memory.empty())
         TRY(memory.flash.keepIn(supply.memory));
     InsertedUnit unit{.label = supply.label,
-                      .deviceId = toHex(id),
+                      .deviceId = hexText(id),
                       .stock = supply.stock,
                       .platform = supply.platform};
     if (supply.label == "match")
         unit.label = unit.deviceId;
     else if (supply.label == "mislabelled")
-        unit.label = toHex(newDeviceId(board));
+        unit.label = hexText(newDeviceId(board));
     Made made{.unit = std::move(unit),
               .board =
                   std::make_unique<VirtualBoard>(VirtualBoard::Setup{.memory = std::move(memory),

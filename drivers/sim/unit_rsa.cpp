@@ -1,7 +1,6 @@
 #include "sim/unit_rsa.h"
 
-#include "core/byte_io.h"
-#include "core/text.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 #include <array>
@@ -46,7 +45,7 @@ Number numberOf(ByteView bytes)
 UnitSecret stride(ByteView slot, std::size_t& lengthAt, std::size_t size)
 {
     std::size_t start = lengthAt + 1;
-    if ((u8(slot[lengthAt]) & 1) != 0)
+    if ((octet(slot[lengthAt]) & 1) != 0)
         ++start;
     lengthAt = start + size;
     return UnitSecret(slot.subspan(start, size));
@@ -58,12 +57,12 @@ constexpr std::size_t kHalf = 64;
 /// Position of `00` behind at least 8 padding bytes of a block 00 `type` …; nullopt: no such block.
 std::optional<std::size_t> endOfPadding(ByteView block, std::uint8_t type)
 {
-    if (u8(block[0]) != 0 || u8(block[1]) != type)
+    if (octet(block[0]) != 0 || octet(block[1]) != type)
         return std::nullopt;
     for (std::size_t at = 2; at < block.size(); ++at) {
-        if (u8(block[at]) == 0)
+        if (octet(block[at]) == 0)
             return at >= 10 ? std::optional(at) : std::nullopt;
-        if (type == 1 && u8(block[at]) != 0xFF)
+        if (type == 1 && octet(block[at]) != 0xFF)
             return std::nullopt;
     }
     return std::nullopt;
@@ -110,7 +109,7 @@ constexpr std::array kIntegers{
     Integer{OSSL_PKEY_PARAM_RSA_EXPONENT1, kHalf},   Integer{OSSL_PKEY_PARAM_RSA_EXPONENT2, kHalf},
     Integer{OSSL_PKEY_PARAM_RSA_COEFFICIENT1, kHalf}};
 
-void putFullWidth(ByteWriter& out, ByteView value)
+void putFullWidth(Fields& out, ByteView value)
 {
     out.u8(0x02);
     if (value.size() + 1 > 127)
@@ -122,7 +121,7 @@ Result<UnitSecret> fullWidth(const Key& key)
 {
     Bytes der;
     der.reserve(700); // no growth: a grown vector leaves copies behind
-    ByteWriter out(der);
+    Fields out(der);
     out.u8(0x30).u8(0x82).be16(607).u8(0x02).u8(1).u8(0);
     for (std::size_t i = 0; i < kIntegers.size(); ++i) {
         const UnitSecret value = parameter(key, kIntegers[i].name, kIntegers[i].width);
@@ -216,7 +215,7 @@ std::optional<Bytes> recoverFromServer(ByteView serverSlot, ByteView signature)
     const auto end = endOfPadding(*block, 1);
     if (!end)
         return std::nullopt;
-    return toBytes(ByteView(*block).subspan(*end + 1));
+    return copyOf(ByteView(*block).subspan(*end + 1));
 }
 
 Result<UnitSecret> generateOnDevice()
@@ -241,7 +240,7 @@ Result<UnitSecret> generateOnDesktop()
         std::copy_n(secret.reveal().begin(), secret.size(), slot.writable().begin());
         const UnitKeyNumbers numbers = readKeySlot(slot.reveal());
         const auto same = [&key](const UnitSecret& seen, const char* name, std::size_t width) {
-            return equalBytes(seen.reveal(), parameter(key, name, width).reveal());
+            return sameOctets(seen.reveal(), parameter(key, name, width).reveal());
         };
         if (same(numbers.d, OSSL_PKEY_PARAM_RSA_D, kLong) &&
             same(numbers.qInverse, OSSL_PKEY_PARAM_RSA_COEFFICIENT1, kHalf))
@@ -251,8 +250,8 @@ Result<UnitSecret> generateOnDesktop()
 
 Bytes pastedPublicKey(ByteView privateSlot)
 {
-    Bytes key = *fromHex("30819f300d06092a864886f70d010101050003818d0030818902818100");
-    ByteWriter(key).raw(privateSlot.subspan(11, 128)).u8(2).u8(3).u8(1).u8(0).u8(1);
+    Bytes key = *fromHexText("30819f300d06092a864886f70d010101050003818d0030818902818100");
+    Fields(key).raw(privateSlot.subspan(11, 128)).u8(2).u8(3).u8(1).u8(0).u8(1);
     return key;
 }
 

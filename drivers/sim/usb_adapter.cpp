@@ -1,7 +1,7 @@
 #include "sim/usb_adapter.h"
 
-#include "core/byte_io.h"
 #include "core/text.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 #include <cstring>
@@ -132,7 +132,7 @@ UsbDeviceInfo infoOf(const VirtualPort& port, const VirtualPort::Occupant& occup
     const Bytes device = occupant.function->deviceDescriptor();
     return {.port = port.path(),
             .id = idOf(*occupant.function),
-            .serial = textOfString(occupant.function->stringDescriptor(u8(device[16]))),
+            .serial = textOfString(occupant.function->stringDescriptor(octet(device[16]))),
             .incarnation = occupant.incarnation,
             .simulated = true};
 }
@@ -159,16 +159,11 @@ Result<Bytes> HostPipe::control(const UsbSetup& setup, ByteView data, const OpCo
     const std::string what =
         concat("control request ", unsigned{setup.request}, " (value ", setup.value, ", index ",
                setup.index, ", length ", setup.length, ")");
-    const auto fault = m_port->countControlTransfer();
-    if (fault == FaultKind::Unplug)
-        return gone(*m_port);
-    if (fault == FaultKind::Stall)
-        return fail(Errc::Protocol, Blame::Unit, concat(what, ": stalled"));
-    if (fault == FaultKind::Timeout)
-        return fail(Errc::Timeout, Blame::Unit, concat(what, ": no answer"));
+    const auto fault = m_port->countTransfer(FaultPipe::Control);
+    TRY(refused(fault, what));
     if (fault == FaultKind::Short && !setup.isIn())
         return fail(Errc::Io, Blame::Fixture, concat(what, ": bus error in the data stage"));
-    Bytes sent = toBytes(data);
+    Bytes sent = copyOf(data);
     if (fault == FaultKind::BitFlip && !setup.isIn())
         flipOneBit(sent);
     Bytes reply = TRY(carry([&] { return function().control(setup, sent); }, what, op));
@@ -182,16 +177,44 @@ Result<Bytes> HostPipe::control(const UsbSetup& setup, ByteView data, const OpCo
 
 Result<Bytes> HostPipe::bulkIn(std::uint8_t endpoint, std::size_t most, const OpContext& op)
 {
-    Bytes reply =
-        TRY(carry([&] { return function().bulkIn(endpoint, most); }, "bulk transfer in", op));
+    const std::string what = "bulk transfer in";
+    Bytes reply = TRY(carry([&] { return function().bulkIn(endpoint, most); }, what, op));
+    const auto fault = reply.empty() ? std::nullopt : m_port->countTransfer(FaultPipe::Bulk);
+    TRY(refused(fault, what));
+    if (fault == FaultKind::Short)
+        reply.resize(reply.size() / 2);
+    if (fault == FaultKind::BitFlip)
+        flipOneBit(reply);
     TRY(pay(m_pace.usbTime(false, reply.size()), op));
     return reply;
 }
 
 Result<> HostPipe::bulkOut(std::uint8_t endpoint, ByteView data, const OpContext& op)
 {
-    TRY(carry([&] { return function().bulkOut(endpoint, data); }, "bulk transfer out", op));
+    const std::string what = "bulk transfer out";
+    TRY(op.checkpoint());
+    TRY(present());
+    const auto fault = data.empty() ? std::nullopt : m_port->countTransfer(FaultPipe::Bulk);
+    TRY(refused(fault, what));
+    if (fault == FaultKind::Short)
+        return fail(Errc::Io, Blame::Fixture, concat(what, ": bus error in the data stage"));
+    Bytes sent = Bytes(data.begin(), data.end());
+    if (fault == FaultKind::BitFlip)
+        flipOneBit(sent);
+    TRY(carry([&] { return function().bulkOut(endpoint, sent); }, what, op));
     return pay(m_pace.usbTime(false, data.size()), op);
+}
+
+/// Faults that replace a transfer in either direction.
+Result<> HostPipe::refused(std::optional<FaultKind> fault, const std::string& what) const
+{
+    if (fault == FaultKind::Unplug)
+        return gone(*m_port);
+    if (fault == FaultKind::Stall)
+        return fail(Errc::Protocol, Blame::Unit, concat(what, ": stalled"));
+    if (fault == FaultKind::Timeout)
+        return fail(Errc::Timeout, Blame::Unit, concat(what, ": no answer"));
+    return {};
 }
 
 Result<Bytes> HostPipe::carry(const std::function<UsbReply()>& transfer, const std::string& what,

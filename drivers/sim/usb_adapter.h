@@ -60,6 +60,7 @@ public:
 private:
     Result<Bytes> carry(const std::function<UsbReply()>& transfer, const std::string& what,
                         const OpContext& op);
+    Result<> refused(std::optional<FaultKind> fault, const std::string& what) const;
     Result<> pay(std::chrono::microseconds cost, const OpContext& op);
 
     std::shared_ptr<VirtualPort> m_port;

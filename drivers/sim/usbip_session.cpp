@@ -1,7 +1,6 @@
 #include "sim/usbip_session_p.h"
 
-#include "core/byte_io.h"
-#include "core/text.h"
+#include "sim/octets.h"
 #include "sim/usbip_server.h"
 
 #include <algorithm>
@@ -59,9 +58,9 @@ void UsbIpSession::run(std::stop_token stop)
 void UsbIpSession::answerOperation()
 {
     const Bytes header = take(usbip::kOperationBytes);
-    if (readBe16(header) != usbip::kVersion)
+    if (be16At(header) != usbip::kVersion)
         return;
-    const std::uint16_t code = readBe16(header, 2);
+    const std::uint16_t code = be16At(header, 2);
     if (code == usbip::kRequestList)
         list();
     else if (code == usbip::kRequestImport)
@@ -82,14 +81,14 @@ void UsbIpSession::list()
         ++count;
     }
     usbip::appendOperation(m_out, usbip::kReplyList, 0);
-    ByteWriter(m_out).be32(count).raw(devices);
+    Fields(m_out).be32(count).raw(devices);
 }
 
 void UsbIpSession::import()
 {
     if (!receiveExactly(usbip::kBusIdBytes, Time::now() + kOperationPatience))
         return;
-    std::string wanted = toText(take(usbip::kBusIdBytes));
+    std::string wanted = textOf(take(usbip::kBusIdBytes));
     wanted.resize(std::min(wanted.size(), wanted.find('\0')));
     const auto refuse = [this](usbip::ImportStatus status) {
         usbip::appendOperation(m_out, usbip::kReplyImport, static_cast<std::uint32_t>(status));
@@ -177,7 +176,7 @@ bool UsbIpSession::accept(const usbip::Command& command, ByteView data)
     auto& queue = m_queues[address];
     if (queue.size() >= kMostPending)
         return false;
-    queue.push_back({.command = command, .data = toBytes(data)});
+    queue.push_back({.command = command, .data = copyOf(data)});
     return true;
 }
 
@@ -220,7 +219,16 @@ std::optional<UsbIpSession::Answer> UsbIpSession::attempt(Transfer& transfer)
         return std::nullopt;
     if (transfer.command.endpoint == 0)
         return control(transfer);
+    return bulk(transfer);
+}
+
+std::optional<UsbIpSession::Answer> UsbIpSession::bulk(Transfer& transfer)
+{
     const usbip::Command& command = transfer.command;
+    std::optional<Answer> answer;
+    if (!command.in && !std::exchange(transfer.begun, true) && !transfer.data.empty() &&
+        meetsFault(transfer, FaultPipe::Bulk, answer))
+        return answer;
     UsbReply reply =
         command.in ? m_occupant.function->bulkIn(static_cast<std::uint8_t>(command.endpoint | 0x80),
                                                  command.length)
@@ -232,7 +240,19 @@ std::optional<UsbIpSession::Answer> UsbIpSession::attempt(Transfer& transfer)
             waitUntil(reply.notBefore);
         return std::nullopt;
     }
-    return Answer{.data = std::move(reply.data)};
+    if (command.in && !reply.data.empty() && meetsFault(transfer, FaultPipe::Bulk, answer))
+        return answer;
+    return damaged(transfer, std::move(reply.data));
+}
+
+/// As the transfer's fault leaves it.
+UsbIpSession::Answer UsbIpSession::damaged(const Transfer& transfer, Bytes data)
+{
+    if (transfer.halved)
+        data.resize(data.size() / 2);
+    if (transfer.flipped)
+        flipOneBit(data);
+    return Answer{.data = std::move(data)};
 }
 
 std::optional<UsbIpSession::Answer> UsbIpSession::control(Transfer& transfer)
@@ -244,7 +264,7 @@ std::optional<UsbIpSession::Answer> UsbIpSession::control(Transfer& transfer)
             return Answer{.status = usbip::kBusError};
         noteReset(setup);
         std::optional<Answer> answer;
-        if (meetsFault(transfer, answer))
+        if (meetsFault(transfer, FaultPipe::Control, answer))
             return answer;
     }
     UsbReply reply = m_occupant.function->control(setup, transfer.data);
@@ -255,17 +275,13 @@ std::optional<UsbIpSession::Answer> UsbIpSession::control(Transfer& transfer)
             waitUntil(reply.notBefore);
         return std::nullopt;
     }
-    if (transfer.halved)
-        reply.data.resize(reply.data.size() / 2);
-    if (transfer.flipped)
-        flipOneBit(reply.data);
-    return Answer{.data = std::move(reply.data)};
+    return damaged(transfer, std::move(reply.data));
 }
 
 /// True: the transfer does not reach the device.
-bool UsbIpSession::meetsFault(Transfer& transfer, std::optional<Answer>& answer)
+bool UsbIpSession::meetsFault(Transfer& transfer, FaultPipe pipe, std::optional<Answer>& answer)
 {
-    const auto fault = m_port->countControlTransfer();
+    const auto fault = m_port->countTransfer(pipe);
     if (!fault)
         return false;
     switch (*fault) {

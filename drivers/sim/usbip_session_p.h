@@ -51,7 +51,9 @@ private:
     void serveTransfers();
     Step serveFirst(std::deque<Transfer>& queue);
     std::optional<Answer> attempt(Transfer& transfer);
-    bool meetsFault(Transfer& transfer, std::optional<Answer>& answer);
+    bool meetsFault(Transfer& transfer, FaultPipe pipe, std::optional<Answer>& answer);
+    std::optional<Answer> bulk(Transfer& transfer);
+    static Answer damaged(const Transfer& transfer, Bytes data);
     std::optional<Answer> control(Transfer& transfer);
     void noteReset(const UsbSetup& setup);
     void finish(const Transfer& transfer, Answer answer);

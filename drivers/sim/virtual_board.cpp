@@ -1,7 +1,7 @@
 #include "sim/virtual_board.h"
 
-#include "core/byte_io.h"
 #include "sim/firmware.h"
+#include "sim/octets.h"
 #include "sim/uart_adapter.h"
 
 namespace provost::sim {
@@ -119,7 +119,7 @@ Bytes VirtualBoard::readFlash(std::uint32_t address, std::size_t size) const
     const MutexLock lock(m_state->mutex);
     if (!m_state->flash.contains(address, size))
         return {};
-    return toBytes(m_state->flash.view(address, size));
+    return copyOf(m_state->flash.view(address, size));
 }
 
 const BoardProfile& VirtualBoard::profile() const
@@ -131,7 +131,7 @@ Bytes VirtualBoard::readExternal(std::uint32_t address, std::size_t size) const
 {
     const MutexLock lock(m_state->mutex);
     const auto& external = m_state->external;
-    return external && external->contains(address, size) ? toBytes(external->view(address, size))
+    return external && external->contains(address, size) ? copyOf(external->view(address, size))
                                                          : Bytes();
 }
 
@@ -140,7 +140,7 @@ Bytes VirtualBoard::physicalDct(int copy) const
     const MutexLock lock(m_state->mutex);
     if (m_state->profile.dct == DctFormat::None)
         return {};
-    return toBytes(m_state->store.sector(copy));
+    return copyOf(m_state->store.sector(copy));
 }
 
 int VirtualBoard::currentDct() const

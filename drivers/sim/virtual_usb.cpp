@@ -1,6 +1,6 @@
 #include "sim/virtual_usb.h"
 
-#include "core/byte_io.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 
@@ -130,7 +130,7 @@ UsbReply Chapter9Function::getDescriptor(const UsbSetup& setup) const
 Bytes stringDescriptorOf(std::string_view text)
 {
     Bytes bytes;
-    ByteWriter out(bytes);
+    Fields out(bytes);
     out.u8(static_cast<unsigned>(2 + 2 * text.size())).u8(kStringType);
     for (const char c : text)
         out.le16(static_cast<unsigned char>(c));
@@ -140,14 +140,14 @@ Bytes stringDescriptorOf(std::string_view text)
 UsbId idOf(const VirtualUsbFunction& function)
 {
     const Bytes device = function.deviceDescriptor();
-    return {.vendor = readLe16(device, 8), .product = readLe16(device, 10)};
+    return {.vendor = le16At(device, 8), .product = le16At(device, 10)};
 }
 
 std::string textOfString(ByteView descriptor)
 {
     std::string text;
     for (std::size_t at = 2; at + 1 < descriptor.size(); at += 2)
-        text += static_cast<char>(readLe16(descriptor, at) & 0x7F);
+        text += static_cast<char>(le16At(descriptor, at) & 0x7F);
     while (!text.empty() && text.back() == '\0')
         text.pop_back();
     return text;
@@ -215,10 +215,10 @@ bool VirtualPort::waitForChange(std::uint64_t since, SteadyTime deadline,
                                 [&]() PROVOST_REQUIRES(m_mutex) { return m_changes != since; });
 }
 
-void VirtualPort::failTransfer(std::uint32_t nth, FaultKind kind)
+void VirtualPort::failTransfer(std::uint32_t nth, FaultKind kind, FaultPipe pipe)
 {
     const MutexLock lock(m_mutex);
-    m_faults.push_back({.left = std::max(nth, 1U), .kind = kind});
+    m_faults.push_back({.left = std::max(nth, 1U), .kind = kind, .pipe = pipe});
 }
 
 void VirtualPort::clearFaults()
@@ -227,7 +227,7 @@ void VirtualPort::clearFaults()
     m_faults.clear();
 }
 
-std::optional<FaultKind> VirtualPort::countControlTransfer()
+std::optional<FaultKind> VirtualPort::countTransfer(FaultPipe pipe)
 {
     std::optional<FaultKind> due;
     std::function<void()> unplug;
@@ -235,7 +235,7 @@ std::optional<FaultKind> VirtualPort::countControlTransfer()
     {
         const MutexLock lock(m_mutex);
         for (Fault& fault : m_faults)
-            if (--fault.left == 0 && !due)
+            if (fault.pipe == pipe && --fault.left == 0 && !due)
                 due = fault.kind;
         std::erase_if(m_faults, [](const Fault& fault) { return fault.left == 0; });
         if (due == FaultKind::Unplug)

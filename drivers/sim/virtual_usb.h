@@ -93,9 +93,13 @@ UsbId idOf(const VirtualUsbFunction& function);
 /// The text of a string descriptor, trailing NULs cut.
 std::string textOfString(ByteView descriptor);
 
-/// What to do to one control transfer instead of carrying it out properly.
+/// Which transfers of a port are counted. A bulk transfer counts when it carries data: an IN that
+/// finds nothing to fetch is none.
+enum class FaultPipe : std::uint8_t { Control, Bulk };
+
+/// What to do to one transfer instead of carrying it out properly.
 enum class FaultKind : std::uint8_t {
-    Stall,   ///< refused without reaching the device
+    Stall,   ///< refused without reaching the device; bulk IN: what was to be fetched is lost
     Timeout, ///< never answered; reported at once, without the wait
     Short,   ///< IN: half of the data; OUT: broken off with a bus error
     BitFlip, ///< one bit arrives wrong, in either direction
@@ -127,12 +131,12 @@ public:
     /// False if nothing changed behind `since` until `deadline` or until `stop`.
     bool waitForChange(std::uint64_t since, SteadyTime deadline, std::stop_token stop) const;
 
-    /// Lets the `nth` (1 = next) control transfer of this port go wrong.
-    void failTransfer(std::uint32_t nth, FaultKind kind);
+    /// Lets the `nth` (1 = next) transfer of this port go wrong.
+    void failTransfer(std::uint32_t nth, FaultKind kind, FaultPipe pipe = FaultPipe::Control);
     /// Forgets what has not happened yet.
     void clearFaults();
-    /// Counts one control transfer; the fault that is due, if any. Unplug has happened then.
-    std::optional<FaultKind> countControlTransfer();
+    /// Counts one transfer; the fault that is due, if any. Unplug has happened then.
+    std::optional<FaultKind> countTransfer(FaultPipe pipe);
     void onUnplug(std::function<void()> handler);
 
     /// Exclusive use of one interface (or of the serial port, kSerialInterface) by `owner`.
@@ -144,6 +148,7 @@ private:
     struct Fault {
         std::uint32_t left = 0;
         FaultKind kind{};
+        FaultPipe pipe{};
     };
     struct Claim {
         std::uint32_t incarnation = 0;

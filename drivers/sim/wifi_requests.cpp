@@ -1,6 +1,6 @@
 #include "sim/wifi_requests.h"
 
-#include "core/byte_io.h"
+#include "sim/octets.h"
 #include "sim/protobuf.h"
 
 #include <algorithm>
@@ -64,7 +64,7 @@ ControlOutcome WifiRequests::setAntenna(ByteView payload)
 
 ControlOutcome WifiRequests::antenna() const
 {
-    const std::uint8_t stored = u8(m_board.store.read(dct::kAntenna, 1)[0]);
+    const std::uint8_t stored = octet(m_board.store.read(dct::kAntenna, 1)[0]);
     const auto found = std::find_if(kAntennas.begin(), kAntennas.end(),
                                     [&](const auto& each) { return each.stored == stored; });
     ControlOutcome outcome; // nothing chosen yet: the internal one
@@ -99,7 +99,7 @@ ControlOutcome WifiRequests::setCredentials(ByteView payload)
     auto point = fields && fields->contains(1) ? readProtobuf((*fields)[1].bytes) : std::nullopt;
     if (!point)
         return {.result = we::kInvalidArgument};
-    const WifiCredentials wanted{.ssid = toText((*point)[1].bytes),
+    const WifiCredentials wanted{.ssid = textOf((*point)[1].bytes),
                                  .password = UnitSecret((*point)[8].bytes),
                                  .security = static_cast<int>((*point)[3].number)};
     return {.result = m_board.saveCredentials(wanted) ? 0 : we::kUnknown};

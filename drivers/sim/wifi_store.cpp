@@ -1,6 +1,6 @@
 #include "sim/wifi_store.h"
 
-#include "core/byte_io.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 
@@ -16,20 +16,20 @@ constexpr std::size_t kWifiRecord = 100;
 
 std::string textAt(ByteView part, std::size_t at, std::size_t most)
 {
-    const std::size_t length = std::min<std::size_t>(u8(part[at]), most);
-    return toText(part.subspan(at + 1, length));
+    const std::size_t length = std::min<std::size_t>(octet(part[at]), most);
+    return textOf(part.subspan(at + 1, length));
 }
 
 } // namespace
 
 std::optional<WifiCredentials> readCredentials(ByteView part)
 {
-    if (part.size() < kWifiRecord || u8(part[0]) != 1)
+    if (part.size() < kWifiRecord || octet(part[0]) != 1)
         return std::nullopt;
-    const std::size_t length = std::min<std::size_t>(u8(part[kPassword]), 64);
+    const std::size_t length = std::min<std::size_t>(octet(part[kPassword]), 64);
     return WifiCredentials{.ssid = textAt(part, kSsid, 32),
                            .password = UnitSecret(part.subspan(kPassword + 1, length)),
-                           .security = u8(part[kSecurity])};
+                           .security = octet(part[kSecurity])};
 }
 
 std::optional<UnitSecret> makeCredentials(const WifiCredentials& wanted)
@@ -42,7 +42,7 @@ std::optional<UnitSecret> makeCredentials(const WifiCredentials& wanted)
     const ByteSpan part = record.writable();
     part[0] = std::byte{1};
     part[kSsid] = static_cast<std::byte>(wanted.ssid.size());
-    const ByteView ssid = viewOf(wanted.ssid);
+    const ByteView ssid = octetsOf(wanted.ssid);
     std::copy(ssid.begin(), ssid.end(), part.begin() + kSsid + 1);
     part[kSecurity] = static_cast<std::byte>(wanted.security);
     part[kPassword] = static_cast<std::byte>(wanted.password.size());

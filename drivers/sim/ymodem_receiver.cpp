@@ -1,6 +1,6 @@
 #include "sim/ymodem_receiver.h"
 
-#include "core/byte_io.h"
+#include "sim/octets.h"
 
 #include <algorithm>
 #include <charconv>
@@ -56,11 +56,11 @@ void YModemReceiver::tick(SteadyTime now)
 void YModemReceiver::lead(std::byte byte)
 {
     const bool secondCancel = std::exchange(m_cancelSeen, false);
-    switch (u8(byte)) {
+    switch (octet(byte)) {
     case kSoh:
     case kStx:
         m_packet.clear();
-        m_expectedSize = kAroundData + (u8(byte) == kSoh ? 128 : 1024);
+        m_expectedSize = kAroundData + (octet(byte) == kSoh ? 128 : 1024);
         return;
     case kEot:
         answer(kAck); // and no 'C' behind it
@@ -88,8 +88,8 @@ void YModemReceiver::lead(std::byte byte)
 void YModemReceiver::packet()
 {
     // The two bytes behind the data are read and never looked at.
-    const std::uint8_t number = u8(m_packet[0]);
-    if (static_cast<std::uint8_t>(~number) != u8(m_packet[1])) {
+    const std::uint8_t number = octet(m_packet[0]);
+    if (static_cast<std::uint8_t>(~number) != octet(m_packet[1])) {
         error();
         return;
     }
@@ -109,7 +109,7 @@ void YModemReceiver::packet()
 
 void YModemReceiver::header(ByteView content)
 {
-    const std::string text = toText(content);
+    const std::string text = textOf(content);
     const std::size_t nameEnd = text.find('\0');
     const std::size_t blank = nameEnd == std::string::npos ? nameEnd : text.find(' ', nameEnd);
     std::uint32_t size = 0;

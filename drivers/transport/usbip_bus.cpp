@@ -214,13 +214,15 @@ UsbPortPath portPathOf(const UsbIpAddress& address)
     return {.controller = concat(server, "/", address.busId)};
 }
 
-Result<std::unique_ptr<UsbIpBus>> UsbIpBus::create(const std::string& host, std::uint16_t port)
+Result<std::unique_ptr<UsbIpBus>> UsbIpBus::create(const std::string& host, std::uint16_t port,
+                                                   MayImport mayImport)
 {
     if (host.empty() || port == 0 || host.find('/') != std::string::npos)
         return fail(
             Errc::InvalidArgument, Blame::Operator,
             concat("use the USB/IP server at \"", host, "\", port ", port, ": this is no address"));
-    auto hub = std::make_shared<UsbIpHub>(UsbIpServerName{.host = host, .port = port});
+    auto hub = std::make_shared<UsbIpHub>(UsbIpServerName{.host = host, .port = port},
+                                          std::move(mayImport));
     return std::unique_ptr<UsbIpBus>(new UsbIpBus(std::move(hub)));
 }
 

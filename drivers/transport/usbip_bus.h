@@ -3,6 +3,8 @@
 
 #include "transport/usb.h"
 
+#include <functional>
+
 namespace provost {
 
 class UsbIpHub;
@@ -23,14 +25,18 @@ UsbPortPath portPathOf(const UsbIpAddress& address);
 /// twice in this process, or as a serial port besides, it is imported once and belongs to all of
 /// them; what is exclusive is an interface that one has claimed. Devices may outlive the bus.
 ///
-/// A list tells no serial numbers: each device is imported for a moment when it is first seen. One
-/// that another client has imported is listed without, or, where the server hides it, not at all.
-/// Thread-safe.
+/// A list tells no serial numbers: each device is imported for a moment when it is first seen,
+/// which may reset it; `mayImport` says which ones, and all others are listed without. So is one
+/// that another client has imported, or, where the server hides it, not at all. Thread-safe.
 class UsbIpBus final : public UsbBus {
 public:
-    /// Connects to nothing yet. @returns InvalidArgument
-    static Result<std::unique_ptr<UsbIpBus>> create(const std::string& host,
-                                                    std::uint16_t port = 3240);
+    using MayImport = std::function<bool(const UsbId&)>;
+    /// Connects to nothing yet.
+    /// @param mayImport  what is imported unasked, for its serial number; empty: anything. What is
+    ///                   opened by name is imported in any case.
+    /// @returns InvalidArgument
+    static Result<std::unique_ptr<UsbIpBus>>
+    create(const std::string& host, std::uint16_t port = 3240, MayImport mayImport = {});
     ~UsbIpBus() override;
 
     /// @returns Unavailable  nobody serves there; Protocol  whoever does speaks otherwise; Timeout

@@ -173,6 +173,8 @@ Result<> UsbIpHub::learnSerial(const UsbPortPath& port, std::chrono::millisecond
     {
         const MutexLock lock(m_mutex);
         Seat& seat = m_seats[port];
+        if (m_mayImport && !m_mayImport(seat.record.id))
+            return {};
         if (seat.left() || seat.serial || std::chrono::steady_clock::now() < seat.askAgain)
             return {};
     }

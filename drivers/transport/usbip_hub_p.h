@@ -4,6 +4,8 @@
 
 #include "transport/usbip_link_p.h"
 
+#include <functional>
+
 namespace provost {
 
 struct UsbIpDevice {
@@ -14,7 +16,10 @@ struct UsbIpDevice {
 /// Shared by bus, ports and their handles. Thread-safe.
 class UsbIpHub : public std::enable_shared_from_this<UsbIpHub> {
 public:
-    explicit UsbIpHub(UsbIpServerName server) : m_server(std::move(server)) {}
+    explicit UsbIpHub(UsbIpServerName server, std::function<bool(const UsbId&)> mayImport = {})
+        : m_server(std::move(server)), m_mayImport(std::move(mayImport))
+    {
+    }
     const UsbIpServerName& server() const { return m_server; }
 
     /// Every device, imported ones included even where the server hides them.
@@ -72,6 +77,7 @@ private:
     Unexpected gone(const UsbPortPath& port) const;
 
     const UsbIpServerName m_server;
+    const std::function<bool(const UsbId&)> m_mayImport; ///< for its serial; empty: anything
     Mutex m_mutex;
     std::condition_variable_any m_imported;
     std::map<UsbPortPath, Seat> m_seats PROVOST_GUARDED_BY(m_mutex){};

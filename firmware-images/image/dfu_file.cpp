@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 namespace provost {
 
@@ -86,14 +87,22 @@ Result<DfuElement> readElement(Cutter& from, const std::string& what)
     return DfuElement{.address = address, .bytes = TRY(from.take(size, what))};
 }
 
-Result<> checkOverlaps(const DfuImage& image)
+/// Several images may be for one memory: what counts is where its elements lie together.
+Result<> checkOverlaps(const std::vector<DfuImage>& images)
 {
-    std::vector<DfuElement> sorted = image.elements;
-    std::ranges::sort(sorted, {}, &DfuElement::address);
-    for (std::size_t i = 1; i < sorted.size(); ++i) {
-        if (sorted[i - 1].address + std::uint64_t{sorted[i - 1].bytes.size()} > sorted[i].address)
-            return badFile(concat("two elements of memory ", static_cast<int>(image.alternate),
-                                  " share ", hex32(sorted[i].address)));
+    std::map<std::uint8_t, std::vector<DfuElement>> memories;
+    for (const auto& image : images) {
+        auto& elements = memories[image.alternate];
+        elements.insert(elements.end(), image.elements.begin(), image.elements.end());
+    }
+    for (auto& [alternate, sorted] : memories) {
+        std::ranges::sort(sorted, {}, &DfuElement::address);
+        for (std::size_t i = 1; i < sorted.size(); ++i) {
+            const auto& before = sorted[i - 1];
+            if (before.address + std::uint64_t{before.bytes.size()} > sorted[i].address)
+                return badFile(concat("two elements of memory ", static_cast<int>(alternate),
+                                      " share ", hex32(sorted[i].address)));
+        }
     }
     return {};
 }
@@ -117,7 +126,6 @@ Result<DfuImage> readImage(Cutter& from, std::size_t number)
         image.elements.push_back(TRY(readElement(content, concat(what, ", element ", i))));
     if (content.left() > 0)
         return badFile(concat(what, ": ", content.left(), " bytes are left behind its elements"));
-    TRY(checkOverlaps(image));
     return image;
 }
 
@@ -140,6 +148,7 @@ Result<std::vector<DfuImage>> readImages(ByteView file)
         images.push_back(TRY(readImage(rest, i)));
     if (rest.left() > 0)
         return badFile(concat(rest.left(), " bytes are left behind its images"));
+    TRY(checkOverlaps(images));
     return images;
 }
 

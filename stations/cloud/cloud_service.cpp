@@ -53,7 +53,8 @@ struct CloudService::Impl {
               *registry, std::move(settings.token), settings.whenLocked,
               [this](const std::string& id) { return handshakes.presenceOf(id); },
               [this](const std::string& id, const std::string& fingerprint) {
-                  for (const auto& observer : observers.all())
+                  const auto all = observers.all();
+                  for (const auto& observer : *all)
                       observer->onKeyChanged(id, fingerprint);
               },
               claims, feed),
@@ -77,7 +78,8 @@ struct CloudService::Impl {
                                     .peer = request.peer,
                                     .status = sent ? given.status : 0,
                                     .ms = took.count()};
-        for (const auto& observer : observers.all())
+        const auto all = observers.all();
+        for (const auto& observer : *all)
             observer->onRequest(exchange);
         return given;
     }

@@ -7,13 +7,17 @@ namespace provost {
 std::optional<RsaPublicKey> HandshakeConnections::Session::find(const std::string& deviceId)
 {
     m_info.deviceId = deviceId;
-    auto onFile = m_owner.m_registry.find(deviceId);
+    auto onFile = m_owner.m_registry.look(deviceId);
     // A damaged file means that nobody knows the key: as good as none, and no other in its place.
     if (!onFile)
         return {};
-    if (*onFile)
-        return std::move(*onFile);
-    for (const auto& observer : m_owner.m_observers.all()) {
+    if (*onFile) {
+        if ((*onFile)->locked)
+            m_bound = (*onFile)->key.fingerprint();
+        return std::move((*onFile)->key);
+    }
+    const auto observers = m_owner.m_observers.all();
+    for (const auto& observer : *observers) {
         if (auto key = observer->keyFor(deviceId))
             return key;
     }
@@ -24,19 +28,18 @@ std::optional<RsaPublicKey> HandshakeConnections::Session::find(const std::strin
 bool HandshakeConnections::Session::refuses(const std::string& deviceId,
                                             const RsaPublicKey& offered)
 {
-    const auto onFile = m_owner.m_registry.find(deviceId);
-    const auto locked = m_owner.m_registry.isLocked(deviceId);
-    if (!onFile || !locked)
+    const auto onFile = m_owner.m_registry.look(deviceId);
+    if (!onFile)
         return true; // cannot be read now: better no answer than a wrong one
-    // The unit is turned away in any case; the offer is for the convenience of a person.
     if (m_unknown)
-        static_cast<void>(m_owner.m_registry.keepOffer(deviceId, offered));
-    return *locked && (*onFile)->fingerprint() != offered.fingerprint();
+        m_offered = offered;
+    return *onFile && (*onFile)->locked && (*onFile)->key.fingerprint() != offered.fingerprint();
 }
 
 void HandshakeConnections::Session::passOn(const HandshakeMessage& message)
 {
-    for (const auto& observer : m_owner.m_observers.all())
+    const auto observers = m_owner.m_observers.all();
+    for (const auto& observer : *observers)
         observer->onMessage(m_info, message);
     const bool greeted = message.stage == HandshakeStage::Hello && message.fromDevice;
     if (greeted && !message.failed && !m_open) {
@@ -45,12 +48,22 @@ void HandshakeConnections::Session::passOn(const HandshakeMessage& message)
     }
 }
 
+bool HandshakeConnections::Session::endsWithFiles(const HandshakeReport& report) const
+{
+    return m_offered || (report.passed && report.offeredKeyFingerprint != m_bound);
+}
+
 void HandshakeConnections::Session::end(const HandshakeReport& report)
 {
     if (m_open)
         m_owner.sessionEnded(m_info.deviceId, report);
-    m_owner.bindKey(report);
-    for (const auto& observer : m_owner.m_observers.all())
+    m_owner.bindKey(report, m_bound);
+    // For the convenience of a person, and only now: the disk's time would tell the peer how far
+    // its reply was understood. Where it cannot be kept, the unit offers it again.
+    if (m_offered)
+        static_cast<void>(m_owner.m_registry.keepOffer(m_info.deviceId, *m_offered));
+    const auto observers = m_owner.m_observers.all();
+    for (const auto& observer : *observers)
         observer->onReport(m_info, report);
 }
 
@@ -137,15 +150,14 @@ void HandshakeConnections::sessionEnded(const std::string& deviceId, const Hands
 }
 
 // The first successful connection binds the key (particle-devices 9).
-void HandshakeConnections::bindKey(const HandshakeReport& report)
+void HandshakeConnections::bindKey(const HandshakeReport& report, const std::string& bound)
 {
-    if (!report.passed)
+    if (!report.passed || report.offeredKeyFingerprint == bound)
         return;
-    const auto onFile = m_registry.find(report.deviceId);
-    if (!onFile || !*onFile || (*onFile)->fingerprint() != report.offeredKeyFingerprint)
-        return;
-    // Where the lock cannot be written now, the next connection tries again.
-    static_cast<void>(m_registry.lock(report.deviceId));
+    // A key of an expected unit need not be on file, or another may be. Where the lock cannot be
+    // written now, the next connection tries again.
+    if (!report.offeredKeyFingerprint.empty())
+        static_cast<void>(m_registry.lock(report.deviceId, report.offeredKeyFingerprint));
 }
 
 } // namespace provost

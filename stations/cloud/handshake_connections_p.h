@@ -10,9 +10,9 @@
 
 #include <atomic>
 #include <functional>
-#include <map>
 #include <memory>
 #include <stop_token>
+#include <unordered_map>
 
 namespace provost {
 
@@ -32,6 +32,8 @@ public:
         std::optional<RsaPublicKey> find(const std::string& deviceId) override;
         bool refuses(const std::string& deviceId, const RsaPublicKey& offered) override;
         void passOn(const HandshakeMessage& message);
+        /// end() will write: not in a thread that others wait for.
+        bool endsWithFiles(const HandshakeReport& report) const;
         /// Once, at the end.
         void end(const HandshakeReport& report);
 
@@ -40,6 +42,8 @@ public:
         ConnectionInfo m_info;
         bool m_open = false;
         bool m_unknown = false;
+        std::string m_bound{};                   ///< fingerprint of the key that is locked already
+        std::optional<RsaPublicKey> m_offered{}; ///< by an unknown unit
     };
 
     HandshakeConnections(const Clock& clock, const RsaPrivateKey& serverKey, Registry& registry,
@@ -62,7 +66,7 @@ private:
     };
     void sessionOpened(const std::string& deviceId);
     void sessionEnded(const std::string& deviceId, const HandshakeReport& report);
-    void bindKey(const HandshakeReport& report);
+    void bindKey(const HandshakeReport& report, const std::string& bound);
 
     const Clock& m_clock;
     const RsaPrivateKey& m_serverKey;
@@ -73,7 +77,7 @@ private:
     StatusChanged m_statusChanged;
     std::atomic<std::uint64_t> m_connections{0};
     mutable Mutex m_mutex;
-    std::map<std::string, Seen> m_seen PROVOST_GUARDED_BY(m_mutex){};
+    std::unordered_map<std::string, Seen> m_seen PROVOST_GUARDED_BY(m_mutex){};
 };
 
 } // namespace provost

@@ -44,17 +44,24 @@ private:
     void admit(int fd, std::string peer);
     void serveFaulty(int fd, CloudHooks::Wrap wrap);
     void watch(Connection& connection, bool isNew);
-    void handle(Connection& connection);
+    void handle(Connection& connection, bool toTheEnd);
     void read(Connection& connection);
     void advance(Connection& connection);
+    static bool sendOn(Connection& connection);
     bool send(Connection& connection);
     void lookAtTheTime();
+    void startStep(Connection& connection) const;
     void giveUp(Connection& connection, handshake::LineEnd end);
     void finish(Connection& connection);
+    void close(Connection& connection);
     void giveToWorkers(Connection& connection, bool ends);
+    void letThemGather();
     void takeBack();
+    void forgetRing() const;
     void work(const std::stop_token& stop);
-    void runTask(Task& task);
+    bool runTask(const Task& task);
+    bool answer(Connection& connection);
+    static void end(Connection& connection);
     void endAll();
 
     int m_listener;
@@ -67,16 +74,20 @@ private:
     ServerTimeouts m_timeouts;
 
     // Of the loop's thread only.
-    std::unordered_map<Connection*, Owner> m_connections{};
+    std::unordered_map<std::uint64_t, Owner> m_connections{}; ///< by what their events carry
+    std::uint64_t m_latest = 1;                               ///< 0 and 1 are the events of others
     Clock::Steady m_nextLook{};
+    Clock::Steady m_earliest{Clock::Steady::max()}; ///< no deadline is before
     Clock::Steady m_acceptAgain{};
     bool m_listening = false;
+    std::vector<std::uint64_t> m_closed{};
     std::vector<std::jthread> m_faulty{};
 
     Mutex m_mutex;
     std::condition_variable_any m_changed{};
     std::deque<Task> m_tasks PROVOST_GUARDED_BY(m_mutex){};
     std::vector<Task> m_done PROVOST_GUARDED_BY(m_mutex){};
+    bool m_rung PROVOST_GUARDED_BY(m_mutex) = false; ///< the loop knows that some are done
     std::vector<std::jthread> m_workers{};
     std::jthread m_thread{}; ///< last: starts when everything else is there
 };

@@ -43,14 +43,15 @@ Result<std::unique_ptr<Registry>> Registry::open(const std::filesystem::path& fo
     return std::unique_ptr<Registry>(new Registry(folder));
 }
 
-std::filesystem::path Registry::keyFile(const std::string& id) const
+// As text: taking a path apart costs more than asking for the stamp of its file.
+std::string Registry::keyFile(const std::string& id) const
 {
-    return m_folder / concat(id, kKeySuffix);
+    return concat(m_folder.native(), "/", id, kKeySuffix);
 }
 
-std::filesystem::path Registry::lockFile(const std::string& id) const
+std::string Registry::lockFile(const std::string& id) const
 {
-    return m_folder / concat(id, ".locked");
+    return concat(m_folder.native(), "/", id, ".locked");
 }
 
 Result<Registry::Outcome> Registry::put(std::string_view deviceId, const RsaPublicKey& key,
@@ -79,9 +80,9 @@ Result<Registry::Outcome> Registry::put(std::string_view deviceId, const RsaPubl
     return known ? Outcome::Replaced : Outcome::Stored;
 }
 
-std::filesystem::path Registry::orderFile(const std::string& id) const
+std::string Registry::orderFile(const std::string& id) const
 {
-    return m_folder / concat(id, ".order");
+    return concat(m_folder.native(), "/", id, ".order");
 }
 
 Result<> Registry::checkOrder(const std::string& id, std::int64_t order) const
@@ -103,7 +104,17 @@ Result<std::optional<RsaPublicKey>> Registry::find(std::string_view deviceId) co
     return read(TRY(checkedDeviceId(deviceId)));
 }
 
-Registry::FileStamp Registry::stampOf(const std::filesystem::path& file)
+Result<std::optional<Registry::Entry>> Registry::look(std::string_view deviceId) const
+{
+    const std::string id = TRY(checkedDeviceId(deviceId));
+    auto key = TRY(read(id));
+    if (!key)
+        return std::optional<Entry>{};
+    const bool locked = TRY(lockedTo(id, *key));
+    return std::optional(Entry{.key = *std::move(key), .locked = locked});
+}
+
+Registry::FileStamp Registry::stampOf(const std::string& file)
 {
     struct stat status{};
     if (::stat(file.c_str(), &status) != 0)
@@ -139,13 +150,17 @@ Result<std::optional<RsaPublicKey>> Registry::read(const std::string& id) const
     return std::optional<RsaPublicKey>(*std::move(key));
 }
 
-Result<> Registry::lock(std::string_view deviceId)
+Result<> Registry::lock(std::string_view deviceId, std::string_view onlyThis)
 {
     const std::string id = TRY(checkedDeviceId(deviceId));
     const MutexLock lock(m_mutex);
     const auto key = TRY(read(id));
     if (!key)
         return fail(Errc::NotFound, Blame::Cloud, concat("lock the key of ", id, ": none on file"));
+    if (!onlyThis.empty() && key->fingerprint() != onlyThis)
+        return fail(Errc::Mismatch, Blame::Cloud,
+                    concat("lock key ", onlyThis, " of ", id, ": another one is on file, ",
+                           key->fingerprint(), "; register the key that is in the unit"));
     if (TRY(lockedTo(id, *key)))
         return {};
     return writeQuickly(lockFile(id), viewOf(concat(key->fingerprint(), "\n")), kRegistryMode);
@@ -153,9 +168,8 @@ Result<> Registry::lock(std::string_view deviceId)
 
 Result<bool> Registry::isLocked(std::string_view deviceId) const
 {
-    const std::string id = TRY(checkedDeviceId(deviceId));
-    const auto key = TRY(read(id));
-    return key.has_value() && TRY(lockedTo(id, *key));
+    const auto entry = TRY(look(deviceId));
+    return entry && entry->locked;
 }
 
 // The lock names its key: power lost between a new key and the removal of the old lock leaves a

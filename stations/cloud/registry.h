@@ -7,10 +7,10 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace provost {
@@ -46,9 +46,16 @@ public:
                         WhenLocked whenLocked = WhenLocked::Replace,
                         std::optional<std::int64_t> order = {});
     Result<std::optional<RsaPublicKey>> find(std::string_view deviceId) const;
+    struct Entry {
+        RsaPublicKey key;
+        bool locked = false;
+    };
+    Result<std::optional<Entry>> look(std::string_view deviceId) const;
     /// Binds the key on file. Not waited for until it is on disk: what a power cut takes is bound
-    /// again by the next connection of the same key. @returns NotFound  there is none
-    Result<> lock(std::string_view deviceId);
+    /// again by the next connection of the same key.
+    /// @param onlyThis  a fingerprint: no other key is bound; empty: whatever is on file
+    /// @returns NotFound  there is none; Mismatch  it is another
+    Result<> lock(std::string_view deviceId, std::string_view onlyThis = {});
     Result<bool> isLocked(std::string_view deviceId) const;
     /// Keeps the key that an unknown unit offered as `DIR/<id>_handshake.pub.pem`: renaming it to
     /// `<id>.pub.pem` accepts it (particle-devices 5.9). Anybody who reaches the device port can
@@ -59,9 +66,9 @@ public:
 
 private:
     explicit Registry(std::filesystem::path folder) : m_folder(std::move(folder)) {}
-    std::filesystem::path keyFile(const std::string& id) const;
-    std::filesystem::path lockFile(const std::string& id) const;
-    std::filesystem::path orderFile(const std::string& id) const;
+    std::string keyFile(const std::string& id) const;
+    std::string lockFile(const std::string& id) const;
+    std::string orderFile(const std::string& id) const;
     Result<> checkOrder(const std::string& id, std::int64_t order) const;
     Result<std::vector<std::string>> idsOf(std::string_view suffix) const;
     Result<std::optional<RsaPublicKey>> read(const std::string& id) const;
@@ -81,12 +88,12 @@ private:
         FileStamp lockStamp{};
         std::string lockedFingerprint{};
     };
-    static FileStamp stampOf(const std::filesystem::path& file);
+    static FileStamp stampOf(const std::string& file);
 
     std::filesystem::path m_folder;
     mutable Mutex m_mutex; ///< one writer at a time; readers see whole files by rename
     mutable Mutex m_knownMutex;
-    mutable std::map<std::string, Known, std::less<>>
+    mutable std::unordered_map<std::string, Known>
         m_known PROVOST_GUARDED_BY(m_knownMutex){}; ///< by id
 };
 

@@ -6,6 +6,7 @@
 #include "core/text.h"
 #include "crypto/digest.h"
 #include "device/unit_under_test.h"
+#include "engine/handshake_limit.h"
 
 #include <algorithm>
 #include <array>
@@ -134,6 +135,19 @@ Result<Limit> limitOf(const TomlTable& measures, const std::string& name)
     return limit;
 }
 
+/// How long each step may take is somebody's decision, not left out by oversight.
+Result<> demandTimeLimit(const StepSpec& spec)
+{
+    const auto limit = spec.limits.find("seconds");
+    const bool named = limit != spec.limits.end();
+    if (named && limit->second.max && limit->second.unit == "s" && !limit->second.optional)
+        return {};
+    return fail(Errc::InvalidData, Blame::Operator,
+                concat(named ? spec.placeOf("seconds") : spec.where, ": step \"", spec.name,
+                       "\" has no limit of its time; add measure.seconds = { unit = \"s\", max = "
+                       "... }, in seconds and not optional"));
+}
+
 Result<StepSpec> stepSpec(const TomlTable& table, const StepRegistry& registry)
 {
     StepSpec spec;
@@ -155,11 +169,13 @@ Result<StepSpec> stepSpec(const TomlTable& table, const StepRegistry& registry)
         return fail(Errc::InvalidData, Blame::Operator,
                     concat(spec.where, ": \"timeout\" must be above 0, \"retries\" from 0 to 9"));
     spec.places.emplace("use", table.where("use"));
+    spec.places.emplace("timeout", table.where("timeout"));
     spec.parameters = table.remainingScalars();
     for (const auto& [key, value] : spec.parameters)
         spec.places.emplace(key, table.where(key));
     TRY(table.finish());
     TRY(registry.make(spec));
+    TRY(demandTimeLimit(spec));
     return spec;
 }
 
@@ -450,6 +466,7 @@ Result<std::shared_ptr<const TestPlan>> loadPlan(const std::string& idOrPath,
     TRY(document.finish());
     TRY(checkOrder(*plan, document.where()));
     TRY(checkCarrier(*plan));
+    TRY(checkHandshakeTime(*plan, TestNetwork{}));
     plan->demandsProofs = true;
     ImageSet set(*plan, images);
     for (const auto& step : plan->steps)

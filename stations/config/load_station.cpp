@@ -64,7 +64,7 @@ Result<> readSlots(const TomlTable& document, StationConfig& config)
         slot.usb = TRY(table.text("usb"));
         slot.probe = TRY(table.textOr("probe", ""));
         slot.enabled = TRY(table.booleanOr("enabled", true));
-        slot.why = TRY(table.textOr("why", slot.enabled ? "" : "Switched off in station.toml"));
+        slot.why = TRY(table.textOr("why", ""));
         TRY(table.finish());
         for (const auto& other : config.slots) {
             if (other.slot == slot.slot || other.usb == slot.usb ||
@@ -110,6 +110,8 @@ Result<> readStation(const TomlTable& table, const std::filesystem::path& folder
     }
     if (table.has("signing_key"))
         config.signingKey = folder / TRY(table.text("signing_key"));
+    if (table.has("checkpoints"))
+        config.checkpoints = folder / TRY(table.text("checkpoints"));
     config.settings.backupFolder = TRY(table.textOr("backup_folder", ""));
     return table.finish();
 }
@@ -157,7 +159,9 @@ Result<bool> saysProduction(const std::filesystem::path& file)
     return productionIn(station);
 }
 
-Result<StationConfig> loadStation(const std::filesystem::path& file)
+namespace {
+
+Result<StationConfig> readStationFile(const std::filesystem::path& file)
 {
     const auto document = TRY(TomlTable::load(file));
     const auto folder = file.parent_path();
@@ -197,6 +201,16 @@ Result<StationConfig> loadStation(const std::filesystem::path& file)
     }
     TRY(document.finish());
     return config;
+}
+
+} // namespace
+
+Result<StationConfig> loadStation(const std::filesystem::path& file)
+{
+    auto read = readStationFile(file);
+    if (!read)
+        return Unexpected(withCause(std::move(read).error(), "C044"));
+    return read;
 }
 
 } // namespace provost

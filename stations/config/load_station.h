@@ -16,7 +16,7 @@ struct StationSlot {
     std::string usb{};
     std::string probe{}; ///< of the debug probe that is wired to the nest; empty: none
     bool enabled = true;
-    std::string why{}; ///< what the tile of a slot that is off says
+    std::string why{}; ///< for the tile of a slot that is off; may be empty
 };
 
 enum class StationKind : std::uint8_t { Line, KeyInjection };
@@ -27,7 +27,8 @@ struct StationConfig {
     bool production = false;
     StationSettings settings{};
     std::filesystem::path escrowFolder{};  ///< where the escrow certificate lies; empty: none
-    std::filesystem::path signingKey{};    ///< of manifests; empty: beside the database
+    std::filesystem::path signingKey{};    ///< of manifests and records; empty: beside the database
+    std::filesystem::path checkpoints{};   ///< file or folder of copies of them; empty: none
     std::optional<KeyTokenConfig> token{}; ///< where keys of units are made; nullopt: here
     std::vector<StationSlot> slots{};
     std::string accessPointHost{}; ///< that the station can ask whether it is alive; empty: none

@@ -21,7 +21,9 @@ struct PlannedStep {
 struct SlotChanged {
     SlotId slot;
     SlotAvailability availability{};
-    std::string why{};
+    std::string why{};   ///< empty: nobody gave a reason
+    std::string actor{}; ///< who switched it off; empty: the station's file did
+    std::string atUtc{}; ///< when; empty: not on record
 };
 struct RunStarted {
     RunId run;
@@ -117,11 +119,15 @@ struct StationNotice {
     bool good = true;
     std::string text{};
 };
+/// The engine answered then; without these, what a screen shows is of yesterday.
+struct Heartbeat {
+    Clock::Steady at{};
+};
 
 using StationEvent =
     std::variant<SlotChanged, RunStarted, UnitIdentified, StepStarted, StepFinished, Measured,
                  ProgressMoved, CriticalWrite, HandshakeSeen, PromptRaised, PromptAnswered,
-                 StopRequested, RunFinished, UnitRemoved, StationNotice>;
+                 StopRequested, RunFinished, UnitRemoved, StationNotice, Heartbeat>;
 
 /// Called from any thread; hands the event over and returns at once.
 class EventSink {

@@ -45,6 +45,7 @@ struct UnitFacts {
     bool registered = false;    ///< 2xx seen in this run
     bool handshakeSeen = false; ///< passed, with the key that was read back
     bool shippingStateProved = false;
+    int slotRepeats = 0;               ///< slots of the table that were written anew, in this run
     bool credentialsGiven = false;     ///< test credentials may be on the unit
     std::vector<OutboxEntry> outbox{}; ///< inserted with a HOLD verdict
 };

@@ -3,6 +3,7 @@
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "crypto/digest.h"
+#include "device/write_repeats.h"
 
 #include <algorithm>
 
@@ -122,9 +123,17 @@ Result<> writeSlot(StepContext& context, DctMemory& table, std::uint32_t offset,
     TRY(context.intend(effect, concat(offset, " ", bytes.size(), " ", sha256Hex(bytes))));
     // Cut off half-way, the stale copy still counts; but a cancelled write proves nothing.
     const auto op = outer.shielded(kSlotBudget).withSecrets();
-    const auto written = writeAndCompare(table, offset, bytes, effect, cause, op);
+    const auto written = repeatOnTable(context, table, op, [&] {
+        return writeAndCompare(table, offset, bytes, effect, cause, op);
+    });
     TRY(settleIfKnown(context, effect, written));
     return written;
+}
+
+Result<> repeatOnTable(StepContext& context, DctMemory& table, const OpContext& op,
+                       const std::function<Result<>()>& write)
+{
+    return repeatWrite(context.facts().slotRepeats, op, [&] { return table.renew(op); }, write);
 }
 
 Result<> chooseTcp(StepContext& context, DctMemory& table, const OpContext& op)

@@ -32,6 +32,7 @@ public:
 
     Result<> run(StepContext& context) override
     {
+        const MeasuredRepeats repeats(context);
         const auto op = context.op().withSecrets();
         auto* table = TRY(context.unit().table(op));
         TRY(giveKey(context, *table, op));
@@ -210,7 +211,9 @@ private:
         // Between intent and settlement a unit can time out but not be cancelled: half-done, the
         // stale DCT copy still counts and the next run finds the intent and inspects the unit.
         const auto op = context.op().shielded(kBurnBudget).withSecrets();
-        const auto burnt = burnAndRead(table, layout.privateKey.offset, slots, op);
+        const auto burnt = repeatOnTable(context, table, op, [&] {
+            return burnAndRead(table, layout.privateKey.offset, slots, op);
+        });
         TRY(settleIfKnown(context, kKeyEffect, burnt));
         TRY(Result<>(burnt));
         context.facts().keyFingerprint = fingerprint;
@@ -219,7 +222,8 @@ private:
         TRY(context.journal().recordCustody(context.run(), fingerprint, CustodyEvent::Burn,
                                             concat(slots.size(), " bytes at DCT offset ",
                                                    layout.privateKey.offset, ", read back equal")));
-        context.note(concat("new key ", shortFingerprint(fingerprint), " burnt · before: ", why));
+        context.note(concat("new key ", shortFingerprint(fingerprint),
+                            " burnt · before: ", std::string_view(why).substr(0, why.find(';'))));
         return {};
     }
 

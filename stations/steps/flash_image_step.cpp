@@ -23,6 +23,7 @@ public:
 
         const auto began = op.clock.now();
         ProgramOutcome total;
+        int repeats = 0;
         for (std::size_t i = 0; i < image->blocks.size(); ++i) {
             const auto& block = image->blocks[i];
             if (block.address < segment.address ||
@@ -35,12 +36,20 @@ public:
                           .frames = {},
                           .native = {},
                           .cause = "C040"});
-            const auto part = TRY(memory->write(block, op.part(i, image->blocks.size())));
+            const int before = memory->repeats();
+            auto written = memory->write(block, op.part(i, image->blocks.size()));
+            repeats += memory->repeats() - before;
+            if (!written) {
+                context.measure("write_repeats", repeats, "");
+                return Unexpected(std::move(written).error());
+            }
+            const auto part = *written;
             total.written += part.written;
             total.skipped += part.skipped;
             total.sectors += part.sectors;
             total.sectorsSkipped += part.sectorsSkipped;
         }
+        context.measure("write_repeats", repeats, "");
         report(context, *image, total,
                std::chrono::duration<double>(op.clock.now() - began).count());
         return context.journal().recordImage(context.run(),

@@ -27,7 +27,7 @@ constexpr std::string_view word(Decision decision)
 }
 
 /// What is on the unit, whatever anybody meant to put there.
-struct Findings {
+struct Evidence {
     std::optional<int> bootloader{}; ///< module version; none: damaged
     std::optional<DctSnapshot> dct{};
     std::optional<int> counts{}; ///< the DCT copy that the unit works with
@@ -48,7 +48,7 @@ struct Finding {
     std::string cause{};
 };
 
-Finding judgeBootloader(const Findings& found, const OpenIntent& intent)
+Finding judgeBootloader(const Evidence& found, const OpenIntent& intent)
 {
     const auto to = intent.payload.rfind(' '); // "502 to 1006"
     const bool there = to != std::string::npos && found.bootloader &&
@@ -57,14 +57,14 @@ Finding judgeBootloader(const Findings& found, const OpenIntent& intent)
                  : Finding{.text = "the bootloader is intact and not the new one"};
 }
 
-Finding judgeKey(const Findings& found, const OpenIntent& intent)
+Finding judgeKey(const Evidence& found, const OpenIntent& intent)
 {
     if (found.key == intent.payload)
         return {.decision = Decision::Resumed, .text = "the announced key is on the unit"};
     return {.text = "the announced key is not on the unit"};
 }
 
-Finding judgeSlot(const Findings& found, const DctLayout& layout, const OpenIntent& intent)
+Finding judgeSlot(const Evidence& found, const DctLayout& layout, const OpenIntent& intent)
 {
     DctField field;
     std::string digest;
@@ -77,7 +77,7 @@ Finding judgeSlot(const Findings& found, const DctLayout& layout, const OpenInte
     return {.text = "the slot does not hold what was announced"};
 }
 
-Finding judge(const Findings& found, const DctLayout& layout, const OpenIntent& intent)
+Finding judge(const Evidence& found, const DctLayout& layout, const OpenIntent& intent)
 {
     if (!found.counts)
         return {.decision = Decision::Quarantined,
@@ -111,7 +111,7 @@ public:
             return {};
         }
         const auto intents = TRY(journal.openIntents(deviceId));
-        const Findings found = TRY(look(context));
+        const Evidence found = TRY(look(context));
         std::string record = concat("found ", found.text());
         Finding worst{.decision = Decision::Resumed};
         for (const auto& intent : intents) {
@@ -131,11 +131,11 @@ public:
 
 private:
     /// Whole bootloader and both DCT copies, by exact length.
-    static Result<Findings> look(StepContext& context)
+    static Result<Evidence> look(StepContext& context)
     {
         const auto& op = context.op();
         const auto& platform = context.plan().platform;
-        Findings found;
+        Evidence found;
         found.dct.emplace(TRY(context.unit().readDct(op)));
         found.counts = TRY(countingCopy(context, *found.dct, op));
         found.dctText = describeCopies(*found.dct, found.counts);

@@ -2,6 +2,7 @@
 // with the right id (particle-devices 5.5). Where it fails or never comes, what is on the unit is
 // read back: the endpoint's word alone names no cause (10).
 #include "core/text.h"
+#include "engine/handshake_limit.h"
 #include "engine/network_witness.h"
 #include "steps/handshake_diagnosis.h"
 #include "steps/join_attempts.h"
@@ -16,12 +17,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// particle-devices 5.6. One refused attempt may precede the good one: back-off of failures 1 to 5.
-constexpr auto kConnect = 8s;
-constexpr auto kBlockingRead = 20s;
-constexpr int kBlockingReads = 2; // nonce, session key
-constexpr auto kServerHello = 4s;
-constexpr auto kBackOff = 1s;
 constexpr auto kLook = 200ms;
 constexpr auto kProbeBudget = 5s;
 constexpr auto kReadBackBudget = 30s; // a restart into DFU, two reads
@@ -29,11 +24,12 @@ constexpr std::string_view kStationFault = "server-failed";
 
 class LiveHandshakeStep final : public Step {
 public:
+    explicit LiveHandshakeStep(StepSpec spec) : m_spec(std::move(spec)) {}
     Result<> run(StepContext& context) override
     {
         auto& facts = context.facts();
-        const auto limit = context.station().network.joinLimit + kConnect +
-                           kBlockingReads * kBlockingRead + kServerHello + kBackOff;
+        const auto& network = context.station().network;
+        const auto limit = handshakeLimit(joinLimit(m_spec, network), network.waits);
         const auto op = context.op().within(limit);
         const auto began = op.clock.now();
         const UnitIdentity identity{.serial = facts.label, .deviceId = facts.id.deviceId};
@@ -49,7 +45,7 @@ public:
         TRY(context.unit().reboot(op));
         auto seen = waitFor(*expectation, identity.deviceId, op);
         if (sawNothing(seen))
-            return silent(context, identity, began);
+            return silent(context, identity, began, limit);
         const HandshakeReport report = TRY(std::move(seen));
         if (report.deviceId.empty()) {
             for (const auto& message : report.messages)
@@ -67,8 +63,8 @@ public:
         facts.handshakeSeen = true;
         context.measure("key_proof", proofWords(context));
         context.measure("handshake_ms", report.totalMs, "ms");
-        // No request of a joined unit names it: INFO exists on Serial1 only (particle-devices 7.6),
-        // and what `d` prints (7.1, 12.7) is of listening mode, where no network is joined.
+        // Request 100, diagnostics, may name the RSSI from 0.8.0 on; what it answers is in no sheet
+        // (particle-devices 1.3, 12.7). INFO exists on Serial1 only (7.6).
         context.notMeasured("rssi_dbm");
         context.note(
             concat("hello both ways and one more message · ", fixed(report.totalMs, 0), " ms"));
@@ -90,11 +86,14 @@ private:
         return Unexpected(std::move(error));
     }
 
-    static Result<> silent(StepContext& context, const UnitIdentity& identity, Clock::Steady began)
+    static Result<> silent(StepContext& context, const UnitIdentity& identity, Clock::Steady began,
+                           std::chrono::milliseconds limit)
     {
         const auto waited = secondsSince(began, context.op());
         std::string message =
-            concat("wait ", fixed(waited, 0), " s for the handshake of ", identity.deviceId, " at ",
+            concat("wait ", fixed(waited, 0), " s of ",
+                   fixed(std::chrono::duration<double>(limit).count(), 1),
+                   " s for the handshake of ", identity.deviceId, " at ",
                    context.handshakes().host(), ":", context.handshakes().port(),
                    " over the network ", context.station().network.ssid, ": it never connected");
         // What is wrong on the unit is its fault, however the network stands.
@@ -234,13 +233,15 @@ private:
                 return seen;
         }
     }
+
+    StepSpec m_spec;
 };
 
 } // namespace
 
-MadeStep makeLiveHandshakeStep(const StepSpec&)
+MadeStep makeLiveHandshakeStep(const StepSpec& spec)
 {
-    return std::make_unique<LiveHandshakeStep>();
+    return std::make_unique<LiveHandshakeStep>(spec);
 }
 
 } // namespace provost

@@ -10,6 +10,7 @@ class ServerKeyStep final : public Step {
 public:
     Result<> run(StepContext& context) override
     {
+        const MeasuredRepeats repeats(context);
         const auto& layout = context.plan().platform.dct;
         auto& server = context.handshakes();
         const ServerAddress address{.host = server.host(), .port = server.port()};

@@ -6,6 +6,7 @@
 #include "crypto/unit_key.h"
 #include "protocol/listening_console.h"
 #include "steps/key_traces.h"
+#include "steps/network_traces.h"
 #include "steps/steps_p.h"
 
 #include <algorithm>
@@ -23,6 +24,7 @@ class ShippingStateStep final : public Step {
 public:
     Result<> run(StepContext& context) override
     {
+        const MeasuredRepeats repeats(context);
         const auto& op = context.op();
         const bool wifi = context.plan().platform.network == Network::Wifi;
         const std::string route = wifi
@@ -79,10 +81,6 @@ private:
     {
         const auto& layout = context.plan().platform.dct;
         const std::string where = concat("DCT copy ", copy + 1, ": ");
-        if (contains(dct.sector(copy), context.station().network.password.reveal()))
-            return wrong(concat(where, "holds the test password"), "F302");
-        if (contains(dct.sector(copy), viewOf(context.station().network.ssid)))
-            return wrong(concat(where, "holds the name of the test network"), "F302");
         const auto key = readAsUnit(dct.field(copy, layout.privateKey));
         const auto& digest = context.facts().keySlotDigest;
         const bool sameSlot =
@@ -95,10 +93,18 @@ private:
         if (!publicSlot.empty() && !equalBytes(publicSlot, wanted))
             return wrong(concat(where, "holds another public key, or something behind it"), "F303");
         TRY(searchOldKeys(dct, copy, key.publicKey->modulus(), former, layout.privateKey));
-        if (holdsPartOf(dct.sector(copy), context.handshakes().serverKey().modulus()))
+        const ByteView serverField = dct.field(copy, layout.serverKey);
+        const bool sameServer = equalBytes(serverField, serverSlot);
+        const ByteView privateSlot = dct.field(copy, layout.privateKey);
+        const auto rest =
+            unprovedParts(dct.sector(copy), {digest.empty() ? ByteView() : privateSlot, publicSlot,
+                                             sameServer ? serverField : ByteView()});
+        const Bytes testServer = context.handshakes().serverKey().modulus();
+        if (std::ranges::any_of(rest, [&](ByteView part) { return holdsPartOf(part, testServer); }))
             return wrong(concat(where, "holds the test server key"), "F304");
-        if (!equalBytes(dct.field(copy, layout.serverKey), serverSlot))
+        if (!sameServer)
             return wrong(concat(where, "server key or address is not the product's"), "F304");
+        TRY(searchNetwork(context.station().network, rest, dct.wifi(copy), where));
         return checkFields(context, dct, copy, where);
     }
 
@@ -115,6 +121,19 @@ private:
                             ": holds numbers of another key, SHA-256 of what was found ",
                             shortFingerprint(*found)),
                      "F303");
+    }
+
+    static Result<> searchNetwork(const TestNetwork& network, std::span<const ByteView> unproved,
+                                  ByteView wifiPart, const std::string& where)
+    {
+        const ByteView password = network.password.reveal();
+        if (std::ranges::any_of(unproved, [&](ByteView part) { return contains(part, password); }))
+            return wrong(concat(where, "holds the password of the test network"), "F302");
+        if (holdsSsid(wifiPart, network.ssid))
+            return wrong(
+                concat(where, "its Wi-Fi part still names the test network \"", network.ssid, "\""),
+                "F302");
+        return {};
     }
 
     static Result<> checkFields(StepContext& context, const DctSnapshot& dct, int copy,

@@ -28,6 +28,11 @@ MadeStep makeSerialTesterStep(const StepSpec& spec);
 MadeStep makeShippingStateStep(const StepSpec& spec);
 MadeStep makeLeaveUnitSafeStep(const StepSpec& spec);
 
+/// The step, which besides measures how often DFU repeated something in it: not where the unit was
+/// reached by no DFU at all.
+MadeStep withDfuRetries(MadeStep step);
+constexpr std::string_view kDfuRetries = "dfu_retries";
+
 /// What the journal calls the effects that are announced; `inspect` judges each by its payload.
 constexpr std::string_view kBootloaderEffect = "write-bootloader"; ///< "502 to 1006"
 constexpr std::string_view kKeyEffect = "burn-device-key";         ///< fingerprint
@@ -64,6 +69,28 @@ std::string describeCopies(const DctSnapshot& dct, std::optional<int> counts);
 /// @returns Mismatch with `cause`
 Result<> writeSlot(StepContext& context, DctMemory& table, std::uint32_t offset, ByteView bytes,
                    std::string_view effect, std::string_view cause, const OpContext& outer);
+
+/// A write of the table that is begun anew where it fails (repeatWrite()); counted in the facts.
+Result<> repeatOnTable(StepContext& context, DctMemory& table, const OpContext& op,
+                       const std::function<Result<>()>& write);
+/// Measures `write_repeats` of a step that writes slots, however it ends.
+class MeasuredRepeats {
+public:
+    explicit MeasuredRepeats(StepContext& context)
+        : m_context(context), m_before(context.facts().slotRepeats)
+    {
+    }
+    ~MeasuredRepeats()
+    {
+        m_context.measure("write_repeats", m_context.facts().slotRepeats - m_before, "");
+    }
+    MeasuredRepeats(const MeasuredRepeats&) = delete;
+    MeasuredRepeats& operator=(const MeasuredRepeats&) = delete;
+
+private:
+    StepContext& m_context;
+    const int m_before;
+};
 
 /// On platforms with a choice: the RSA handshake over TCP, and the proof that it stands there.
 Result<> chooseTcp(StepContext& context, DctMemory& table, const OpContext& op);

@@ -1,32 +1,44 @@
 // handshake_speed UNITS [ROUNDS]: completed handshakes per second of the server's processor time
-// beside what the RSA operations of a handshake allow with the same OpenSSL in the same run, and
-// the memory that a connection takes. The units are another process: all of them are connected
-// before the first one answers its nonce. The first round, in which each key is bound, is printed
-// and not counted where there are several. Ends with 1 where a unit is refused or, with 1000 units
-// or more, where the server reaches less than 85 %. The full run is `handshake_speed 1000 3`.
+// beside what the RSA operations of a handshake allow, and the memory that a connection takes.
+//
+// The reference is 1 decryption and 1 signature with the server's own key and 1 encryption to a
+// unit's key, by the same OpenSSL with PKCS#1 v1.5 padding and its blinding, with everything
+// prepared that can be, on every processor at once; processor time of those threads. It is taken
+// before and behind each round, so that what else loads the machine falls on both, and a round is
+// compared with its two neighbours; the median over the rounds counts. The first round, in which
+// each key is bound, is printed and not counted where there are several.
+//
+// The server is counted as a process, accepting and hanging up included. The units are another
+// process of one thread: all of them are connected before the first one answers its nonce. That
+// thread is one of batch jobs: it does not interrupt the server's, as units on a network do not.
+//
+// Ends with 1 where a unit is refused or, with 1000 units or more, where the server reaches less
+// than 85 %. The full run is `handshake_speed 1000 8`.
 #include "cloud/cloud_service.h"
 #include "core/byte_io.h"
 #include "core/file_io.h"
 #include "core/text.h"
 #include "crypto/digest.h"
-#include "transport/tcp_stream.h"
+#include "dialing_units.h"
 
 #include <algorithm>
 #include <atomic>
-#include <barrier>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
+#include <openssl/bio.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/rsa.h>
-#include <openssl/x509.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -37,7 +49,6 @@ using namespace std::chrono_literals;
 constexpr double kAim = 0.85;
 constexpr std::size_t kJudgedFrom = 1000;
 constexpr std::size_t kKeys = 8; ///< shared by all units: nobody looks for duplicates here
-constexpr auto kPatience = 10min;
 
 double seconds(clockid_t which)
 {
@@ -80,9 +91,28 @@ void mustHear(int pipe, void* what, std::size_t size)
 using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
 using Context = std::unique_ptr<EVP_PKEY_CTX, decltype(&EVP_PKEY_CTX_free)>;
 
-Key opensslKey(unsigned bits)
+/// The keys of the measured server and of one of its units.
+struct Keys {
+    Key server;
+    Key unit;
+};
+
+template <auto Read>
+Key opensslKey(std::string_view pem)
 {
-    return {EVP_RSA_gen(bits), &EVP_PKEY_free};
+    BIO* const from = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
+    Key key(Read(from, nullptr, nullptr, nullptr), &EVP_PKEY_free);
+    BIO_free(from);
+    if (!key)
+        std::abort();
+    return key;
+}
+
+Keys keysOf(const std::filesystem::path& folder, const RsaPrivateKey& unit)
+{
+    const Bytes server = readFile(folder / "server-key.pem", 16384).value();
+    return {.server = opensslKey<PEM_read_bio_PrivateKey>(toText(server)),
+            .unit = opensslKey<PEM_read_bio_PUBKEY>(unit.publicKey().toPem())};
 }
 
 Context prepared(const Key& key, int (*start)(EVP_PKEY_CTX*))
@@ -94,10 +124,10 @@ Context prepared(const Key& key, int (*start)(EVP_PKEY_CTX*))
     return context;
 }
 
-/// Processor seconds of one decryption and one signature (2048 bits) and one encryption (1024),
-/// with everything prepared that can be.
-double rsaSeconds(const Key& server, const Key& unit, std::size_t times)
+/// Processor seconds of one decryption and one signature (2048 bits) and one encryption (1024).
+double rsaSeconds(const Keys& keys, std::size_t times)
 {
+    const auto& [server, unit] = keys;
     std::array<unsigned char, 40> credentials{};
     std::array<unsigned char, 20> mac{};
     std::array<unsigned char, 214> reply{};
@@ -125,98 +155,37 @@ double rsaSeconds(const Key& server, const Key& unit, std::size_t times)
 }
 
 /// The same on every processor at once, as the server works.
-double rsaSecondsEverywhere(const Key& server, const Key& unit, std::size_t times)
+double rsaSecondsEverywhere(const Keys& keys, std::size_t times)
 {
     std::vector<double> each(std::max(1U, std::thread::hardware_concurrency()));
     {
         std::vector<std::jthread> threads;
         for (double& one : each)
-            threads.emplace_back([&] { one = rsaSeconds(server, unit, times); });
+            threads.emplace_back([&] { one = rsaSeconds(keys, times); });
     }
     return std::accumulate(each.begin(), each.end(), 0.0) / static_cast<double>(each.size());
 }
 
 // --- the units
 
-/// Holds back the first thing that is written until everybody is connected.
-class GatedStream final : public ByteStream {
-public:
-    GatedStream(ByteStream& line, std::barrier<>& gate) : m_line(line), m_gate(gate) {}
-    ~GatedStream() override { pass(); }
-    Result<std::size_t> readSome(ByteSpan to, const OpContext& op) override
-    {
-        return m_line.readSome(to, op);
-    }
-    Result<> writeAll(ByteView data, const OpContext& op) override
-    {
-        pass();
-        return m_line.writeAll(data, op);
-    }
-    Result<> discardInput() override { return m_line.discardInput(); }
-
-private:
-    void pass()
-    {
-        if (m_passed)
-            return;
-        m_passed = true;
-        m_gate.arrive_and_wait(); // everybody is here: it is looked at what that takes
-        m_gate.arrive_and_wait();
-    }
-    ByteStream& m_line;
-    std::barrier<>& m_gate;
-    bool m_passed = false;
-};
-
-struct Unit {
-    const RsaPrivateKey& key;
-    std::size_t index = 0;
-};
-
-bool dialOnce(const Unit& unit, std::uint16_t port, const Bytes& serverSlot, std::barrier<>& gate)
-{
-    const SystemClock clock;
-    const OpContext op{.clock = clock, .deadline = {clock.now() + kPatience}};
-    auto line = TcpStream::connect("127.0.0.1", port, op);
-    if (!line) {
-        gate.arrive_and_wait();
-        gate.arrive_and_wait();
-        return false;
-    }
-    GatedStream gated(**line, gate);
-    const DeviceIdentity device{.deviceId = unitNumber(unit.index),
-                                .privateSlot = unit.key.toFullWidthDer(),
-                                .serverKeySlot = serverSlot};
-    const auto report = dialHandshake(gated, device, op);
-    if (!report.passed)
-        std::fprintf(stderr, "unit %zu: %s\n", unit.index, report.cause.c_str());
-    return report.passed;
-}
-
 /// Dials with all units at once whenever a port comes through the pipe; says how many passed.
 [[noreturn]] void beUnits(const std::vector<RsaPrivateKey>& keys, std::size_t units,
                           const std::filesystem::path& folder, int orders, int answers)
 {
+    const sched_param none{};
+    static_cast<void>(::sched_setscheduler(0, SCHED_BATCH, &none));
+    std::vector<test::DialingUnit> all;
+    for (std::size_t i = 0; i < units; ++i)
+        all.push_back({.deviceId = unitNumber(i), .key = &keys[i % keys.size()]});
     std::uint16_t port = 0;
     while (::read(orders, &port, sizeof port) == sizeof port) {
         const auto pem = readFile(folder / "server-key.pub.pem", 16384).value();
-        const Bytes slot = RsaPublicKey::fromText(pem).value().toDer();
-        std::atomic<std::size_t> passed = 0;
-        std::barrier<> gate(static_cast<std::ptrdiff_t>(units) + 1);
-        {
-            std::vector<std::jthread> threads;
-            for (std::size_t i = 0; i < units; ++i)
-                threads.emplace_back([&, i] {
-                    const Unit unit{.key = keys[i % keys.size()], .index = i};
-                    passed += dialOnce(unit, port, slot, gate) ? 1 : 0;
-                });
-            gate.arrive_and_wait();
-            mustTell(answers, &port, sizeof port); // all are connected
-            mustHear(orders, &port, sizeof port);
-            gate.arrive_and_wait();
-        }
-        const std::size_t count = passed;
-        mustTell(answers, &count, sizeof count);
+        const auto dialing =
+            test::DialingUnits::connect(all, port, RsaPublicKey::fromText(pem).value());
+        mustTell(answers, &port, sizeof port); // all are connected: it is looked at what that takes
+        mustHear(orders, &port, sizeof port);
+        const std::size_t passed = dialing ? dialing->finish() : 0;
+        mustTell(answers, &passed, sizeof passed);
     }
     std::_Exit(0);
 }
@@ -279,9 +248,17 @@ void registerAll(const std::filesystem::path& folder, const std::vector<RsaPriva
             << keys[i % keys.size()].publicKey().toPem();
 }
 
-int measure(const std::filesystem::path& folder, std::size_t units, std::size_t rounds, int orders,
-            int answers)
+double medianOf(std::vector<double> values)
 {
+    std::ranges::sort(values);
+    const std::size_t half = values.size() / 2;
+    return values.size() % 2 != 0 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+int measure(const std::filesystem::path& folder, const std::vector<RsaPrivateKey>& keys,
+            std::size_t units, std::size_t rounds, int orders, int answers)
+{
+    static_cast<void>(setUpSecureHeap()); // as the product does
     const SystemClock clock;
     const auto counter = std::make_shared<Counter>();
     const auto service = CloudService::start(
@@ -290,35 +267,28 @@ int measure(const std::filesystem::path& folder, std::size_t units, std::size_t 
         std::fprintf(stderr, "%s\n", describe(service.error()).c_str());
         return 2;
     }
-    const Key server = opensslKey(2048);
-    const Key unit = opensslKey(1024);
-    const std::size_t times = std::min<std::size_t>(units, 400);
-    double rsa = rsaSecondsEverywhere(server, unit, times);
-    double processor = 0;
-    std::size_t passed = 0;
+    const Keys pair = keysOf(folder, keys.front());
+    const std::size_t times = std::min<std::size_t>(units, 300);
+    std::vector<double> ratios;
     std::size_t refused = 0;
+    double before = rsaSecondsEverywhere(pair, times);
     for (std::size_t i = 0; i < rounds; ++i) {
         const Round round = runRound(**service, *counter, units, orders, answers);
-        std::printf("round %zu: %zu of %zu units passed in %.2f s, %.3f ms of processor time "
-                    "each, %zu KiB per waiting connection\n",
-                    i + 1, round.passed, units, round.wall,
-                    round.processor * 1e3 / static_cast<double>(units), round.perConnection / 1024);
+        const double behind = rsaSecondsEverywhere(pair, times);
+        const double each = round.processor / static_cast<double>(units);
+        const double rsa = (std::exchange(before, behind) + behind) / 2;
+        std::printf("round %zu: %zu of %zu units passed in %.2f s; processor time each %.3f ms, "
+                    "RSA alone %.3f ms, %.3f; %zu KiB per waiting connection\n",
+                    i + 1, round.passed, units, round.wall, each * 1e3, rsa * 1e3, rsa / each,
+                    round.perConnection / 1024);
         refused += units - round.passed;
-        if (i > 0 || rounds == 1) { // the first one writes a lock for each unit
-            processor += round.processor;
-            passed += round.passed;
-        }
-        rsa += rsaSecondsEverywhere(server, unit, times);
+        if (i > 0 || rounds == 1) // the first one writes a lock for each unit
+            ratios.push_back(rsa / each);
     }
-    rsa /= static_cast<double>(rounds + 1);
-    const double rate = static_cast<double>(passed) / processor;
-    std::printf("%zu handshakes refused; %.1f per processor second; RSA alone allows %.1f "
-                "(%.3f ms)\n%-62s %6.3f  (at least %.2f)\n",
-                refused, rate, 1 / rsa, rsa * 1e3,
-                "handshakes per processor second beside RSA alone", rate * rsa, kAim);
-    if (refused > 0 || (units >= kJudgedFrom && rate * rsa < kAim))
-        return 1;
-    return 0;
+    const double ratio = medianOf(ratios);
+    std::printf("%zu handshakes refused\n%-62s %6.3f  (at least %.2f)\n", refused,
+                "handshakes per processor second beside RSA alone (median)", ratio, kAim);
+    return refused > 0 || (units >= kJudgedFrom && ratio < kAim) ? 1 : 0;
 }
 
 } // namespace
@@ -350,7 +320,7 @@ int main(int argc, char** argv)
     }
     ::close(orders[0]);
     ::close(answers[1]);
-    const int outcome = measure(folder, units, rounds, orders[1], answers[0]);
+    const int outcome = measure(folder, keys, units, rounds, orders[1], answers[0]);
     ::close(orders[1]);
     ::waitpid(child, nullptr, 0);
     std::filesystem::remove_all(folder);

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <deque>
+#include <functional>
 #include <optional>
 
 namespace provost::test {
@@ -22,20 +23,24 @@ inline constexpr std::array kHarmNames{"cancel", "time-out", "stall", "unplug", 
 struct SeenTransfer {
     bool isIn = false;
     std::size_t bytes = 0;
-    bool isCommand = false; ///< the first byte says what to do
+    bool isCommand = false;    ///< the first bytes say what to do
+    std::size_t codeBytes = 1; ///< so many of them
 
     /// Places where one bit may turn: every byte of a short answer, which is status and lengths;
     /// the code of a command; two of anything longer.
     ///
-    /// Not the address in a DFU command: packets carry their own CRC, and a host cannot know that a
+    /// Not the address in a command: packets carry their own CRC, and a host cannot know that a
     /// unit understood another address than was sent.
     std::vector<std::size_t> flips() const
     {
         std::vector<std::size_t> places;
         if (bytes == 0)
             return places;
-        if (isCommand)
-            return {0};
+        if (isCommand) {
+            for (std::size_t i = 0; i < codeBytes && i < bytes; ++i)
+                places.push_back(i);
+            return places;
+        }
         if (isIn && bytes <= 6) {
             for (std::size_t i = 0; i < bytes; ++i)
                 places.push_back(i);
@@ -120,13 +125,40 @@ public:
         TRY(carry(wire(setup, data.size()), data, op));
         return {};
     }
-    Result<std::size_t> bulkIn(std::uint8_t, ByteSpan, const OpContext&) override
+    Result<std::size_t> bulkIn(std::uint8_t endpoint, ByteSpan to, const OpContext& op) override
     {
-        return fail(Errc::Unsupported, Blame::Software, "no bulk");
+        TRY(enter(op));
+        const std::size_t number = m_plan.seen.size();
+        const bool strikes = m_plan.count({.isIn = true});
+        if (strikes)
+            if (auto error = m_plan.error(m_clock, op))
+                return *error;
+        Bytes data = TRY(exchange([&] { return m_function.bulkIn(endpoint, to.size()); }, op));
+        m_plan.seen[number].bytes = data.size();
+        if (strikes && m_plan.harm == Harm::Short)
+            data.resize(data.size() / 2);
+        if (strikes && m_plan.harm == Harm::BitFlip)
+            turn(data, m_plan.flip);
+        std::copy(data.begin(), data.end(), to.begin());
+        return data.size();
     }
-    Result<> bulkOut(std::uint8_t, ByteView, const OpContext&) override
+    Result<> bulkOut(std::uint8_t endpoint, ByteView data, const OpContext& op) override
     {
-        return fail(Errc::Unsupported, Blame::Software, "no bulk");
+        constexpr std::size_t kCommandBytes = 16; // of an ST-Link
+        TRY(enter(op));
+        const bool strikes = m_plan.count(
+            {.bytes = data.size(), .isCommand = data.size() == kCommandBytes, .codeBytes = 2});
+        if (strikes) {
+            if (auto error = m_plan.error(m_clock, op))
+                return *error;
+            if (m_plan.harm == Harm::Short)
+                return fail(Errc::Io, Blame::Fixture, "bus error in the data stage");
+        }
+        Bytes sent = toBytes(data);
+        if (strikes && m_plan.harm == Harm::BitFlip)
+            turn(sent, m_plan.flip);
+        TRY(exchange([&] { return m_function.bulkOut(endpoint, sent); }, op));
+        return {};
     }
     Result<> reset() override
     {
@@ -155,11 +187,28 @@ private:
             bytes[at] ^= std::byte{1};
     }
 
-    Result<Bytes> carry(const sim::UsbSetup& setup, ByteView data, const OpContext& op)
+    Result<> enter(const OpContext& op) const
     {
         TRY(op.checkpoint());
         if (m_plan.gone)
             return fail(Errc::Disconnected, Blame::Fixture, "gone");
+        return {};
+    }
+    /// An instant device has its answer ready, or never will.
+    Result<Bytes> exchange(const std::function<sim::UsbReply()>& transfer, const OpContext& op)
+    {
+        sim::UsbReply reply = transfer();
+        if (reply.kind == sim::UsbReply::Kind::Stall)
+            return fail(Errc::Protocol, Blame::Unit, "stalled by the device");
+        if (reply.kind == sim::UsbReply::Kind::Data)
+            return std::move(reply.data);
+        TRY(m_clock.sleepUntil(op.deadline.at, op.stop));
+        return fail(Errc::Timeout, Blame::Fixture, "no answer");
+    }
+
+    Result<Bytes> carry(const sim::UsbSetup& setup, ByteView data, const OpContext& op)
+    {
+        TRY(enter(op));
         // DFU 1.1: DNLOAD of block 0 with data is a command of DfuSe.
         const bool isCommand =
             setup.requestType == 0x21 && setup.request == 1 && setup.value == 0 && !data.empty();

@@ -1,4 +1,5 @@
 // Faults that a bench file asks for, and the times that the flash of each board takes.
+#include "sim/probe_bench.h"
 #include "support/test_program.h"
 #include "virtual_rig.h"
 
@@ -86,6 +87,114 @@ private Q_SLOTS:
         }
         if (kind != "unplug")
             QVERIFY(must(ask()) == right);
+    }
+
+    void bulkTransfer_goesWrongOnce_data() { transfer_goesWrongOnce_data(); }
+    void bulkTransfer_goesWrongOnce()
+    {
+        QFETCH(QString, kind);
+        QFETCH(int, error);
+        // Transfer 1 is the question, 2 its answer.
+        Rig rig(with(concat("kind = \"", kind.toStdString(), "\"\ntransfer = 2\npipe = \"bulk\"")));
+        rig.waitFor(kCdc);
+        QVERIFY(rig.until([&] { return rig.board().mode() == sim::BoardMode::Listening; }));
+        auto port = must(rig.bench().serial().open("sim:rig#1"));
+        const std::string right = concat("Your device id is ", rig.unit().deviceId, "\r\n");
+        const auto ask = [&]() -> Result<std::string> {
+            TRY(port->writeAll(viewOf("i"), rig.op()));
+            std::string text;
+            Bytes bytes(256);
+            while (text.size() < right.size()) {
+                const auto more = port->readSome(bytes, rig.op(text.empty() ? kHangGuard : 100ms));
+                if (!more && !text.empty() && more.error().code == Errc::Timeout)
+                    return text;
+                text += toText(ByteView(bytes).first(TRY(Result<std::size_t>(more))));
+            }
+            return text;
+        };
+        const auto wrong = ask();
+        if (error >= 0) {
+            QVERIFY(!wrong);
+            QCOMPARE(static_cast<int>(wrong.error().code), error);
+        } else {
+            QVERIFY(wrong && *wrong != right);
+        }
+        if (kind == "unplug")
+            return;
+        must(port->discardInput());
+        QCOMPARE(must(ask()), right);
+    }
+
+    void bulkOut_goesWrongOnce()
+    {
+        Rig rig(with("kind = \"stall\"\ntransfer = 1\npipe = \"bulk\""));
+        rig.waitFor(kCdc);
+        auto port = must(rig.bench().serial().open("sim:rig#1"));
+        const auto wrong = port->writeAll(viewOf("i"), rig.op());
+        QVERIFY(!wrong);
+        QCOMPARE(wrong.error().code, Errc::Protocol);
+        must(port->writeAll(viewOf("i"), rig.op()));
+    }
+
+    void probesTransfer_goesWrongOnce_data() { transfer_goesWrongOnce_data(); }
+    void probesTransfer_goesWrongOnce()
+    {
+        QFETCH(QString, kind);
+        QFETCH(int, error);
+        // Transfer 1 is the command, 2 its answer.
+        const auto bench = must(sim::ProbeBench::parse(
+            concat("[bench]\nname = \"p\"\nspeed = \"instant\"\n[[probe]]\nnumber = 1\n"
+                   "[[probe.fault]]\nkind = \"",
+                   kind.toStdString(), "\"\ntransfer = 2\n"),
+            "p.toml", sim::standingCores()));
+        const auto device = must(bench->usb().open(must(bench->usb().enumerate()).at(0)));
+        const SystemClock clock;
+        const OpContext op{.clock = clock, .deadline = {clock.now() + kHangGuard}};
+        const auto askVersion = [&]() -> Result<Bytes> {
+            Bytes command(16);
+            command[0] = std::byte{0xF1};
+            TRY(device->bulkOut(0x01, command, op));
+            Bytes answer(6);
+            answer.resize(TRY(device->bulkIn(0x81, answer, op)));
+            return answer;
+        };
+        const auto wrong = askVersion();
+        if (error >= 0) {
+            QVERIFY(!wrong);
+            QCOMPARE(static_cast<int>(wrong.error().code), error);
+        }
+        if (kind == "unplug")
+            return;
+        const Bytes right = must(askVersion());
+        QCOMPARE(right.size(), std::size_t{6});
+        QVERIFY(error >= 0 || (wrong && *wrong != right));
+    }
+
+    void probesFault_isCheckedInTheFile_data()
+    {
+        QTest::addColumn<QByteArray>("fault");
+        QTest::addColumn<QByteArray>("says");
+        QTest::newRow("no kind") << QByteArray("transfer = 1") << QByteArray("kind: is needed");
+        QTest::newRow("of a board")
+            << QByteArray("kind = \"brown-out\"\ntransfer = 1") << QByteArray("kind: one of stall");
+        QTest::newRow("never") << QByteArray("kind = \"stall\"\ntransfer = 0")
+                               << QByteArray("counted from 1");
+        QTest::newRow("no number")
+            << QByteArray("kind = \"stall\"") << QByteArray("transfer: 0 to");
+        QTest::newRow("pipe") << QByteArray("kind = \"stall\"\ntransfer = 1\npipe = \"iso\"")
+                              << QByteArray("pipe: one of control, bulk");
+    }
+    void probesFault_isCheckedInTheFile()
+    {
+        QFETCH(QByteArray, fault);
+        QFETCH(QByteArray, says);
+        const auto wrong = sim::ProbeBench::parse(
+            concat("[bench]\nname = \"p\"\n[[probe]]\nnumber = 1\n[[probe.fault]]\n",
+                   fault.toStdString(), "\n"),
+            "p.toml", sim::standingCores());
+        QVERIFY(!wrong);
+        QVERIFY2(wrong.error().message.find(says.toStdString()) != std::string::npos,
+                 wrong.error().message.c_str());
     }
 
     void unplug_atAShareOfTheModule()

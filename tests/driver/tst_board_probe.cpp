@@ -5,6 +5,7 @@
 #include "device/dct_memory.h"
 #include "device/dfu_target.h"
 #include "device/probe_target.h"
+#include "device/swd_unit.h"
 #include "probe_rig.h"
 #include "support/must.h"
 #include "support/test_program.h"
@@ -384,6 +385,23 @@ private Q_SLOTS:
         DfuDevice device = rig.dfuSession();
         const auto table = must(DfuDct::open(device, rig.platform().dct, rig.op()));
         QVERIFY(!holdsClaim(*table, rig.platform(), rig.op()));
+    }
+
+    void unitOfAnotherPlatform_isRefused_data() { boards(); }
+    void unitOfAnotherPlatform_isRefused()
+    {
+        WiredRig rig = fromRow();
+        for (const char* name : {"photon", "p1", "electron"}) {
+            const auto platform = platformNamed(name);
+            SwdUnit unit({.usb = rig.bench().usb(),
+                          .serial = rig.bench().serial(),
+                          .probe = *rig.bench().slots().front().probe},
+                         platform);
+            const auto identified = unit.identify(rig.op());
+            QCOMPARE(identified.has_value(), platform.name == rig.platform().name);
+            if (!identified)
+                QCOMPARE(identified.error().cause, std::string("C013"));
+        }
     }
 
     void coresKeys_areOutOfReach()

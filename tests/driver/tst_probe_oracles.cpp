@@ -164,6 +164,38 @@ private Q_SLOTS:
         m_bench = std::make_unique<BenchProcess>(kProbes);
     }
 
+    void openocd_dumpsAndErases_data() { targets(); }
+    void openocd_dumpsAndErases()
+    {
+        QFETCH(QString, busId);
+        QFETCH(QString, address);
+        QFETCH(int, size);
+        const QByteArray image = noise(size);
+        const ProgramEnd written = stFlash(busId, {"write", fileWith("image.bin", image), address});
+        QVERIFY2(written.exitCode == 0, qPrintable(written.output));
+        const QString file = m_files.filePath("dump.bin");
+        const auto dump = [&]() -> QByteArray {
+            QFile::remove(file);
+            const ProgramEnd end = openocd(
+                busId,
+                QString("init; reset halt; dump_image %1 %2 %3").arg(file, address).arg(size));
+            QFile dumped(file);
+            if (end.exitCode != 0 || !dumped.open(QIODevice::ReadOnly)) {
+                qWarning().noquote() << end.output;
+                return {};
+            }
+            return dumped.readAll();
+        };
+        QVERIFY(dump() == image);
+        // Whole sectors from the address on; without a word about what is to be written.
+        const int whole = busId == "1-3" ? 0x40000 : (size + 1023) / 1024 * 1024;
+        const ProgramEnd erased = openocd(
+            busId, QString("init; reset halt; flash erase_address %1 %2").arg(address).arg(whole));
+        QVERIFY2(erased.exitCode == 0, qPrintable(erased.output));
+        QVERIFY(dump() == QByteArray(size, '\xFF'));
+        QVERIFY(readBack(busId, address, size) == QByteArray(size, '\xFF'));
+    }
+
     void openocd_seesWhatDoesNotMatch()
     {
         const QString file = fileWith("image.bin", noise(2048));

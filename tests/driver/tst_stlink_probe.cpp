@@ -1,4 +1,5 @@
-// Our ST-Link driver against the virtual probes, status by status and fault by fault.
+// Our ST-Link driver against the virtual probes, status by status. A fault at every transfer: see
+// tst_fault_matrix.
 #include "probe_rig.h"
 #include "support/test_program.h"
 
@@ -21,21 +22,101 @@ Bytes codeOf(std::span<const std::uint16_t> words)
     return bytes;
 }
 
-/// The session of the fault matrix: everything the driver knows.
-Result<Bytes> wholeSession(ProbeRig& rig, ByteView pattern)
+constexpr std::uint32_t kOptionWord = 0x40023C14; // FLASH_OPTCR of an F205
+constexpr std::uint32_t kForEver = 0x0FFFCCEF;    // level 2, started at once
+
+struct RouteToOptions {
+    const char* name;
+    std::function<Result<>(StLinkProbe&, const OpContext&)> write;
+};
+
+Bytes wordOf(std::uint32_t value)
 {
-    const OpContext op = rig.op();
-    StLinkProbe probe = TRY(rig.tryOpen());
-    TRY(probe.targetVoltage(op));
-    TRY(probe.connect({.kilohertz = 4000, .underReset = true}, op));
-    TRY(probe.write(kSram + 3, pattern, op));
-    TRY(probe.writeRegister(CoreRegister::R5, 0x12345678, op));
-    TRY(probe.readRegister(CoreRegister::R5, op));
-    TRY(probe.resetAndHalt(op));
-    const auto size = static_cast<std::uint32_t>(pattern.size());
-    Bytes back = TRY(probe.read(kSram + 3, size, op));
-    TRY(probe.disconnect(op));
-    return back;
+    Bytes bytes;
+    ByteWriter(bytes).le32(value);
+    return bytes;
+}
+
+const std::vector<RouteToOptions>& routesToOptions()
+{
+    using Op = OpContext;
+    static const std::vector<RouteToOptions> kRoutes{
+        {"word",
+         [](StLinkProbe& p, const Op& op) { return p.writeWord(kOptionWord, kForEver, op); }},
+        {"word, not started",
+         [](StLinkProbe& p, const Op& op) { return p.writeWord(kOptionWord, 0x0FFFCCEC, op); }},
+        {"block of a word",
+         [](StLinkProbe& p, const Op& op) { return p.write(kOptionWord, wordOf(kForEver), op); }},
+        {"in the middle of a block",
+         [](StLinkProbe& p, const Op& op) {
+             return p.write(kOptionWord - 8, Bytes(16, std::byte{0xCC}), op);
+         }},
+        {"end of an odd block",
+         [](StLinkProbe& p, const Op& op) {
+             return p.write(kOptionWord - 3, Bytes(5, std::byte{0xCC}), op);
+         }},
+        {"its byte",
+         [](StLinkProbe& p, const Op& op) {
+             return p.write(kOptionWord + 1, Bytes(1, std::byte{0xCC}), op);
+         }},
+        {"bytes by units",
+         [](StLinkProbe& p, const Op& op) {
+             return p.writeUnits(kOptionWord, wordOf(kForEver), 1, op);
+         }},
+        {"a byte by units",
+         [](StLinkProbe& p, const Op& op) {
+             return p.writeUnits(kOptionWord + 1, Bytes(1, std::byte{0xCC}), 1, op);
+         }},
+        {"a half-word by units",
+         [](StLinkProbe& p, const Op& op) {
+             return p.writeUnits(kOptionWord, Bytes(2, std::byte{0xCC}), 2, op);
+         }},
+        {"words by units",
+         [](StLinkProbe& p, const Op& op) {
+             return p.writeUnits(kOptionWord - 4, Bytes(8, std::byte{0xCC}), 4, op);
+         }},
+        {"bit-band alias",
+         [](StLinkProbe& p, const Op& op) { return p.writeWord(0x42478280 + 10 * 4, 1, op); }},
+        {"bit-band alias, a byte",
+         [](StLinkProbe& p, const Op& op) {
+             return p.write(0x42478280 + 15 * 4, Bytes(1, std::byte{1}), op);
+         }},
+        {"raw data register",
+         [](StLinkProbe& p, const Op& op) -> Result<> {
+             taken(p.writeDap(0, 0x00, 0x23000012, op));
+             taken(p.writeDap(0, 0x04, kOptionWord, op));
+             return p.writeDap(0, 0x0C, kForEver, op);
+         }},
+        {"raw data register that counted on",
+         [](StLinkProbe& p, const Op& op) -> Result<> {
+             taken(p.writeDap(0, 0x00, 0x23000012, op));
+             taken(p.writeDap(0, 0x04, kOptionWord - 4, op));
+             taken(p.readDap(0, 0x0C, op));
+             return p.writeDap(0, 0x0C, kForEver, op);
+         }},
+        {"raw data register, half-words",
+         [](StLinkProbe& p, const Op& op) -> Result<> {
+             taken(p.writeDap(0, 0x00, 0x23000001, op));
+             taken(p.writeDap(0, 0x04, kOptionWord, op));
+             return p.writeDap(0, 0x0C, kForEver, op);
+         }},
+        {"raw banked register",
+         [](StLinkProbe& p, const Op& op) -> Result<> {
+             taken(p.writeDap(0, 0x00, 0x23000002, op));
+             taken(p.writeDap(0, 0x04, kOptionWord - 4, op));
+             return p.writeDap(0, 0x14, kForEver, op);
+         }},
+        {"raw data register at the alias",
+         [](StLinkProbe& p, const Op& op) -> Result<> {
+             taken(p.writeDap(0, 0x04, 0x42478280 + 10 * 4, op));
+             return p.writeDap(0, 0x0C, 1, op);
+         }},
+        {"another bank behind the probe's back",
+         [](StLinkProbe& p, const Op& op) {
+             return p.writeDap(StLinkProbe::kDebugPort, 0x08, 0x10, op);
+         }},
+    };
+    return kRoutes;
 }
 
 class TstStLinkProbe : public QObject {
@@ -420,43 +501,43 @@ private Q_SLOTS:
                  sim::CortexDebug::State::Running);
     }
 
-    void anyTransfer_mayFailAndTheNextSessionWorks_data()
+    void readProtectionForEver_isWrittenByNoRoute_data()
     {
-        QTest::addColumn<QString>("model");
-        QTest::newRow("V2") << "v2";
-        QTest::newRow("V2-1") << "v2-1";
-        QTest::newRow("V3") << "v3";
+        QTest::addColumn<int>("route");
+        for (int i = 0; i < static_cast<int>(routesToOptions().size()); ++i)
+            QTest::newRow(routesToOptions()[static_cast<std::size_t>(i)].name) << i;
     }
-    void anyTransfer_mayFailAndTheNextSessionWorks()
+    void readProtectionForEver_isWrittenByNoRoute()
     {
-        QFETCH(QString, model);
-        ProbeRig rig(model.toStdString());
-        const Bytes pattern = pseudoNoise(70);
-        QVERIFY(taken(wholeSession(rig, pattern)) == pattern);
-        const int transfers = rig.script().transfers;
-        int cases = 0;
-        for (const TransferFault fault :
-             {TransferFault::Stall, TransferFault::Timeout, TransferFault::Unplug,
-              TransferFault::Short, TransferFault::Cancel})
-            for (int at = 0; at < transfers; ++at, ++cases) {
-                rig.forgetFaults();
-                rig.script().at = at;
-                rig.script().fault = fault;
-                const auto broken = wholeSession(rig, pattern);
-                const std::string where = concat("fault ", static_cast<int>(fault), " at ", at);
-                // A first answer that goes astray is asked for again, and so is a left-over that
-                // was looked for.
-                if (broken)
-                    QVERIFY2(*broken == pattern, where.c_str());
-                else
-                    QVERIFY2(broken.error().code != Errc::Internal, where.c_str());
-                rig.forgetFaults();
-                const auto next = wholeSession(rig, pattern);
-                QVERIFY2(next.has_value(),
-                         next ? "" : concat(where, ": ", describe(next.error())).c_str());
-                QVERIFY2(*next == pattern, where.c_str());
-            }
-        qInfo("%d transfers a session, %d cases", transfers, cases);
+        QFETCH(const int, route);
+        ProbeRig rig("v3", "f205");
+        StLinkProbe probe = rig.connectHalted();
+        // Unlocked: nothing but the driver stands between the value and the chip.
+        taken(probe.writeWord(0x40023C08, 0x08192A3B, rig.op()));
+        taken(probe.writeWord(0x40023C08, 0x4C5D6E7F, rig.op()));
+        const std::uint32_t before = taken(probe.readWord(kOptionWord, rig.op()));
+        const auto refused =
+            routesToOptions()[static_cast<std::size_t>(route)].write(probe, rig.op());
+        QVERIFY(!refused);
+        QCOMPARE(refused.error().code, Errc::Denied);
+        QVERIFY(rig.withChip([](sim::Stm32Chip& chip) { return chip.debugPortAnswers(); }));
+        QCOMPARE(taken(probe.readWord(kOptionWord, rig.op())), before);
+    }
+
+    void optionWord_takesEveryOtherLevel()
+    {
+        ProbeRig rig("v3", "f205");
+        StLinkProbe probe = rig.connectHalted();
+        taken(probe.writeWord(0x40023C08, 0x08192A3B, rig.op()));
+        taken(probe.writeWord(0x40023C08, 0x4C5D6E7F, rig.op()));
+        const std::uint32_t wanted = 0x0FFEAAEC;
+        taken(probe.writeWord(kOptionWord, wanted, rig.op()));
+        QCOMPARE(taken(probe.readWord(kOptionWord, rig.op())) & 0x0FFFFFFC, wanted);
+        // And what lies beside it is nobody's business.
+        taken(probe.write(kSram, Bytes(64, std::byte{0xCC}), rig.op()));
+        taken(probe.writeDap(0, 0x04, kSram, rig.op()));
+        taken(probe.writeDap(0, 0x0C, 0xCCCCCCCC, rig.op()));
+        QCOMPARE(taken(probe.readWord(kSram, rig.op())), 0xCCCCCCCCU);
     }
 
     void unpluggedProbe_isReportedAsGone()

@@ -398,57 +398,6 @@ private Q_SLOTS:
               size / 1024, whole, model, whole / model, sum);
     }
 
-    void anyTransfer_mayFailAndTheNextWriteWorks_data() { chips(); }
-    void anyTransfer_mayFailAndTheNextWriteWorks()
-    {
-        QFETCH(QString, chip);
-        ProbeRig rig("v2-1", chip.toStdString());
-        const std::uint32_t offset = chip == "f103" ? 1024 : 0x4000;
-        const std::uint32_t sectors = chip == "f103" ? 3072 : 0x4000;
-        const Bytes around = pseudoNoise(flashOf(rig).size(), 77);
-        const Bytes image = pseudoNoise(2500);
-        const auto session = [&]() -> Result<> {
-            StLinkProbe probe = TRY(rig.tryOpen());
-            TRY(probe.connect({.kilohertz = 4000}, rig.op()));
-            Stm32Flash flash = TRY(Stm32Flash::attach(probe, rig.op()));
-            TRY(flash.writeVerified({.address = kBase + offset, .bytes = image}, true, rig.op()));
-            return flash.leave(rig.op());
-        };
-        const auto untouched = [&] {
-            Bytes now = flashOf(rig);
-            std::copy(around.begin() + offset, around.begin() + offset + sectors,
-                      now.begin() + offset);
-            return now == around;
-        };
-        fillFlash(rig, around);
-        taken(session());
-        const int transfers = rig.script().transfers;
-        int cases = 0;
-        // Every third transfer, shifted from fault to fault: each kind meets each phase.
-        int shift = 0;
-        for (const TransferFault fault :
-             {TransferFault::Stall, TransferFault::Timeout, TransferFault::Unplug,
-              TransferFault::Short, TransferFault::Cancel}) {
-            for (int at = shift++ % 3; at < transfers; at += 3, ++cases) {
-                fillFlash(rig, around);
-                rig.forgetFaults();
-                rig.script().at = at;
-                rig.script().fault = fault;
-                const auto broken = session();
-                const std::string where = concat("fault ", static_cast<int>(fault), " at ", at);
-                QVERIFY2(broken || broken.error().code != Errc::Internal, where.c_str());
-                QVERIFY2(untouched(), where.c_str());
-                rig.forgetFaults();
-                const auto next = session();
-                QVERIFY2(next.has_value(),
-                         next ? "" : concat(where, ": ", describe(next.error())).c_str());
-                QVERIFY2(part(flashOf(rig), kBase + offset, image.size()) == image, where.c_str());
-                QVERIFY2(untouched(), where.c_str());
-            }
-        }
-        qInfo("%d transfers a session, %d cases", transfers, cases);
-    }
-
 private:
     static void chips()
     {

@@ -1,4 +1,4 @@
-// The bench's own checksums: against published answers, and beside the drivers'.
+// The bench's own checksums and byte order: against published answers, and beside the drivers'.
 #include "support/test_program.h"
 
 #include "core/byte_io.h"
@@ -6,6 +6,7 @@
 #include "core/text.h"
 #include "crypto/digest.h"
 #include "sim/checksums.h"
+#include "sim/octets.h"
 
 using namespace provost;
 
@@ -50,6 +51,32 @@ private Q_SLOTS:
             QCOMPARE(sim::unitCrc32(bytes), crc32(bytes));
             QCOMPARE(toHex(sim::unitSha256(bytes)), sha256Hex(bytes));
         }
+    }
+
+    void octets_haveTheOrderThatIsNamed()
+    {
+        Bytes frame;
+        sim::Fields(frame).le16(0x0200).be32(0x7F000001).u8(0x1FF).le32(0x0A0B0C0D).be16(0xFFFE);
+        QCOMPARE(sim::hexText(frame), std::string("00027f000001ff0d0c0b0afffe"));
+        QCOMPARE(sim::le16At(frame), std::uint16_t{0x0200});
+        QCOMPARE(sim::be32At(frame, 2), 0x7F000001U);
+        QCOMPARE(sim::le32At(frame, 7), 0x0A0B0C0DU);
+        QCOMPARE(sim::be16At(frame, 11), std::uint16_t{0xFFFE});
+        for (std::size_t at = 0; at + 4 <= frame.size(); ++at) {
+            QCOMPARE(sim::le16At(frame, at), readLe16(frame, at));
+            QCOMPARE(sim::be16At(frame, at), readBe16(frame, at));
+            QCOMPARE(sim::le32At(frame, at), readLe32(frame, at));
+            QCOMPARE(sim::be32At(frame, at), readBe32(frame, at));
+        }
+    }
+
+    void hexText_isReadInBothCasesAndNothingElse()
+    {
+        QCOMPARE(sim::hexText(*sim::fromHexText("00fFA9")), std::string("00ffa9"));
+        QCOMPARE(sim::hexText(0xBEEF, 2), std::string("ef"));
+        for (const std::string_view bad : {"0", "0g", "0x00", " 0"})
+            QVERIFY(!sim::fromHexText(bad));
+        QCOMPARE(sim::withoutBlanks(" \t\xC3\xA4 b\r\n"), std::string_view("\xC3\xA4 b"));
     }
 };
 

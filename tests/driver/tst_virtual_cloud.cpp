@@ -16,6 +16,7 @@
 #include <QJsonObject>
 #include <atomic>
 #include <cstring>
+#include <mutex>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -105,12 +106,17 @@ int runHandshake(sim::CloudLine& line, const QJsonObject& script)
     return client.handshake();
 }
 
+struct Endpoint {
+    std::uint32_t ip = INADDR_LOOPBACK;
+    std::uint16_t port = 0; ///< 0: one that is free
+};
+
 /// One connection at a time: nonce, key, Hello, then whatever comes. Written for these tests alone.
 class LoopbackServer {
 public:
     enum class Behaviour : std::uint8_t { Right, OtherDeviceKey, OtherSignature, HangsUp };
 
-    LoopbackServer(const QString& script, Behaviour behaviour)
+    LoopbackServer(const QString& script, Behaviour behaviour, Endpoint at = {})
         : m_key(
               must(RsaPrivateKey::fromBytes(hex(transcript(script)["serverPrivateKeyPkcs1Der"])))),
           m_otherKey(must(RsaPrivateKey::fromBytes(
@@ -120,7 +126,8 @@ public:
         m_listener = ::socket(AF_INET, SOCK_STREAM, 0);
         sockaddr_in where{};
         where.sin_family = AF_INET;
-        where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        where.sin_port = htons(at.port);
+        where.sin_addr.s_addr = htonl(at.ip);
         sockaddr generic{};
         std::memcpy(&generic, &where, sizeof where);
         socklen_t size = sizeof generic;
@@ -142,6 +149,14 @@ public:
 
     std::uint16_t port = 0;
     std::atomic<int> messages = 0;
+    std::atomic<int> ended = 0; ///< connections
+
+    /// What units said, decrypted, one message an entry.
+    std::vector<std::string> heard() const
+    {
+        const std::scoped_lock lock(m_mutex);
+        return m_heard;
+    }
 
 private:
     bool readable(int socket, std::stop_token stop)
@@ -176,6 +191,7 @@ private:
             const int socket = ::accept(m_listener, nullptr, nullptr);
             serve(socket, stop);
             ::close(socket);
+            ++ended;
         }
     }
     void serve(int socket, std::stop_token stop)
@@ -228,6 +244,10 @@ private:
             if (now != expected)
                 return;
             id = now;
+            {
+                const std::scoped_lock lock(m_mutex);
+                m_heard.push_back(toText(message));
+            }
             if (messages++ == 0)
                 reply(*fromHex("5102123401b168"));
             else if (u8(message[0]) == 0x40) // ping
@@ -239,6 +259,8 @@ private:
     RsaPrivateKey m_otherKey;
     const Behaviour m_behaviour;
     int m_listener = -1;
+    mutable std::mutex m_mutex;
+    std::vector<std::string> m_heard{};
     std::jthread m_thread;
 };
 
@@ -420,14 +442,77 @@ private Q_SLOTS:
         QVERIFY(rig.until([&] { return rig.board().cloudAttempts() > 2; }));
     }
 
-    void blankServerKey_meansThePublicCloudFrom07()
+    void blankServerKey_isRefusedByAPrivateCloud_data()
     {
-        Rig rig(benchText(kOnline));
+        QTest::addColumn<QString>("stock");
+        QTest::addColumn<bool>("restores");
+        QTest::newRow("before 0.7.0") << "0.6.3" << false;
+        QTest::newRow("since 0.7.0") << "1.5.2" << true;
+    }
+    void blankServerKey_isRefusedByAPrivateCloud()
+    {
+        QFETCH(QString, stock);
+        QFETCH(bool, restores);
+        LoopbackServer server("photon-minimal-der", LoopbackServer::Behaviour::Right);
+        Rig rig(benchText(concat("stock = \"", stock.toStdString(),
+                                 "\"\ncredentials = \"bench\"\nkey = \"burnt\"")));
         rig.waitFor(kCdc);
-        rig.board().pokeDct(2082, Bytes(384, std::byte{0xFF}));
-        QVERIFY(rig.until([&] { return logged(rig, "Public Server Key was blank, restoring."); }));
-        QVERIFY(!rig.board().escapes().empty());
+        pointAt(rig, server.port);
+        const Bytes blank(384, std::byte{0xFF});
+        rig.board().pokeDct(2082, blank);
+        QVERIFY(rig.until([&] { return rig.board().lastCloudError() == -19; }));
+        QVERIFY(rig.until([&] { return shown(rig, sim::LedColour::Red, sim::LedPattern::Solid); }));
+        QVERIFY(logged(rig, "Unable to receive key -19"));
+        QCOMPARE(logged(rig, "Public Server Key was blank, restoring."), restores);
         QCOMPARE(rig.board().cloudSessions(), 0);
+        // Its own address was dialled, and the built-in copy is not written.
+        QVERIFY(rig.until([&] { return server.ended > 0; }));
+        const Bytes dct = rig.board().physicalDct(rig.board().currentDct());
+        QVERIFY(equalBytes(ByteView(dct).subspan(0x1D7C + 2082, blank.size()), blank));
+    }
+
+    void blankServerAddress_isReportedBehindTheHello()
+    {
+        // Of the public cloud a blank field keeps the port, too: an address of this test's own.
+        const auto own = static_cast<std::uint32_t>(::getpid()) & 0xFFFF;
+        const std::uint32_t ip = (127U << 24) | (83U << 16) | own;
+        LoopbackServer server("photon-minimal-der", LoopbackServer::Behaviour::Right,
+                              {.ip = ip, .port = 5683});
+        Rig rig(benchText(
+            kOnline + "\nkey = \"burnt\"",
+            concat("[network.hosts]\n\"device.spark.io\" = \"", sim::ipv4Text(ip), "\"\n")));
+        pointAt(rig, server.port);
+        rig.board().pokeDct(2466, Bytes(128, std::byte{0xFF}));
+        rig.board().reset();
+        QVERIFY(rig.until([&] { return rig.board().cloudSessions() > 0; }));
+        QVERIFY(logged(rig, "Public Server Address was blank, restoring."));
+        const auto position = [&](std::string_view text) {
+            const auto all = server.heard();
+            const auto found = std::find_if(all.begin(), all.end(), [&](const std::string& each) {
+                return each.find(text) != std::string::npos;
+            });
+            return found == all.end() ? std::ptrdiff_t{-1} : found - all.begin();
+        };
+        const std::string report = concat("spark/device/key/error", '\xFF', "4");
+        QVERIFY(rig.until([&] { return position(report) >= 0; }));
+        QVERIFY(position(report) > position("spark/device/last_reset"));
+    }
+
+    void clearedCredentials_endTheNetworkAtOnce()
+    {
+        LoopbackServer server("photon-minimal-der", LoopbackServer::Behaviour::Right);
+        Rig rig(benchText(kOnline + "\nkey = \"burnt\""));
+        pointAt(rig, server.port);
+        QVERIFY(rig.until([&] { return rig.board().cloudSessions() > 0; }));
+        RawControl control(rig);
+        const int ended = server.ended;
+        QCOMPARE(control.queued(115, {}).first, 0);
+        QVERIFY(rig.board().joinedNetwork().empty());
+        QVERIFY(rig.until([&] { return server.ended > ended; }));
+        QVERIFY(rig.until([&] { return rig.board().mode() == sim::BoardMode::Listening; }));
+        // The same firmware still runs: nothing was restarted.
+        QCOMPARE(control.queued(20, {}).first, 0);
+        QCOMPARE(rig.board().cloudSessions(), 1);
     }
 
     void foreignAddresses_areNeverDialled()

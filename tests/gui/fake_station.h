@@ -15,7 +15,9 @@ class FakeStation final : public StationCommands {
 public:
     StationIdentity who{.planTitle = "Photon 2.3.1 \u2014 full provision",
                         .planLine = "Plan photon-full \u00b7 rev 14",
+                        .planDigest = "3f9a1c2d" + std::string(56, '0'),
                         .stationName = "Line 2 \u00b7 Station A",
+                        .operatorName = "anna",
                         .databasePath = "/var/lib/provost/station.db"};
     std::vector<std::pair<int, std::string>> starts{};
     int startAlls = 0;

@@ -34,7 +34,8 @@ struct ScreenBench {
     void open(QSize size = {1920, 1080}, std::chrono::milliseconds gap = std::chrono::seconds(30))
     {
         window = std::make_unique<MainWindow>(
-            station, bridge, WindowOptions{.scanner = {.gap = gap}, .clock = clock});
+            station, bridge,
+            WindowOptions{.scanner = {.gap = gap}, .clock = clock, .staleAfter = staleAfter});
         window->resize(size);
         window->show();
         window->activateWindow();
@@ -92,6 +93,7 @@ struct ScreenBench {
     }
 
     std::shared_ptr<VirtualClock> clock = std::make_shared<VirtualClock>();
+    std::chrono::milliseconds staleAfter{}; ///< none: it never says NO DATA
     FakeStation station;
     EngineBridge bridge;
     std::unique_ptr<MainWindow> window;
@@ -204,7 +206,9 @@ inline void fillLine(ScreenBench& bench)
     bench.post(finished(106, 6, "", Verdict::Error, "C014", 31));
     bench.post(SlotChanged{.slot = SlotId{8},
                            .availability = SlotAvailability::Off,
-                           .why = "Switched off by the line lead"});
+                           .why = "fixture cable",
+                           .actor = "the line lead",
+                           .atUtc = utcNow()});
 
     bench.post(started(102, 2, "2b0034000a47343138333038"));
     bench.post(started(105, 5, "33001f000a47343138333038"));

@@ -53,8 +53,9 @@ public:
     explicit DeskRig(std::vector<std::string> units)
         : m_slots(static_cast<int>(units.size())), m_cloud(must(VirtualCloud::start({}, m_clock)))
     {
-        std::string text = "[bench]\nname = \"test\"\nspeed = \"instant\"\nmode_button = false\n"
-                           "[network]\nssid = \"Plant\"\npassword = \"virtual\"\nsecurity = 3\n";
+        std::string text =
+            "[bench]\nname = \"test\"\nspeed = \"instant\"\nmode_button = false\n"
+            "[network]\nssid = \"Plant\"\npassword = \"virtual-plant\"\nsecurity = 3\n";
         for (int i = 0; i < m_slots; ++i) {
             const auto& unit = units[static_cast<std::size_t>(i)];
             const auto fault = unit.find("[[slot.unit.fault]]");
@@ -90,7 +91,8 @@ public:
                                   .operatorAnswers = true},
                                  {.pace = {kNever, 0ms, kNever},
                                   // A busy machine types slowly.
-                                  .window = {.scanner = {.gap = std::chrono::seconds(30)}}}));
+                                  .window = {.scanner = {.gap = std::chrono::seconds(30)}},
+                                  .staleAfter = kNever}));
         m_desk->host().events().add(m_sink);
         m_desk->watch();
         window().show();
@@ -199,11 +201,13 @@ void TstDesk::tiles_areReadyBeforeAnythingRuns()
     rig.writeStation(4);
     rig.open();
     QTRY_COMPARE(rig.state(4), SlotState::Off);
-    QCOMPARE(rig.tile(4)->face().headline, QStringLiteral("fixture cable"));
+    QCOMPARE(rig.tile(4)->face().headline, QStringLiteral("Switched off in the station file"));
+    QCOMPARE(rig.tile(4)->face().detail, QStringLiteral("fixture cable"));
     for (const int slot : {1, 2, 3})
         QCOMPARE(rig.state(slot), SlotState::Ready);
     QVERIFY(rig.tile(1)->face().simulated);
     QVERIFY(rig.events().all<RunStarted>().empty());
+    QTRY_VERIFY(!rig.events().all<Heartbeat>().empty());
     rig.press(Qt::Key_F4);
     QVERIFY(rig.window().helpShown());
 }

@@ -31,6 +31,7 @@ private Q_SLOTS:
     void stop_isShownWithinAQuarterSecond();
     void counters_readAsADashWhenUnknown();
     void pills_sayWhatIsKnown();
+    void header_saysWhatNobodyHasVouchedFor();
     void units_areFoundByIdLabelAndKey();
 };
 
@@ -161,7 +162,7 @@ void TstModels::pills_sayWhatIsKnown()
 {
     StationModel model({.stationName = "Station A", .databasePath = "/var/lib/provost/line.db"});
     QCOMPARE(model.planTitle(), QStringLiteral("No plan"));
-    QCOMPARE(model.pills().size(), 3U); // no operator signed in: no pill
+    QCOMPARE(model.pills().size(), 3U); // nobody known: no pill
     QCOMPARE(model.pills()[0].light, StationModel::Light::Unknown);
     QCOMPARE(model.pills()[1].text, QStringLiteral("Database line.db"));
     model.apply(StationNotice{.subject = "cloud", .good = true, .text = "38 ms"});
@@ -171,6 +172,33 @@ void TstModels::pills_sayWhatIsKnown()
     QCOMPARE(model.pills()[0].light, StationModel::Light::Attention);
     model.apply(StationNotice{.subject = "outbox", .good = false, .text = "12 waiting"});
     QCOMPARE(model.pills()[1].text, QStringLiteral("Database line.db\u00a0\u00b7 12 waiting"));
+}
+
+void TstModels::header_saysWhatNobodyHasVouchedFor()
+{
+    StationIdentity who{.planLine = "Plan photon-full \u00b7 rev 14",
+                        .planDigest = "3f9a1c2d" + std::string(56, '0'),
+                        .operatorName = "anna",
+                        .training = true};
+    const auto shown = [&] { return std::make_unique<StationModel>(who); };
+    QCOMPARE(shown()->planLine(),
+             QStringLiteral("Plan photon-full \u00b7 rev 14\u00a0\u00b7 not approved"
+                            "\u00a0\u00b7 3f9a1c2d\u2026"));
+    QCOMPARE(shown()->planBrief(),
+             QStringLiteral("Plan photon-full \u00b7 rev 14\u00a0\u00b7 not approved"));
+    QVERIFY(shown()->planDetail().endsWith(QStringLiteral("3f9a1c2d") + QString(56, u'0')));
+    QCOMPARE(shown()->pills().back().text,
+             QStringLiteral("Operator anna\u00a0\u00b7 not signed in"));
+    QCOMPARE(shown()->pills().back().light, StationModel::Light::Unknown);
+    QCOMPARE(shown()->mark(), QStringLiteral("TRAINING"));
+    who.simulated = true;
+    QCOMPARE(shown()->mark(), QStringLiteral("SIMULATED"));
+    who.simulated = who.training = false;
+    who.planApproved = who.operatorSignedIn = true;
+    QVERIFY(shown()->mark().isEmpty());
+    QVERIFY(shown()->planLine().contains(QStringLiteral("\u00b7 approved")));
+    QCOMPARE(shown()->pills().back().text, QStringLiteral("Operator anna"));
+    QCOMPARE(shown()->pills().back().light, StationModel::Light::Good);
 }
 
 void TstModels::units_areFoundByIdLabelAndKey()

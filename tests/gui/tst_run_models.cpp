@@ -57,7 +57,7 @@ void TstRunModels::steps_showEveryTry()
                       .measurement = number(61.2, {.min = 40.0, .unit = "KiB/s"})};
     take(measured);
     QCOMPARE(model.index(2).data(StepModel::MeasurementsRole).toStringList(),
-             QStringList{QStringLiteral("throughput 61.2\u00a0KiB/s (limit \u2265\u00a040)")});
+             QStringList{QStringLiteral("throughput 61.2\u00a0KiB/s (limit\u00a0\u2265\u00a040)")});
     auto second = attempt("Write", 4.2, "2.3.1");
     second.attempt = 2;
     take(stepFinished(1, 1, 1, second));
@@ -176,7 +176,7 @@ void TstRunModels::diagnosis_namesTheStepAndTheValue()
     QCOMPARE(diagnosis.title, QStringLiteral("A measured value is out of its limits"));
     QCOMPARE(diagnosis.advice, QStringLiteral("Put in the red bin"));
     QVERIFY(diagnosis.evidence.contains(
-        QStringLiteral("throughput 38.1\u00a0KiB/s (limit \u2265\u00a040)")));
+        QStringLiteral("throughput 38.1\u00a0KiB/s (limit\u00a0\u2265\u00a040)")));
     QVERIFY(diagnosis.evidence.front().contains(QStringLiteral("Write system part 1")));
     // What note and error say alike is said once.
     RunState other = begunRun(started(2, 1, kId), {}, "");
@@ -194,13 +194,15 @@ void TstRunModels::diagnosis_namesTheStepAndTheValue()
 void TstRunModels::measurement_thatBrokeItsLimitDoesNotReadLikeIt()
 {
     QCOMPARE(display::measurement(number(39.9996, {.min = 40.0})),
-             QStringLiteral("throughput 39.9996 (limit \u2265\u00a040)"));
+             QStringLiteral("throughput 39.9996 (limit\u00a0\u2265\u00a040)"));
     QCOMPARE(display::measurement(number(1000.3, {.max = 1000.0})),
-             QStringLiteral("throughput 1000.3 (limit \u2264\u00a01000)"));
+             QStringLiteral("throughput 1000.3 (limit\u00a0\u2264\u00a01000)"));
     QCOMPARE(display::measurement(number(3.3, {.min = 3.2, .max = 3.4, .unit = "V"})),
-             QStringLiteral("throughput 3.3\u00a0V (limit 3.2 \u2026 3.4)"));
+             QStringLiteral("throughput 3.3\u00a0V (limit\u00a03.2 \u2026 3.4)"));
     QCOMPARE(display::measurement({.name = "vdd", .limit = {.min = 3.2}}),
-             QStringLiteral("vdd was not measured (limit \u2265\u00a03.2)"));
+             QStringLiteral("vdd was not measured (limit\u00a0\u2265\u00a03.2)"));
+    QCOMPARE(display::measurement({.name = "join_s", .limit = {.max = 60, .unit = "s"}}),
+             QStringLiteral("join was not measured (limit\u00a0\u2264\u00a060\u00a0s)"));
     QCOMPARE(display::number(245760), QStringLiteral("245760"));
     QCOMPARE(display::seconds(41.84), QStringLiteral("41.8 s"));
     QCOMPARE(display::seconds(59.97), QStringLiteral("1 min 0 s"));

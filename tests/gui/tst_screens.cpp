@@ -45,6 +45,7 @@ void TstScreens::line_showsEveryState()
     QCOMPARE(bench.tile(6)->face().word, QStringLiteral("CHECK"));
     QCOMPARE(bench.tile(7)->face().word, QStringLiteral("READY"));
     QCOMPARE(bench.tile(8)->face().headline, QStringLiteral("Switched off by the line lead"));
+    QVERIFY(bench.tile(8)->face().detail.startsWith(QStringLiteral("fixture cable, ")));
     bench.keep(QStringLiteral("line-1920"));
     bench.window->resize(1280, 800);
     bench.settle();

@@ -23,6 +23,8 @@ private Q_SLOTS:
     void slots_passTheModelTester();
     void slots_showTheStateAfterEvents_data();
     void slots_showTheStateAfterEvents();
+    void slotThatIsOff_saysByWhomWhenAndWhy_data();
+    void slotThatIsOff_saysByWhomWhenAndWhy();
     void slots_keepAVerdictUntilTheUnitIsOut();
     void slots_sayStoppingWithTheVeryEvent();
     void slots_ignoreWhatBelongsToAnotherRun();
@@ -95,6 +97,52 @@ void TstSlotModels::slots_showTheStateAfterEvents()
     QCOMPARE(model.stateOf(SlotId{1}), state);
     QCOMPARE(said(model, 1, SlotModel::WordRole), shownName(state));
     QCOMPARE(model.stateOf(SlotId{2}), SlotState::Ready);
+}
+
+void TstSlotModels::slotThatIsOff_saysByWhomWhenAndWhy_data()
+{
+    QTest::addColumn<SlotChanged>("off");
+    QTest::addColumn<QString>("headline");
+    QTest::addColumn<QString>("detail");
+    const auto noon = QDate::currentDate().startOfDay().addSecs(12 * 60 * 60 + 5 * 60);
+    const std::string today = noon.toUTC().toString(Qt::ISODateWithMs).toStdString();
+    const auto off = [](std::string why, std::string actor, std::string atUtc) {
+        return SlotChanged{.slot = SlotId{1},
+                           .availability = SlotAvailability::Off,
+                           .why = std::move(why),
+                           .actor = std::move(actor),
+                           .atUtc = std::move(atUtc)};
+    };
+    const auto time = noon.time().toString(QStringLiteral("HH:mm"));
+    const auto day = QLocale().toString(QDate(2001, 11, 3), QStringLiteral("d MMM yyyy"));
+    QTest::newRow("by somebody, for a reason")
+        << off("fixture cable", "anna", today) << QStringLiteral("Switched off by anna")
+        << QStringLiteral("fixture cable, ") + time;
+    QTest::newRow("by somebody, at the tile")
+        << off("", "anna", today) << QStringLiteral("Switched off by anna")
+        << QStringLiteral("since ") + time;
+    QTest::newRow("long ago")
+        << off("", "anna", "2001-11-03T12:00:00.000Z") << QStringLiteral("Switched off by anna")
+        << QStringLiteral("since ") + day +
+               QDateTime({2001, 11, 3}, {12, 0}, Qt::UTC).toLocalTime().toString(" HH:mm");
+    QTest::newRow("in the file, for a reason")
+        << off("fixture cable", "", "") << QStringLiteral("Switched off in the station file")
+        << QStringLiteral("fixture cable");
+    QTest::newRow("in the file") << off("", "", "")
+                                 << QStringLiteral("Switched off in the station file") << QString();
+}
+
+void TstSlotModels::slotThatIsOff_saysByWhomWhenAndWhy()
+{
+    QFETCH(const SlotChanged, off);
+    SlotModel model(slotsUpTo(1), false, std::make_shared<VirtualClock>());
+    model.apply(off);
+    QTEST(said(model, 1, SlotModel::HeadlineRole), "headline");
+    QTEST(said(model, 1, SlotModel::DetailRole), "detail");
+    model.apply(SlotChanged{.slot = SlotId{1}, .availability = SlotAvailability::Ready});
+    QCOMPARE(said(model, 1, SlotModel::HeadlineRole),
+             QStringLiteral("Insert a unit and scan its label"));
+    QVERIFY(said(model, 1, SlotModel::DetailRole).isEmpty());
 }
 
 void TstSlotModels::slots_keepAVerdictUntilTheUnitIsOut()

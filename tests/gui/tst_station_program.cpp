@@ -30,6 +30,7 @@ private Q_SLOTS:
     void whatCannotBeOpened_isAnError_data();
     void whatCannotBeOpened_isAnError();
     void help_namesEveryOption();
+    void withoutDisplay_oneSentence_data();
     void withoutDisplay_oneSentence();
     void bench_runsAndLeavesASoundRecord();
 };
@@ -105,15 +106,34 @@ void TstStationProgram::help_namesEveryOption()
         QVERIFY2(ran.out.contains(option), option);
 }
 
+void TstStationProgram::withoutDisplay_oneSentence_data()
+{
+    QTest::addColumn<QString>("variable");
+    QTest::addColumn<QString>("value");
+    QTest::addColumn<QByteArray>("named");
+    QTest::newRow("none named") << "" << "" << QByteArray("neither DISPLAY nor WAYLAND_DISPLAY");
+    QTest::newRow("left behind") << "DISPLAY" << ":4711" << QByteArray("DISPLAY=:4711");
+    QTest::newRow("of a login that is over")
+        << "DISPLAY" << "localhost:4711.0" << QByteArray("DISPLAY=localhost:4711.0");
+    QTest::newRow("nobody behind it")
+        << "WAYLAND_DISPLAY" << "wayland-4711" << QByteArray("WAYLAND_DISPLAY=wayland-4711");
+    QTest::newRow("no such kind") << "QT_QPA_PLATFORM" << "nonsense" << QByteArray("nonsense");
+}
+
 void TstStationProgram::withoutDisplay_oneSentence()
 {
+    QFETCH(const QString, variable);
+    QFETCH(const QString, value);
+    QFETCH(const QByteArray, named);
     CommandFolder folder;
-    for (const char* variable : {"QT_QPA_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY"})
-        folder.environment().remove(variable);
+    for (const char* each : {"QT_QPA_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY"})
+        folder.environment().remove(each);
+    if (!variable.isEmpty())
+        folder.environment().insert(variable, value);
     const auto ran = folder.run(stationProgram(), {"--simulate", "photon-quick"});
     QCOMPARE(ran.exitCode, 2);
     QCOMPARE(ran.err.count('\n'), 1);
-    QVERIFY2(ran.err.contains("no display"), ran.err);
+    QVERIFY2(ran.err.contains("no display") && ran.err.contains(named), ran.err);
     // A mistake is named first: it stays one wherever there is a display.
     const auto wrong =
         folder.run(stationProgram(), {"--simulate", "photon-quick", "--speed", "bogus"});

@@ -3,6 +3,7 @@
 #include "support/test_program.h"
 
 #include "gui/action_button.h"
+#include "gui/handshake_view.h"
 #include "gui/line_screen.h"
 #include "gui/main_window.h"
 #include "gui/unit_screen.h"
@@ -25,6 +26,7 @@ class TstUnitScreens : public QObject {
 private Q_SLOTS:
     void tile_opensItsUnitAndBackReturns();
     void unit_showsPassAsProofs();
+    void handshake_takesNoMoreRoomThanItsArrows();
     void unit_followsTheRunLive();
     void unit_answersTheQuestionOfItsRun();
     void unit_drawsTheHandshakeAsItGoesOn();
@@ -60,6 +62,12 @@ void TstUnitScreens::tile_opensItsUnitAndBackReturns()
     bench.keep(QStringLiteral("unit-empty-1280"));
     QTest::keyClick(bench.window.get(), Qt::Key_Escape);
     QVERIFY(qobject_cast<LineScreen*>(bench.window->currentScreen()));
+
+    // What its tile says, not an invitation.
+    QTest::mouseClick(bench.tile(8), Qt::LeftButton);
+    QVERIFY(run.idleLine().startsWith(QStringLiteral("Switched off by the line lead")));
+    QVERIFY(run.idleLine().contains(QStringLiteral("fixture cable")));
+    bench.keep(QStringLiteral("unit-off-1280"));
 }
 
 void TstUnitScreens::unit_showsPassAsProofs()
@@ -78,6 +86,28 @@ void TstUnitScreens::unit_showsPassAsProofs()
     bench.window->resize(1280, 800);
     bench.settle();
     bench.keep(QStringLiteral("unit-pass-1280"));
+}
+
+void TstUnitScreens::handshake_takesNoMoreRoomThanItsArrows()
+{
+    ScreenBench bench;
+    bench.open({1280, 720});
+    fillLine(bench);
+    // The same run twice, so that nothing else changes its size; the second never dialled.
+    auto silent = failRecord();
+    silent.id = RunId{114};
+    silent.handshake.clear();
+    bench.station.records[114] = silent;
+    bench.post(started(114, 7, silent.start.unit.deviceId));
+    bench.post(finished(114, 7, silent.start.unit.deviceId, Verdict::Fail, "F405", 18));
+    bench.window->openSlot(SlotId{4}); // four arrows: more than there is room for
+    bench.settle();
+    auto* view = bench.window->findChild<HandshakeView*>();
+    QTRY_VERIFY(view->height() > view->parentWidget()->height());
+    bench.window->back();
+    bench.settle();
+    bench.window->openSlot(SlotId{7});
+    QTRY_COMPARE(view->height(), view->parentWidget()->height());
 }
 
 void TstUnitScreens::unit_followsTheRunLive()

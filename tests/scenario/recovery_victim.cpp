@@ -76,6 +76,8 @@ public:
             m_pending.push_back(concat(texts.at(0), ":", texts.at(1)));
             return;
         }
+        if (sql.starts_with("INSERT INTO chain_"))
+            return; // seals the rows that name the place
         for (const std::string_view verb : {"INSERT INTO ", "UPDATE "}) {
             if (sql.starts_with(verb))
                 m_tables =

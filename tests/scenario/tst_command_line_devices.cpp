@@ -43,6 +43,8 @@ private Q_SLOTS:
     void ymodem_sendsToLrzsz();
     void ymodem_sendsToAUnitInListeningMode_data();
     void ymodem_sendsToAUnitInListeningMode();
+    void ymodem_refusesAFileForAnotherPlatform_data();
+    void ymodem_refusesAFileForAnotherPlatform();
     void ymodem_saysWhatTheUnitSays();
     void ymodem_receivesFromLrzsz();
     void ymodem_receivesNothingOverWhatIsThere();
@@ -387,6 +389,36 @@ void TstCommandLineDevices::ymodem_sendsToAUnitInListeningMode()
     // It restarts, and says by itself what it runs then.
     QTRY_COMPARE_WITH_TIMEOUT(userHashOf(folder.json({"serial", "identify", port}).last()),
                               hashOf(module), kPatienceMs);
+}
+
+void TstCommandLineDevices::ymodem_refusesAFileForAnotherPlatform_data()
+{
+    QTest::addColumn<QString>("image");
+    QTest::addColumn<bool>("byUsbIp");
+    QTest::addColumn<QStringList>("options");
+    for (const char* image : {"p1-2.3.1-user-demo.bin", "electron-2.3.1-user-demo.bin"}) {
+        QTest::addRow("%s, pseudo-terminal", image) << image << false << QStringList{};
+        QTest::addRow("%s, --unit", image) << image << false << QStringList{"--unit"};
+        QTest::addRow("%s, USB/IP", image) << image << true << QStringList{};
+    }
+}
+
+void TstCommandLineDevices::ymodem_refusesAFileForAnotherPlatform()
+{
+    QFETCH(const QString, image);
+    QFETCH(const bool, byUsbIp);
+    QFETCH(const QStringList, options);
+    static const CommandFolder folder; // nothing is written, so one unit serves all rows
+    static const BenchCommand bench(folder);
+    const QString port = byUsbIp ? bench.device() : QString("bench/slot1");
+    const auto before = folder.json({"serial", "identify", port});
+    QVERIFY2(before.exitCode == 0, before.err);
+    const auto refused =
+        folder.json(QStringList{"ymodem", "send", demoImage(image), "--port", port} + options);
+    QVERIFY2(refused.exitCode == 4, refused.out + refused.err);
+    QVERIFY2(refused.err.contains("it is a module for platform"), refused.err);
+    const auto after = folder.json({"serial", "identify", port});
+    QCOMPARE(after.last()["modules"], before.last()["modules"]);
 }
 
 void TstCommandLineDevices::ymodem_saysWhatTheUnitSays()

@@ -65,6 +65,7 @@ private Q_SLOTS:
     void write_placesADfuSeFileByItself();
     void write_keepsElementsThatShareASector();
     void write_ofOneMemoryLeavesTheOtherAlone();
+    void write_refusesTwoElementsInASectorOfAPlainTable();
     void write_refusesBeforeTheFirstWrite_data();
     void write_refusesBeforeTheFirstWrite();
 };
@@ -168,6 +169,28 @@ void TstCommandLineDfu::write_ofOneMemoryLeavesTheOtherAlone()
     QCOMPARE(unit.write("all.dfu", {"--alt", "2"}).exitCode, 4);
 }
 
+void TstCommandLineDfu::write_refusesTwoElementsInASectorOfAPlainTable()
+{
+    const CommandFolder folder;
+    const BenchCommand bench(folder, "core-quick");
+    const Bytes one = numbered(16, 1);
+    const Bytes two = numbered(16, 2);
+    const auto write = [&](std::uint32_t second) {
+        const auto file = buildDfuSeFile(
+            {{.alternate = 1,
+              .elements = {{.address = 0x1000, .bytes = one}, {.address = second, .bytes = two}}}},
+            {});
+        return folder.write("keys.dfu", toQt(*file))
+                   ? folder.json({"dfu", "write", bench.device(), "keys.dfu"})
+                   : CommandEnd{};
+    };
+    const auto refused = write(0x1180);
+    QCOMPARE(refused.exitCode, 4);
+    QVERIFY2(refused.err.contains("share a sector"), refused.err);
+    const auto written = write(0x2000);
+    QVERIFY2(written.exitCode == 0, written.err);
+}
+
 struct Refusal {
     QString name{};
     QString file = "a.dfu";
@@ -218,6 +241,13 @@ std::vector<Refusal> refusals()
         {"element outside of the map", "a.dfu", withElement(0, 0x20000000), {}, "0x20000000"},
         {"element that begins inside", "a.dfu", withElement(0, 0x080FFFF8), {}, "0x08100000"},
         {"element in the bootloader", "a.dfu", withElement(0, 0x08000000), {}, "0x08000000"},
+        {"two images of one memory that overlap",
+         "a.dfu",
+         dfuSe({{.alternate = 0, .elements = {good}},
+                {.alternate = 0,
+                 .elements = {{.address = photon::kUserPart + 100, .bytes = kSmall}}}}),
+         {},
+         "share 0x080a0064"},
         {"element behind the table", "a.dfu", withElement(1, 0x3FF8), {}, "0x00004000"},
         {"memory that is not there", "a.dfu", withElement(7, 0), {}, "memory 7"},
         {"plain file, protected address",

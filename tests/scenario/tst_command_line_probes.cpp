@@ -321,6 +321,80 @@ slot = 2
         QVERIFY2(refused.err.contains("both sectors"), refused.err);
     }
 
+    void fileForAnotherPlatform_isRefusedBeforeTheFirstWrite_data()
+    {
+        QTest::addColumn<QString>("platform");
+        QTest::addColumn<QString>("stock");
+        QTest::addColumn<QString>("image");
+        QTest::newRow("P1's on a Photon") << "photon" << "1.5.2" << "p1-2.3.1-user-demo.bin";
+        QTest::newRow("Photon's on a P1") << "p1" << "1.5.2" << "photon-2.3.1-user-demo.bin";
+        QTest::newRow("Photon's on an Electron")
+            << "electron" << "2.3.1" << "photon-2.3.1-user-demo.bin";
+        QTest::newRow("Core's on a Photon")
+            << "photon" << "1.5.2" << "core-0.7.0-monolithic-demo.bin";
+    }
+    void fileForAnotherPlatform_isRefusedBeforeTheFirstWrite()
+    {
+        QFETCH(const QString, platform);
+        QFETCH(const QString, stock);
+        QFETCH(const QString, image);
+        const CommandFolder folder;
+        QVERIFY(folder.write("kept.toml",
+                             QString("[bench]\nname = \"kept\"\nspeed = \"instant\"\n"
+                                     "[network]\nssid = \"Plant\"\npassword = \"line-four-one\"\n"
+                                     "[[slot]]\nnumber = 1\n[[slot.unit]]\nplatform = \"%1\"\n"
+                                     "stock = \"%2\"\ndevice_id = \"330029000547343233323331\"\n"
+                                     "memory = \"kept.flash\"\n"
+                                     "[[probe]]\nnumber = 1\nmodel = \"v3\"\nslot = 1\n")
+                                 .arg(platform, stock)
+                                 .toUtf8()));
+        const QString unit = "sim:" + folder.path("kept.toml") + "#1";
+        // Behind the table: a unit that boots writes keys of its own there.
+        const auto modules = [&](const QString& file) {
+            const auto ran = folder.json({"stlink", "read", unit, "--address", "0x0800c000",
+                                          "--length", "999424", "-o", file});
+            return ran.exitCode == 0 ? folder.read(file) : QByteArray();
+        };
+        const QByteArray before = modules("before.bin");
+        QCOMPARE(before.size(), qsizetype{999424});
+        const auto refused =
+            folder.json({"stlink", "write", unit, demoImage(image), "--address", "0x080a0000"});
+        QCOMPARE(refused.exitCode, 4);
+        QVERIFY2(refused.err.contains("it is a module for platform"), refused.err);
+        QVERIFY(folder.write("claim.bin", QByteArray(63, 'c')));
+        const auto table =
+            folder.json({"stlink", "dct-write", unit, "claim.bin", "--offset", "1762", "--platform",
+                         platform == "photon" ? "p1" : "photon"});
+        QCOMPARE(table.exitCode, 4);
+        QVERIFY2(table.err.contains("name that as --platform"), table.err);
+        QVERIFY(modules("after.bin") == before);
+    }
+
+    /// One id, two devices: nothing says which one is meant.
+    void twoThatMatch_areRefusedAsAmbiguous()
+    {
+        const CommandFolder folder;
+        BenchCommand bench(folder);
+        QVERIFY(folder.write("a.bin", QByteArray(16, 'a')));
+        const auto at = [&](const QStringList& busIds, const QStringList& command) {
+            return folder.run("umockdev-wrapper",
+                              QStringList{PROVOST_UMOCK_BRIDGE, bench.server()} + busIds +
+                                  QStringList{"--", provostProgram()} + command +
+                                  QStringList{"--json"});
+        };
+        const QStringList place{"--alt", "0", "--address", "080a0000"};
+        for (const auto& command :
+             {QStringList{"dfu", "write", "usb:2b04:c006", "a.bin"} + place,
+              QStringList{"dfu", "erase", "usb:2b04:c006", "--length", "16"} + place}) {
+            const auto refused = at({"1-1", "1-2"}, command);
+            QVERIFY2(refused.exitCode == 64, refused.err);
+            QVERIFY2(refused.err.contains("2 devices match"), refused.err);
+        }
+        // Both still run what they ran.
+        const auto listed = folder.json({"dfu", "list", "usbip:" + bench.server()});
+        QCOMPARE(listed.last()["count"], QJsonValue(0));
+    }
+
     void aBoard_isNotTakenForAProbe()
     {
         const CommandFolder folder;

@@ -51,6 +51,7 @@ private Q_SLOTS:
     void unit_thatIsNotOnRecordIsAnError();
     void verify_tellsIntactFromDamaged();
     void verify_namesTheBadRow();
+    void verify_knowsWhatTheStationSigned();
     void plan_isCheckedAndShown();
     void plan_withAMistakeNamesTheLine();
 };
@@ -185,13 +186,29 @@ void TstCommandLineRuns::run_refusesToBegin_data()
     QTest::addColumn<QString>("words");
     QTest::addColumn<int>("exitCode");
     QTest::addColumn<QString>("message");
-    QTest::newRow("no such bench") << "run --simulate nowhere.toml" << 2 << "nowhere.toml";
-    QTest::newRow("no such plan") << "run --plan nothing --simulate photon-quick" << 2 << "nothing";
+    QTest::addColumn<QString>("cause");
+    const QString quick = "run --simulate photon-quick";
+    QTest::newRow("no such bench")
+        << "run --simulate nowhere.toml" << 2 << "nowhere.toml" << "C045";
+    QTest::newRow("no such plan") << "run --plan nothing --simulate photon-quick" << 2 << "nothing"
+                                  << "C042";
     QTest::newRow("no probe for the plan")
-        << "run --plan p1-serial1 --simulate p1-no-usb" << 4 << "no debug probe";
-    QTest::newRow("no such station") << "run --station nowhere.toml" << 2 << "nowhere.toml";
-    QTest::newRow("database is a folder")
-        << "run --simulate photon-quick --db ." << 2 << "database";
+        << "run --plan p1-serial1 --simulate p1-no-usb" << 4 << "no debug probe" << "C042";
+    QTest::newRow("password that cannot be told")
+        << "run --simulate short.toml" << 4 << "7 characters" << "C042";
+    QTest::newRow("no such station")
+        << "run --station nowhere.toml" << 2 << "nowhere.toml" << "C044";
+    QTest::newRow("database is a folder") << quick + " --db ." << 2 << "database" << "C057";
+    QTest::newRow("database in a folder that cannot be")
+        << quick + " --db /proc/nope/x.db" << 2 << "/proc/nope" << "C057";
+    QTest::newRow("no database") << quick + " --db text.db" << 2 << "text.db" << "C058";
+    QTest::newRow("no such token")
+        << "run --station token.toml --training" << 2 << "no-module" << "C059";
+    QTest::newRow("nothing to run on") << "run" << 64 << "--station" << "C043";
+    QTest::newRow("no such speed") << quick + " --speed slow" << 64 << "slow" << "C043";
+    QTest::newRow("no units") << quick + " --units 0" << 64 << "--units" << "C043";
+    QTest::newRow("no such slot") << quick + " --slot 9" << 64 << "--slot 9" << "C043";
+    QTest::newRow("no such option") << "run --slots 9" << 64 << "--slots" << "C043";
 }
 
 void TstCommandLineRuns::run_refusesToBegin()
@@ -200,11 +217,24 @@ void TstCommandLineRuns::run_refusesToBegin()
     QFETCH(const int, exitCode);
     QFETCH(const QString, message);
     const CommandFolder folder;
+    QVERIFY(folder.write("text.db", QByteArray(8192, 'x')));
+    QVERIFY(folder.write("short.toml",
+                         benchOf("instant", "", 1).replace("virtual-plant-wifi", "virtual")));
+    QVERIFY(folder.write("pin", "1234\n"));
+    QVERIFY(folder.write("token.toml",
+                         "[station]\nname = \"T\"\n[[slot]]\nnumber = 1\nusb = \"1-1\"\n"
+                         "[token]\nmodule = \"/no-module.so\"\nlabel = \"units\"\npin_file = "
+                         "\"pin\"\n[network]\nssid = \"n\"\n[handshake]\nhost = "
+                         "\"127.0.0.1\"\nport = 0\n"));
+    QVERIFY(QFile::setPermissions(folder.path("pin"), QFile::ReadOwner | QFile::WriteOwner));
     const auto ran = folder.json(words.split(' '));
     QVERIFY2(ran.exitCode == exitCode, ran.err);
     QCOMPARE(ran.lines().size(), 1);
     QCOMPARE(ran.last()["event"], QJsonValue("error"));
     QVERIFY2(ran.err.contains(message.toUtf8()), ran.err);
+    // Somebody can act on it: an id of the table, and what to do.
+    QTEST(ran.last()["cause"].toString(), "cause");
+    QVERIFY2(!ran.last()["advice"].toString().isEmpty(), ran.out);
 }
 
 void TstCommandLineRuns::run_refusesADatabaseInUse()
@@ -218,6 +248,8 @@ void TstCommandLineRuns::run_refusesADatabaseInUse()
     const auto second = folder.json({"run", "--simulate", "bench.toml", "--db", "line.db"});
     QCOMPARE(second.exitCode, 2);
     QCOMPARE(second.last()["code"], QJsonValue("busy"));
+    QCOMPARE(second.last()["cause"], QJsonValue("C051"));
+    QVERIFY(!second.last()["advice"].toString().isEmpty());
     // Those that only look are welcome beside it.
     QCOMPARE(folder.typed("unit list --db line.db").exitCode, 0);
     QCOMPARE(folder.typed("db verify line.db").exitCode, 0);
@@ -438,6 +470,63 @@ void TstCommandLineRuns::verify_namesTheBadRow()
     QVERIFY(!ran.last()["reason"].toString().isEmpty());
 }
 
+void TstCommandLineRuns::verify_knowsWhatTheStationSigned()
+{
+    const CommandFolder folder;
+    QVERIFY(folder.write("bench.toml", benchOf("instant", "", 4)));
+    QVERIFY(folder.write(
+        "station.toml",
+        stationOf("").replace("[[slot]]\nnumber = 1",
+                              "checkpoints = \"kept.checkpoints\"\n[[slot]]\nnumber = 1")));
+    const QStringList run{"run",    "--station", "station.toml", "--simulate", "bench.toml",
+                          "--slot", "1",         "--db",         "line.db"};
+    const auto first = folder.json(run);
+    QVERIFY2(first.exitCode == 0, first.err);
+    QCOMPARE(folder.run("cp", {"line.db", "older.db"}).exitCode, 0);
+    QCOMPARE(folder.json(run).exitCode, 0);
+
+    const QStringList verify{"db",
+                             "verify",
+                             "line.db",
+                             "--public-key",
+                             "station-key.pub.pem",
+                             "--checkpoints",
+                             "kept.checkpoints"};
+    const auto whole = folder.json(verify);
+    QVERIFY2(whole.exitCode == 0, whole.err + whole.out);
+    QCOMPARE(whole.last()["event"], QJsonValue("verify"));
+    QVERIFY(whole.last()["table"].isNull() && whole.last()["row"].isNull());
+    QVERIFY(whole.last()["rows"].toInt() > 20);
+    QCOMPARE(whole.last()["unsigned_entries"], QJsonValue(0));
+    QVERIFY(whole.last()["checkpoints_elsewhere"].toInt() >= 2);
+    const auto text = folder.provost(verify);
+    QVERIFY2(text.out.contains("as the station wrote them"), text.out);
+
+    const auto older = QStringList(verify).replaceInStrings("line.db", "older.db");
+    const auto cut = folder.json(older);
+    QCOMPARE(cut.exitCode, 1);
+    QVERIFY(cut.last()["reason"].toString().contains("older copy"));
+
+    QCOMPARE(folder
+                 .run("sqlite3", {"line.db", "update measurement set name = name || 'x' "
+                                             "where measurement_id = 1"})
+                 .exitCode,
+             0);
+    const auto changed = folder.json(verify);
+    QCOMPARE(changed.exitCode, 1);
+    QCOMPARE(changed.last()["table"], QJsonValue("measurement"));
+    QCOMPARE(changed.last()["row"], QJsonValue(1));
+    QVERIFY(changed.last()["reason"].toString().endsWith(": name"));
+    QCOMPARE(folder.typed("db verify line.db").exitCode, 0); // structure and rules are as they were
+
+    QCOMPARE(folder.typed("db verify line.db --public-key none.pem").exitCode, 2);
+    QCOMPARE(folder.typed("db verify line.db --public-key line.db").exitCode, 2);
+    QCOMPARE(folder.typed("db verify line.db --checkpoints kept.checkpoints").exitCode, 64);
+    QCOMPARE(folder.typed("db verify line.db --public-key station-key.pub.pem --checkpoint none")
+                 .exitCode,
+             2);
+}
+
 void TstCommandLineRuns::plan_isCheckedAndShown()
 {
     const CommandFolder folder;
@@ -474,6 +563,8 @@ void TstCommandLineRuns::slot_isSwitchedOffAndOn()
     const auto off = folder.json(QStringList{"slot", "off", "2", "--why", "worn"} + where);
     QVERIFY2(off.exitCode == 0, off.err);
     QCOMPARE(off.last()["why"], QJsonValue("worn"));
+    QVERIFY2(!off.last()["actor"].toString().isEmpty(), off.out);
+    QVERIFY2(off.last()["at_utc"].toString().endsWith('Z'), off.out);
     const auto list = folder.json(QStringList{"slot", "list"} + where);
     QCOMPARE(list.lines().size(), 9);
     QCOMPARE(list.lines()[1]["off"], QJsonValue(true));

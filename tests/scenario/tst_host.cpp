@@ -58,6 +58,7 @@ private Q_SLOTS:
     void trace_ofAUnitWithoutUsb_hasNeitherKeyNorPassword();
     void trace_ofARunThatPassed_isNotKept();
     void takenHandshakePort_keepsTheStationFromStarting_C071();
+    void loneUnitWithADeafRadio_fails_F404();
     void accessPoint_livesWhereItAnswersOrRefuses();
     void bench_isToldToNoCloudElsewhere();
     void planWithoutARoute_isRefusedBeforeTheFirstUnit_data();
@@ -166,7 +167,7 @@ void TstHost::everySlotMayBeOff()
     const auto host = open(true);
     const auto refused = host->start(SlotId{2}, "");
     QVERIFY(!refused);
-    QVERIFY(describe(refused.error()).find("Switched off in station.toml") != std::string::npos);
+    QVERIFY(describe(refused.error()).find("switched off in station.toml") != std::string::npos);
 }
 
 void TstHost::trace_isKeptWhereARunDoesNotPass()
@@ -279,6 +280,24 @@ void TstHost::takenHandshakePort_keepsTheStationFromStarting_C071()
     QVERIFY2(text.find(std::to_string(other.serverPort())) != std::string::npos, text.c_str());
     other.close();
     QVERIFY(open(true));
+}
+
+void TstHost::loneUnitWithADeafRadio_fails_F404()
+{
+    // The limits of the plan and of a real unit would not end this within kRunBound.
+    write("bench.toml",
+          concat("[bench]\nname = \"test\"\nspeed = \"instant\"\nmode_button = true\n[network]\n"
+                 "ssid = \"Plant\"\npassword = \"",
+                 kPassword,
+                 "\"\njoin_limit_ms = 500\n[[slot]]\nnumber = 1\n[[slot.unit]]\n"
+                 "stock = \"1.5.2\"\n[[slot.unit.fault]]\nkind = \"deaf-radio\"\n"));
+    const auto host = open(false);
+    const auto finished = run(*host, 1);
+    QCOMPARE(finished.verdict, Verdict::Fail);
+    QCOMPARE(finished.cause, std::string("F404"));
+    const auto& text = finished.error;
+    QVERIFY2(text.find("it never connected") != std::string::npos, text.c_str());
+    QVERIFY(host->bench()->board(1)->joinedNetwork().empty());
 }
 
 void TstHost::accessPoint_livesWhereItAnswersOrRefuses()

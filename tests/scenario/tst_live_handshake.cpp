@@ -44,6 +44,7 @@ private Q_SLOTS:
     void messages_ofAUnitThatNeverNamedItself_areShownAtTheEnd();
     void failure_isExplainedByWhatIsOnTheUnit();
     void joinTime_isOfTheAttemptThatSucceeded();
+    void silentUnit_isWaitedForAsLongAsAGoodOneMayNeed();
 };
 
 void TstLiveHandshake::messages_areSeenWhileTheHandshakeGoesOn()
@@ -204,6 +205,18 @@ void TstLiveHandshake::joinTime_isOfTheAttemptThatSucceeded()
     QVERIFY(attempts.latestSince(at(10)) == at(20));
     QVERIFY(attempts.latestSince(at(25)) == at(25)); // that one was of before the restart
     QCOMPARE(attempts.count(), 3);
+}
+
+void TstLiveHandshake::silentUnit_isWaitedForAsLongAsAGoodOneMayNeed()
+{
+    // Far below the step's own time, which outlasts the test: what ends the wait is the sum.
+    auto station = quick({.faults = "[[slot.unit.fault]]\nkind = \"deaf-radio\"\n"}, 600s);
+    auto& network = station->settings().network;
+    network.joinLimit = 300ms;
+    network.waits = {.connect = 80ms, .read = 200ms, .hello = 40ms, .backOff = 10ms};
+    const auto run = station->runNext();
+    VERIFY_RUN(run, Verdict::Fail, "F404");
+    QVERIFY2(run.error.find(" of 0.8 s for the handshake") != std::string::npos, run.error.c_str());
 }
 
 } // namespace provost::test

@@ -110,6 +110,10 @@ void TstNoUsb::radio_isMeasuredAndJoinsWithoutKeeping()
     const auto rssi = std::ranges::find(radio.measurements, "rssi_dbm", &Measurement::name);
     QVERIFY(rssi != radio.measurements.end());
     QVERIFY(rssi->value && std::get<double>(*rssi->value) < 0);
+    // No DFU, no retries of it: not measured, which is not 0.
+    QCOMPARE(station->query("SELECT DISTINCT coalesce(CAST(number AS TEXT), 'none') FROM "
+                            "measurement WHERE name = 'dfu_retries'"),
+             std::vector<std::string>{"none"});
 }
 
 void TstNoUsb::deafRadio_isTheUnitsFaultWhereTheNetworkWorks()
@@ -157,9 +161,10 @@ void TstNoUsb::cutInTheMiddle_isInspectedAndRepaired()
     station->afterStep("flash-image", [&](int slot) {
         if (station->query("SELECT COUNT(*) FROM attempt WHERE step = 'flash-image'").front() ==
             "3")
-            station->bench().probe(slot)->failCommand(0x08, 0x12, 1);
+            station->bench().probe(slot)->failCommand(0x08, 0x12, 1000); // every try of it
     });
     const auto broken = station->run();
+    station->bench().probe(1)->failCommand(0x08, 0x12, 0);
     QVERIFY2(broken.verdict == Verdict::Error, told(broken).c_str());
     QVERIFY(!station->query("SELECT effect FROM unsettled_intent").empty());
     const auto next = station->run();

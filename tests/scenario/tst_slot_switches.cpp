@@ -49,7 +49,7 @@ void TstSlotSwitches::init()
 {
     m_folder = std::make_unique<QTemporaryDir>();
     std::string bench = "[bench]\nname = \"test\"\nspeed = \"instant\"\nmode_button = true\n"
-                        "[network]\nssid = \"Plant\"\npassword = \"virtual\"\nsecurity = 3\n";
+                        "[network]\nssid = \"Plant\"\npassword = \"virtual-plant\"\nsecurity = 3\n";
     for (const int slot : {1, 2})
         bench += concat("[[slot]]\nnumber = ", slot,
                         "\n[[slot.unit]]\nstock = \"1.5.2\"\ncount = \"endless\"\n");
@@ -83,7 +83,8 @@ void TstSlotSwitches::switchedOff_takesNoUnitUntilSwitchedOn()
     host->events().add(sink);
     QVERIFY(host->switchSlot(kSecondSlot, false));
     QCOMPARE(host->slotsInUse(), std::vector<SlotId>{kFirstSlot});
-    QCOMPARE(host->whyOff(kSecondSlot), std::optional<std::string>("Switched off by an operator"));
+    const auto off = host->whyOff(kSecondSlot);
+    QVERIFY(off && !off->actor.empty() && !off->atUtc.empty() && off->why.empty());
     const auto refused = host->start(kSecondSlot, "");
     QVERIFY(!refused);
     QCOMPARE(refused.error().code, Errc::Denied);
@@ -98,6 +99,8 @@ void TstSlotSwitches::switchedOff_takesNoUnitUntilSwitchedOn()
     const auto said = sink.all<SlotChanged>();
     QCOMPARE(said.size(), 2U); // switching to what is so says nothing
     QCOMPARE(said[0].availability, SlotAvailability::Off);
+    QCOMPARE(said[0].actor, off->actor);
+    QCOMPARE(said[0].atUtc, off->atUtc);
     QCOMPARE(said[1].availability, SlotAvailability::Ready);
 }
 
@@ -119,6 +122,9 @@ void TstSlotSwitches::switchedOff_staysSoOverARestart()
     QVERIFY(said);
     QCOMPARE(said->slot, kFirstSlot);
     QCOMPARE(said->why, std::string("nest is worn"));
+    const auto acts = must(host->journal().slotActs(true));
+    QCOMPARE(said->actor, acts[0].actor);
+    QCOMPARE(said->atUtc, acts[0].atUtc);
 }
 
 void TstSlotSwitches::switchedOff_isOnRecordWithWhoDidIt()
@@ -139,7 +145,7 @@ void TstSlotSwitches::unitInWork_refuses()
 {
     // A unit that waits for its operator: this run ends by a stop only.
     write("bench.toml", "[bench]\nname = \"test\"\nspeed = \"instant\"\nmode_button = false\n"
-                        "[network]\nssid = \"Plant\"\npassword = \"virtual\"\nsecurity = 3\n"
+                        "[network]\nssid = \"Plant\"\npassword = \"virtual-plant\"\nsecurity = 3\n"
                         "[[slot]]\nnumber = 1\n[[slot.unit]]\nstock = \"0.6.3\"\n"
                         "credentials = \"foreign\"\n");
     const auto host = open();
@@ -202,7 +208,7 @@ void TstSlotSwitches::stationFile_isNotOverruled()
         QVERIFY(describe(refused.error()).find("fixture cable") != std::string::npos);
         QVERIFY(describe(refused.error()).find("station.toml") != std::string::npos);
     }
-    QCOMPARE(host->whyOff(kSecondSlot), std::optional<std::string>("fixture cable"));
+    QCOMPARE(host->whyOff(kSecondSlot), std::optional(SlotOff{.why = "fixture cable"}));
     QVERIFY(must(host->journal().slotActs(true)).empty());
 }
 

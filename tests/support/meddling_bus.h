@@ -16,6 +16,8 @@ public:
     /// May change what goes to the unit, or what came from it. Called from the slot's thread.
     using Out = std::function<void(const ControlSetup&, Bytes&)>;
     using In = std::function<void(const ControlSetup&, ByteSpan)>;
+    /// An error instead of the transfer, which the unit then never sees.
+    using Break = std::function<std::optional<Error>(const ControlSetup&)>;
     using Info = std::function<void(UsbDeviceInfo&)>;
 
     std::atomic<bool> real = false;    ///< hides that a bench stands behind
@@ -24,9 +26,11 @@ public:
 
     void onOut(Out out) { set(m_out, std::move(out)); }
     void onIn(In in) { set(m_in, std::move(in)); }
+    void onBreak(Break cut) { set(m_break, std::move(cut)); }
     void onInfo(Info info) { set(m_info, std::move(info)); }
     Out out() const { return get(m_out); }
     In in() const { return get(m_in); }
+    Break cut() const { return get(m_break); }
     Info info() const { return get(m_info); }
 
 private:
@@ -45,6 +49,7 @@ private:
     mutable std::mutex m_mutex;
     Out m_out{};
     In m_in{};
+    Break m_break{};
     Info m_info{};
 };
 
@@ -66,6 +71,10 @@ public:
     }
     Result<std::size_t> controlIn(ControlSetup setup, ByteSpan to, const OpContext& op) override
     {
+        if (const auto cut = m_meddling.cut()) {
+            if (auto error = cut(setup))
+                return Unexpected(std::move(*error));
+        }
         auto count = m_inner->controlIn(setup, to, op);
         if (const auto meddle = m_meddling.in(); count && meddle)
             meddle(setup, to.first(*count));

@@ -37,11 +37,11 @@ constexpr UnitTiming kTiming{
 
 std::string benchToml(const BenchWish& wish)
 {
-    std::string text = concat("[bench]\nname = \"test\"\nspeed = \"instant\"\nmode_button = ",
-                              wish.modeButton ? "true" : "false",
-                              "\n[network]\nssid = \"bench\"\npassword = \"bench-secret-4711\"\n"
-                              "security = 3\non = ",
-                              wish.accessPointOn ? "true" : "false", "\n");
+    std::string text =
+        concat("[bench]\nname = \"test\"\nspeed = \"instant\"\nmode_button = ",
+               wish.modeButton ? "true" : "false", "\n[network]\nssid = \"", wish.ssid,
+               "\"\npassword = \"", wish.password,
+               "\"\nsecurity = 3\non = ", wish.accessPointOn ? "true" : "false", "\n");
     auto hosts = wish.hosts;
     if (wish.publicCloudAtHome)
         hosts.push_back("device.spark.io");

@@ -40,6 +40,8 @@ struct BenchWish {
     bool modeButton = false;
     bool publicCloudAtHome = false; ///< device.spark.io resolves to loopback: dialling it is seen
     bool accessPointOn = true;
+    std::string ssid{"bench"};
+    std::string password{"bench-secret-4711"};
     std::vector<std::string> hosts{}; ///< further names that resolve to loopback
 };
 /// PEM file; made once, at the first call.

@@ -87,6 +87,8 @@ private Q_SLOTS:
     void digest_followsEveryFileOfThePlan();
     void mistakeInAPlan_isShownWithItsPlace_data();
     void mistakeInAPlan_isShownWithItsPlace();
+    void everyStepOfEveryPlan_hasALimitOfItsTime();
+    void stepWithoutALimitOfItsTime_isRefused();
     void planWithoutShippingProof_isRefused();
     void missingImage_isRefusedAtLoadTime();
     void planThatDoesNotExist_isNotFound();
@@ -203,12 +205,12 @@ void TstConfig::mistakeInAPlan_isShownWithItsPlace_data()
                         const char* reason) {
         QTest::newRow(name) << QString(what) << QString(with) << QString(at) << QString(reason);
     };
-    row("not TOML", "revision = 2", "revision = = 2", "revision = =", "");
+    row("not TOML", "revision = 3", "revision = = 3", "revision = =", "");
     row("unknown step", "use = \"restart\"", "use = \"restrat\"", "restrat",
         "no step is called \"restrat\"");
     row("unknown parameter", "role = \"system-1\"", "role = \"system-1\"\nrettries = 2", "rettries",
         "step flash-image knows no \"rettries\"");
-    row("unknown key of the plan", "revision = 2", "revision = 2\ncolour = \"red\"", "colour",
+    row("unknown key of the plan", "revision = 3", "revision = 3\ncolour = \"red\"", "colour",
         "\"colour\" is not known here");
     row("missing parameter", "role = \"system-2\"\n", "", "Write system part 2", "");
     row("limit without unit", "{ max = 60.0, unit = \"s\" }", "{ max = 60.0 }", "join_s",
@@ -219,6 +221,13 @@ void TstConfig::mistakeInAPlan_isShownWithItsPlace_data()
         "{ min = 61.0, max = 60.0, unit = \"s\" }", "join_s", "above");
     row("limit of what is not measured", "measure.join_s", "measure.join_z", "join_z",
         "does not measure \"join_z\"");
+    row("handshake cut off", "timeout = \"180s\"", "timeout = \"112s\"", "timeout = \"112s\"",
+        "cuts good units off: they may need 113.0 s");
+    row("handshake cut off by its limit", "measure.seconds = { unit = \"s\", max = 180.0 }",
+        "measure.seconds = { unit = \"s\", max = 112.0 }", "seconds = { unit = \"s\", max = 112.0",
+        "cuts good units off");
+    row("limit of what no unit reports", "measure.join_s", "measure.rssi_dbm", "rssi_dbm",
+        "does not measure \"rssi_dbm\"");
     row("time without unit", "timeout = \"240s\"", "timeout = 240", "timeout = 240",
         "\"timeout\" must be a time");
     row("no registration", "use = \"register\"", "use = \"restart\"",
@@ -231,8 +240,17 @@ void TstConfig::mistakeInAPlan_isShownWithItsPlace_data()
         "[[step]]\nuse = \"restart\"\nname = \"Inspect",
         "step \"inspect\" is missing from here on");
     row("a step before the inspection", "use = \"inspect\"",
-        "use = \"restart\"\n[[step]]\nuse = \"inspect\"", "[[step]]\nuse = \"restart\"\n[[step]]",
-        "a plan begins with");
+        "use = \"restart\"\nmeasure.seconds = { unit = \"s\", max = 9.0 }\n[[step]]\nuse = "
+        "\"inspect\"",
+        "[[step]]\nuse = \"restart\"\nmeasure", "a plan begins with");
+    const auto* const seconds = "measure.seconds = { unit = \"s\", max = 240.0 }";
+    row("limit of the time without end", seconds, "measure.seconds = { unit = \"s\", min = 0.1 }",
+        "min = 0.1", "has no limit of its time");
+    row("limit of the time in another unit", seconds,
+        "measure.seconds = { unit = \"min\", max = 4.0 }", "\"min\"", "has no limit of its time");
+    row("limit of the time that may be missing", seconds,
+        "measure.seconds = { unit = \"s\", max = 241.0, optional = true }", "241.0",
+        "has no limit of its time");
     row("unknown segment", "role = \"user\"", "role = \"user\"\nsegment = \"usr\"", "usr",
         "find segment usr");
     row("missing image", "version = \"2.3.1\"\ntimeout = \"240s\"",
@@ -255,6 +273,39 @@ void TstConfig::mistakeInAPlan_isShownWithItsPlace()
     }
     const auto place = concat("changed.toml:", lineOf(text, at.toStdString()), ":");
     QVERIFY2(message.starts_with(place), concat(message, " / wanted ", place).c_str());
+}
+
+void TstConfig::everyStepOfEveryPlan_hasALimitOfItsTime()
+{
+    int plans = 0;
+    for (const auto& file : std::filesystem::directory_iterator(folders().plans)) {
+        const auto plan = loadPlan(file.path().stem().string(), folders(), m_steps, *m_images);
+        QVERIFY2(plan, plan ? "" : plan.error().message.c_str());
+        ++plans;
+        auto all = (*plan)->steps;
+        all.insert(all.end(), (*plan)->teardown.begin(), (*plan)->teardown.end());
+        for (const auto& step : all)
+            QVERIFY2(step.limits.contains("seconds") && step.limits.at("seconds").max,
+                     concat((*plan)->id, ": ", step.name).c_str());
+    }
+    QVERIFY(plans > 0);
+}
+
+void TstConfig::stepWithoutALimitOfItsTime_isRefused()
+{
+    const std::string key = "measure.seconds";
+    const auto whole = photonFull();
+    int steps = 0;
+    for (auto at = whole.find(key); at != std::string::npos; at = whole.find(key, at + 1)) {
+        ++steps;
+        const auto text = whole.substr(0, at) + whole.substr(whole.find('\n', at) + 1);
+        const auto message = refusal(text);
+        const auto table = text.rfind("[[", at);
+        const auto place = concat("changed.toml:", lineOf(text, text.substr(table, at - table)));
+        QVERIFY2(message.starts_with(place + ":"), concat(message, " / wanted ", place).c_str());
+        QVERIFY2(message.find("has no limit of its time") != std::string::npos, message.c_str());
+    }
+    QCOMPARE(steps, 17);
 }
 
 void TstConfig::planWithoutShippingProof_isRefused()

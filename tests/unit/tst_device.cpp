@@ -5,6 +5,7 @@
 #include "device/dct.h"
 #include "device/memory_target.h"
 #include "device/platform_spec.h"
+#include "device/write_repeats.h"
 #include "support/test_program.h"
 
 #include <QTest>
@@ -49,8 +50,16 @@ public:
     {
         for (std::size_t i = 0; i < block.bytes.size(); ++i)
             m_bytes.at(block.address - kBase + i) &= block.bytes[i]; // flash: bits only fall
-        if (loses >= block.address && loses - block.address < block.bytes.size())
+        if (badPrograms > 0 && loses >= block.address &&
+            loses - block.address < block.bytes.size()) {
+            --badPrograms;
             m_bytes.at(loses - kBase) ^= std::byte{0x01};
+        }
+        return {};
+    }
+    Result<> renew(const OpContext&) override
+    {
+        ++renewed;
         return {};
     }
     Result<Bytes> read(std::uint32_t address, std::uint32_t size, const OpContext&) override
@@ -61,6 +70,8 @@ public:
 
     std::map<std::uint32_t, int> erased{};
     std::uint32_t loses = 0;
+    int badPrograms = 1000; ///< so many lose that bit
+    int renewed = 0;
 
 private:
     Bytes m_bytes;
@@ -106,7 +117,13 @@ private Q_SLOTS:
     void write_readsBackEachSector();
     void write_leavesSectorsAloneThatHoldItAlready();
     void write_saysWhereTheBytesDiffer();
+    void write_isRepeatedBySector();
     void write_refusesProtectedMemoryBeforeTheFirstErase();
+    void repetition_isForWhatMayPass_data();
+    void repetition_isForWhatMayPass();
+    void repetition_needsASessionAndTime();
+    void merging_keepsEveryByte_data();
+    void merging_keepsEveryByte();
 };
 
 void TstDevice::address_ofADomain_isTheFactoryRecord()
@@ -322,8 +339,84 @@ void TstDevice::write_saysWhereTheBytesDiffer()
     const auto outcome = programAndVerify(flash, aBlock(2 * FakeFlash::kSector), anOp());
     QVERIFY(!outcome);
     QCOMPARE(outcome.error().cause, std::string("F110"));
+    QCOMPARE(flash.repeats(), kWriteRepeats);
+    QCOMPARE(flash.renewed, kWriteRepeats);
     QVERIFY2(outcome.error().message.find("0x08021003") != std::string::npos,
              outcome.error().message.c_str());
+}
+
+void TstDevice::write_isRepeatedBySector()
+{
+    FakeFlash flash;
+    flash.loses = FakeFlash::kBase + FakeFlash::kSector + 3;
+    flash.badPrograms = kWriteRepeats;
+    const auto block = aBlock(2 * FakeFlash::kSector);
+    const auto outcome = programAndVerify(flash, block, anOp());
+    QVERIFY(outcome);
+    QCOMPARE(flash.repeats(), kWriteRepeats);
+    QCOMPARE(flash.erased[FakeFlash::kBase], 1);
+    QCOMPARE(flash.erased[FakeFlash::kBase + FakeFlash::kSector], 1 + kWriteRepeats);
+    QCOMPARE(flash.read(block.address, outcome->written, anOp()).value(), block.bytes);
+}
+
+void TstDevice::repetition_isForWhatMayPass_data()
+{
+    QTest::addColumn<int>("code");
+    QTest::addColumn<int>("blame");
+    QTest::addColumn<bool>("again");
+    const auto row = [](const char* name, Errc code, Blame blame, bool again) {
+        QTest::newRow(name) << static_cast<int>(code) << static_cast<int>(blame) << again;
+    };
+    row("refused block", Errc::Protected, Blame::Unit, true);
+    row("other bytes", Errc::Mismatch, Blame::Unit, true);
+    row("broken transfer", Errc::Io, Blame::Fixture, true);
+    row("no answer", Errc::Timeout, Blame::Unit, true);
+    row("nonsense", Errc::Protocol, Blame::Unit, true);
+    row("gone", Errc::Disconnected, Blame::Fixture, false);
+    row("stopped", Errc::Cancelled, Blame::Operator, false);
+    row("our own fault", Errc::Protected, Blame::Software, false);
+    row("full disk", Errc::Io, Blame::Station, false);
+    row("cannot", Errc::Unsupported, Blame::Unit, false);
+}
+
+void TstDevice::repetition_isForWhatMayPass()
+{
+    QFETCH(const int, code);
+    QFETCH(const int, blame);
+    QFETCH(const bool, again);
+    int repeats = 0;
+    int calls = 0;
+    const auto outcome = repeatWrite(
+        repeats, anOp(), [] { return Result<>(); },
+        [&]() -> Result<int> {
+            if (++calls == 1)
+                return fail(static_cast<Errc>(code), static_cast<Blame>(blame), "first");
+            return calls;
+        });
+    QCOMPARE(outcome.has_value(), again);
+    QCOMPARE(repeats, again ? 1 : 0);
+}
+
+void TstDevice::repetition_needsASessionAndTime()
+{
+    int repeats = 0;
+    const auto noSession = [] { return Result<>(fail(Errc::Io, Blame::Fixture, "no session")); };
+    const auto failing = [](Errc code) {
+        return [code] { return Result<>(fail(code, Blame::Unit, "the write")); };
+    };
+    // A refusal that cannot be tried again judges nobody,
+    const auto unjudged = repeatWrite(repeats, anOp(), noSession, failing(Errc::Protected));
+    QCOMPARE(unjudged.error().code, Errc::Io);
+    QVERIFY(describe(unjudged.error()).find("the write") != std::string::npos);
+    // and what judged nobody stays what it was.
+    QCOMPARE(repeatWrite(repeats, anOp(), noSession, failing(Errc::Timeout)).error().message,
+             std::string("the write"));
+    QCOMPARE(repeats, 0);
+    OpContext late = anOp();
+    late.deadline = {late.clock.now()};
+    const auto fine = [] { return Result<>(); };
+    QVERIFY(!repeatWrite(repeats, late, fine, failing(Errc::Timeout)));
+    QCOMPARE(repeats, 0);
 }
 
 void TstDevice::write_refusesProtectedMemoryBeforeTheFirstErase()
@@ -333,6 +426,47 @@ void TstDevice::write_refusesProtectedMemoryBeforeTheFirstErase()
     QVERIFY(!outcome);
     QCOMPARE(outcome.error().code, Errc::Protected);
     QVERIFY(flash.erased.empty());
+}
+
+void TstDevice::merging_keepsEveryByte_data()
+{
+    QTest::addColumn<int>("offset"); ///< of a second block of 0x20 bytes; the first: 0x100 at 0x80
+    QTest::addColumn<int>("blocks"); ///< 0: refused
+    QTest::newRow("in front") << 0x60 << 1;
+    QTest::newRow("reaches in") << 0x61 << 0;
+    QTest::newRow("the same start") << 0x80 << 0;
+    QTest::newRow("inside") << 0xA0 << 0;
+    QTest::newRow("the last byte") << 0x17F << 0;
+    QTest::newRow("behind") << 0x180 << 1;
+    QTest::newRow("the same sector, apart") << 0x200 << 1;
+    QTest::newRow("the next sector") << 0x1000 << 2;
+}
+
+void TstDevice::merging_keepsEveryByte()
+{
+    QFETCH(const int, offset);
+    QFETCH(const int, blocks);
+    const FakeFlash flash;
+    const MemoryBlock first{.address = FakeFlash::kBase + 0x80, .bytes = aBlock(0x100).bytes};
+    const MemoryBlock second{.address = FakeFlash::kBase + static_cast<std::uint32_t>(offset),
+                             .bytes = Bytes(0x20, std::byte{0x5A})};
+    for (const auto& given :
+         {std::vector<MemoryBlock>{first, second}, std::vector<MemoryBlock>{second, first}}) {
+        const auto merged = mergedBySector(flash.regions(), given);
+        if (blocks == 0) {
+            QVERIFY(!merged);
+            QCOMPARE(merged.error().code, Errc::InvalidArgument);
+            continue;
+        }
+        QVERIFY2(merged, merged ? "" : describe(merged.error()).c_str());
+        QCOMPARE(merged->size(), static_cast<std::size_t>(blocks));
+        FakeFlash written;
+        for (const auto& block : *merged)
+            QVERIFY(written.program(block, anOp()));
+        for (const auto& block : {first, second})
+            QVERIFY(*written.read(block.address, static_cast<std::uint32_t>(block.bytes.size()),
+                                  anOp()) == block.bytes);
+    }
 }
 
 } // namespace provost

@@ -87,6 +87,8 @@ private Q_SLOTS:
     void dfuSe_withAnyByteChangedIsRefused();
     void dfuSe_withAFieldThatCannotBeIsRefused_data();
     void dfuSe_withAFieldThatCannotBeIsRefused();
+    void dfuSe_imagesOfOneMemoryMustNotOverlap_data();
+    void dfuSe_imagesOfOneMemoryMustNotOverlap();
     void build_refusesWhatCannotBeWritten();
     void recipient_isComparedWithAnyForNone();
 };
@@ -265,6 +267,39 @@ void TstDfuFile::dfuSe_withAFieldThatCannotBeIsRefused()
     QVERIFY(!parsed.error().message.empty());
     // And a suffix that promises DfuSe in front of something else.
     QVERIFY(!parseDfuFile(withDfuSuffix(sample(400, 1), {.version = 0x011A})));
+}
+
+void TstDfuFile::dfuSe_imagesOfOneMemoryMustNotOverlap_data()
+{
+    QTest::addColumn<int>("alternate");
+    QTest::addColumn<unsigned>("address"); ///< of 8 bytes beside 16 at 0x100
+    QTest::addColumn<bool>("good");
+    QTest::newRow("in front") << 0 << 0xF8U << true;
+    QTest::newRow("reaches in") << 0 << 0xF9U << false;
+    QTest::newRow("the same start") << 0 << 0x100U << false;
+    QTest::newRow("inside") << 0 << 0x104U << false;
+    QTest::newRow("the last byte") << 0 << 0x10FU << false;
+    QTest::newRow("behind") << 0 << 0x110U << true;
+    QTest::newRow("inside, another memory") << 1 << 0x104U << true;
+}
+
+void TstDfuFile::dfuSe_imagesOfOneMemoryMustNotOverlap()
+{
+    QFETCH(const int, alternate);
+    QFETCH(const unsigned, address);
+    const Bytes large = sample(16, 1);
+    const Bytes small = sample(8, 2);
+    const DfuImage first{.elements = {{.address = 0x100, .bytes = large}}};
+    const DfuImage second{.alternate = static_cast<std::uint8_t>(alternate),
+                          .elements = {{.address = address, .bytes = small}}};
+    for (const auto& images :
+         {std::vector<DfuImage>{first, second}, std::vector<DfuImage>{second, first}}) {
+        const auto built = buildDfuSeFile(images, {});
+        QVERIFY(built);
+        const auto file = parseDfuFile(*built);
+        QTEST(file.has_value(), "good");
+        QVERIFY(file || file.error().message.find("share") != std::string::npos);
+    }
 }
 
 void TstDfuFile::build_refusesWhatCannotBeWritten()

@@ -113,6 +113,7 @@ private Q_SLOTS:
     void mutations();
     void twoDifferences_areBothNamed();
     void anotherKeyEverywhereButOnce_isFound();
+    void recordOrCloudThatContradictsItself_isNotTheUnits();
     void cleanupTestCase();
 
 private:
@@ -278,6 +279,19 @@ void TstKeyProof::anotherKeyEverywhereButOnce_isFound()
     bad = m_good;
     bad.serverSlot = other.serverSlot;
     demand(bad, "F215", "another server key");
+}
+
+void TstKeyProof::recordOrCloudThatContradictsItself_isNotTheUnits()
+{
+    auto bad = m_good;
+    bad.expected.record.publicDer[60] ^= std::byte{1};
+    demand(bad, "C054", "record of another number than its fingerprint");
+    bad = m_good;
+    bad.cloud.publicDer[60] ^= std::byte{1};
+    demand(bad, "C081", "cloud with another number than its fingerprint");
+    bad = m_good;
+    bad.cloud.algorithm = "ecc";
+    demand(bad, "F222", "cloud with another kind of key");
 }
 
 void TstKeyProof::cleanupTestCase()

@@ -246,7 +246,7 @@ private Q_SLOTS:
         QCOMPARE(shell("SELECT group_concat(name) FROM pragma_table_list WHERE type = 'table' "
                        "AND schema = 'main' AND name NOT LIKE 'sqlite_%' AND NOT strict"),
                  QString());
-        QCOMPARE(shell("SELECT count(*) FROM pragma_table_list WHERE strict"), QString("14"));
+        QCOMPARE(shell("SELECT count(*) FROM pragma_table_list WHERE strict"), QString("18"));
         QCOMPARE(shell("SELECT run_id, verdict FROM run ORDER BY run_id"),
                  QString("1|pass\n2|fail"));
         QCOMPARE(shell("SELECT kind FROM journal WHERE run_id = 1"),
@@ -437,7 +437,9 @@ private Q_SLOTS:
         QTest::newRow("failed attempt in a passed run")
             << "UPDATE attempt SET verdict = 'fail' WHERE attempt_id = 1" << "attempt" << 1;
         QTest::newRow("attempt gone")
-            << "DELETE FROM measurement; DELETE FROM attempt WHERE run_id = 1" << "run" << 1;
+            << "DROP TRIGGER measurement_stays; DROP TRIGGER attempt_stays; "
+               "DELETE FROM measurement; DELETE FROM attempt WHERE run_id = 1"
+            << "run" << 1;
         QTest::newRow("attempt added")
             << "INSERT INTO attempt SELECT 9, run_id, 2, step, name, 2, verdict, seconds, note, "
                "cause, error FROM attempt WHERE attempt_id = 1"
