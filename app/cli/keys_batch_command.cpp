@@ -6,6 +6,7 @@
 #include "core/file_io.h"
 #include "core/text.h"
 #include "host/bench_operator.h"
+#include "host/cloud_link.h"
 #include "host/host.h"
 #include "host/key_manifest.h"
 #include "host/nest_feeder.h"

@@ -5,6 +5,7 @@
 #include "core/durable_file.h"
 #include "core/file_io.h"
 #include "core/text.h"
+#include "host/cloud_link.h"
 #include "host/host.h"
 #include "host/key_manifest.h"
 
