@@ -198,6 +198,7 @@ Result<> ListeningConsole::setClaimCode(std::string_view code, const OpContext& 
     const auto prompt = [](std::string_view text) -> std::string {
         return text.find("claim code: ") == std::string_view::npos ? "" : "asked";
     };
+    TRY(deviceId(op)); // the first key may be lost, and a second `C` would be part of the code
     TRY(ask('C', prompt, "the claim code's prompt", op, kReplyLimit));
     ConsoleWindow window;
     Result<> more = m_line.writeAll(viewOf(concat(code, "\r")), op);
@@ -243,34 +244,6 @@ Result<> ListeningConsole::setWifi(std::string_view ssid, const SecretBytes& pas
         return fail(Errc::InvalidArgument, Blame::Operator,
                     "set Wi-Fi credentials: the password is too long or has control characters");
     return WifiDialogue(m_line, ssid, password, security, op).run();
-}
-
-Result<> ListeningConsole::setClaimCode(std::string_view code, const OpContext& op)
-{
-    constexpr std::size_t kDigits = 63; // 7.1
-    if (code.size() != kDigits)
-        return fail(
-            Errc::InvalidArgument, Blame::Software,
-            concat("set the claim code: it has ", code.size(), " characters, not ", kDigits));
-    TRY(deviceId(op)); // the first key may be lost, and a second `C` would be part of the code
-    const auto prompt = [](std::string_view text) {
-        return text.find("claim code: ") == std::string_view::npos ? std::string()
-                                                                   : std::string("asked");
-    };
-    TRY(ask('C', prompt, "the claim code's prompt", op, kTransferPromptLimit));
-    const std::string line = concat(code, "\r");
-    TRY(m_line.writeAll(std::as_bytes(std::span(line)), op));
-    const std::string taken = concat("Claim code set to: ", code);
-    ConsoleWindow window;
-    const OpContext waiting = op.within(kReplyLimit);
-    while (window.text().find(taken) == std::string_view::npos) {
-        if (window.text().find("Sorry") != std::string_view::npos)
-            return fail(
-                Errc::Denied, Blame::Unit,
-                concat("set the claim code: the unit says \"", printable(window.text()), "\""));
-        TRY(window.readMore(m_line, waiting));
-    }
-    return {};
 }
 
 Result<> ListeningConsole::startTransfer(const OpContext& op)
