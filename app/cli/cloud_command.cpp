@@ -105,6 +105,7 @@ Result<VirtualCloudConfig> cloudConfigOf(const Arguments& arguments)
     VirtualCloudConfig config;
     config.service.folder = arguments.text("data");
     config.service.keyPassphrase = TRY(keyPassphraseOf(arguments));
+    config.service.keepSessions = true;
     config.service.restHost = listen.host;
     config.service.restPort = listen.port;
     config.service.handshakeHost = listen.host;
@@ -336,8 +337,9 @@ std::vector<Command> cloudCommands()
          .example = "provost cloud serve --listen 127.0.0.1:8080 --data cloud",
          .run = [](const Arguments& a) { return reportIfFailed(serveCloud(a), a); },
          .notes = "Beyond loopback a token and TLS are demanded. Faults: 429, 500, 503, refuse, "
-                  "deny, timeout-before, timeout-after, duplicate, reorder, no-key-back, page, ok, "
-                  "each with :NUMBER for several requests; outage:12h; none."}};
+                  "deny, timeout-before, timeout-after, duplicate, reorder, no-key-back, "
+                  "no-events, keep-claim, page, ok, each with :NUMBER for several requests; "
+                  "outage:12h; none."}};
 }
 
 } // namespace provost::cli

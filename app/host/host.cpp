@@ -1,6 +1,7 @@
 #include "host/host.h"
 
 #include "cloud/outbox_sender.h"
+#include "cloud/registration_guard.h"
 #include "config/load_station.h"
 #include "core/durable_file.h"
 #include "core/text.h"
@@ -48,6 +49,7 @@ struct Host::Impl {
     std::optional<KeyBatch> batch{};
     std::unique_ptr<SlotSwitches> switches{};
     std::unique_ptr<CloudLink> cloud{};
+    std::unique_ptr<RegistrationGuard> guard{};
     std::unique_ptr<OutboxSender> outbox{};
     std::unique_ptr<NetworkWitness> witness{};
     std::unique_ptr<StationEngine> engine{};
@@ -176,14 +178,16 @@ void Host::Impl::openEngine()
         nullptr) // its credentials are the station's own: a unit that does not join is to blame
         witness->joined("the bench", clock.now());
     auto& client = cloud->client();
+    guard = std::make_unique<RegistrationGuard>(*journal, client);
     outbox = std::make_unique<OutboxSender>(
-        *journal, client, events, clock,
+        *journal, *guard, events, clock,
         OutboxSenderConfig{.probe = [&client](const OpContext& op) { return client.probe(op); }});
     engine = std::make_unique<StationEngine>(
         EngineEnvironment{.clock = clock,
                           .journal = *journal,
                           .images = *images,
-                          .cloud = client,
+                          .cloud = *guard,
+                          .view = client,
                           .handshakes = cloud->handshakes(),
                           .steps = registry,
                           .station = station.settings,
@@ -235,6 +239,7 @@ Result<std::unique_ptr<Host>> Host::create(const HostOptions& options)
         TRY(orCause(impl->openHardware(), "C044"));
     TRY(impl->openSwitches());
     TRY(checkRoutes(*impl->plan, impl->station.settings, *impl->nests, *impl->switches));
+    TRY(checkContact(*impl->plan, impl->station));
     TRY(checkNetwork(*impl->plan, impl->station.settings.network));
     impl->cloud = TRY(orCause(CloudLink::open(impl->station, impl->database, impl->clock), "C071"));
     impl->openEngine();

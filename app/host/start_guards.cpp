@@ -134,6 +134,19 @@ Result<> checkKind(const HostOptions& options, const StationConfig& station, con
     return {};
 }
 
+Result<> checkContact(const TestPlan& plan, const StationConfig& station)
+{
+    const auto contact = [](const StepSpec& step) { return step.use == "cloud-contact"; };
+    if (!station.cloudIsLocal || std::ranges::none_of(plan.steps, contact))
+        return {};
+    return refusedStart(Blame::Operator,
+                        concat("run plan ", plan.id,
+                               ": it lets units reach the product's own cloud, and this station "
+                               "serves a cloud of its own; name the other one in [cloud] of the "
+                               "station file"),
+                        "C042");
+}
+
 Result<> checkRoutes(const TestPlan& plan, const StationSettings& settings, const Nests& nests,
                      const SlotSwitches& switches)
 {

@@ -42,4 +42,8 @@ Result<> checkKind(const HostOptions& options, const StationConfig& station, con
 Result<> checkRoutes(const TestPlan& plan, const StationSettings& settings, const Nests& nests,
                      const SlotSwitches& switches);
 
+/// The station's own cloud is not the product's: units would dial past it.
+/// @returns C042  the plan has units contact a cloud, and the station names none
+Result<> checkContact(const TestPlan& plan, const StationConfig& station);
+
 } // namespace provost

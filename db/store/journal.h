@@ -75,6 +75,8 @@ public:
     /// A key that becomes `proved` supersedes the unit's older ones and their waiting
     /// registrations. `registered` stays when the same key is proved again.
     Result<> setKeyState(RunId run, const std::string& fingerprint, std::string_view state);
+    /// How a run on record has read this id from the unit itself, latest first; nullopt: none did.
+    Result<std::optional<std::string>> wireRouteOf(const std::string& deviceId);
     /// The latest key of a unit that is not superseded.
     Result<std::optional<KeyRecord>> keyOf(const std::string& deviceId);
     /// All of a unit, newest first, with state `refused` where another unit owned the key.

@@ -123,6 +123,17 @@ Result<> Journal::setKeyState(RunId run, const std::string& fingerprint, std::st
         });
 }
 
+Result<std::optional<std::string>> Journal::wireRouteOf(const std::string& deviceId)
+{
+    auto db = TRY(m_impl->reader());
+    auto row =
+        TRY(db.query("SELECT r.route FROM run AS r JOIN unit AS u USING (unit_id) "
+                     "WHERE u.device_id = ? AND r.route <> '' ORDER BY r.run_id DESC LIMIT 1",
+                     {deviceId}));
+    const bool found = TRY(row.step());
+    return found ? std::optional(row.text(0)) : std::nullopt;
+}
+
 Result<std::optional<KeyRecord>> Journal::keyOf(const std::string& deviceId)
 {
     auto db = TRY(m_impl->reader());

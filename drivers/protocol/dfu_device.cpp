@@ -108,6 +108,7 @@ struct DfuDevice::Impl {
     DfuRequests requests;
     std::size_t selected = 0;
     bool stateIsKnown = false;
+    int renewals = 0;
 };
 
 Result<> DfuDevice::Impl::begin(const OpContext& op)
@@ -224,7 +225,7 @@ std::span<const MemoryRegion> DfuDevice::layout() const
 
 int DfuDevice::repeats() const
 {
-    return m_impl->requests.repeats();
+    return m_impl->requests.repeats() + m_impl->renewals;
 }
 
 Result<> DfuDevice::select(std::uint8_t alternate, const OpContext& op)
@@ -248,6 +249,7 @@ Result<> DfuDevice::select(std::uint8_t alternate, const OpContext& op)
 
 Result<> DfuDevice::renew(const OpContext& op)
 {
+    ++m_impl->renewals;
     return select(m_impl->interface.alternates[m_impl->selected].number, op);
 }
 

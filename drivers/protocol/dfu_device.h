@@ -55,7 +55,8 @@ public:
     /// Every later call works on this memory; alternate 0 is selected at first.
     Result<> select(std::uint8_t alternate, const OpContext& op);
     std::span<const MemoryRegion> layout() const; ///< of the selected memory
-    /// Since open(): errors and stalls that had to be cleared, requests that had to be repeated.
+    /// Since open(): errors and stalls that had to be cleared, requests that had to be repeated,
+    /// sessions that were renewed.
     /// Data blocks are never sent twice: a write that failed is the caller's to begin anew.
     int repeats() const;
     /// The selected memory once more, as select() does: what a failed transfer left behind is read

@@ -67,7 +67,8 @@ public:
     /// Ends it where no message can be named.
     void failed(std::string_view cause);
     bool hasFailed() const { return !report.cause.empty(); }
-    HandshakeReport finish(); ///< stamps the total
+    HandshakeReport soFar() const; ///< as finish() would give it now
+    HandshakeReport finish();      ///< stamps the total
 
     HandshakeReport report{};
 

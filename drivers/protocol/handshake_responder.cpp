@@ -14,15 +14,17 @@ struct HandshakeResponder::Impl {
 
 HandshakeResponder::HandshakeResponder(const RsaPrivateKey& serverKey, KeyDirectory& keys,
                                        const Clock& clock,
-                                       std::function<void(const HandshakeMessage&)> onProgress)
+                                       std::function<void(const HandshakeMessage&)> onProgress,
+                                       SessionWishes wishes)
 {
     auto drawn = drawServerMaterial();
     std::optional<Error> error;
     if (!drawn)
         error = drawn.error();
-    m_impl.reset(new Impl{.noMaterial = std::move(error),
-                          .session = ServerSession(drawn ? *std::move(drawn) : ServerMaterial{},
-                                                   serverKey, keys, clock, std::move(onProgress))});
+    m_impl.reset(
+        new Impl{.noMaterial = std::move(error),
+                 .session = ServerSession(drawn ? *std::move(drawn) : ServerMaterial{}, serverKey,
+                                          keys, clock, std::move(onProgress), std::move(wishes))});
 }
 
 HandshakeResponder::HandshakeResponder(HandshakeResponder&&) noexcept = default;
@@ -52,6 +54,11 @@ std::size_t HandshakeResponder::wanted() const
 bool HandshakeResponder::isHeavy() const
 {
     return m_impl->session.isHeavy();
+}
+
+bool HandshakeResponder::hasPassed() const
+{
+    return m_impl->session.hasPassed();
 }
 
 Bytes HandshakeResponder::take(ByteView bytes, Clock::Steady arrivedAt)

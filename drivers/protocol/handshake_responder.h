@@ -21,6 +21,24 @@ enum class LineEnd : std::uint8_t {
 };
 } // namespace handshake
 
+/// What a unit publishes in its session (particle-devices 5.5).
+struct UnitEvent {
+    std::string name{}; ///< at most 63 characters
+    std::string data{}; ///< at most 255
+    bool isPublic = false;
+};
+
+/// What a server wants of the session behind the handshake. Calls come from within the responder's
+/// functions.
+struct SessionWishes {
+    /// Answered until the unit goes or counts wrongly; else it is hung up on where the end-of-line
+    /// criterion of 5.5 is met. Of what comes behind that, events alone are told.
+    bool staysOpen = false;
+    /// The criterion is met; only where the session stays open.
+    std::function<void(const HandshakeReport&)> onPassed{};
+    std::function<void(const UnitEvent&)> onEvent{};
+};
+
 /// One connection. Not thread-safe, and not bound to a thread.
 ///
 /// start(), then in turns: send what was given out and say how that ended with sent() or notSent();
@@ -30,7 +48,8 @@ class HandshakeResponder {
 public:
     /// @param onProgress  called with each message from within these functions
     HandshakeResponder(const RsaPrivateKey& serverKey, KeyDirectory& keys, const Clock& clock,
-                       std::function<void(const HandshakeMessage&)> onProgress);
+                       std::function<void(const HandshakeMessage&)> onProgress,
+                       SessionWishes wishes = {});
     HandshakeResponder(HandshakeResponder&&) noexcept;
     ~HandshakeResponder();
 
@@ -38,7 +57,10 @@ public:
     void sent();
     void notSent(handshake::LineEnd end);
     std::size_t wanted() const; ///< bytes, 1 to 800
-    bool isHeavy() const;       ///< the next take() works with RSA and asks the directory
+    /// The next take() works with RSA and asks the directory, or tells what a session says.
+    bool isHeavy() const;
+    /// The criterion is met and the session goes on: it has no end but each step's.
+    bool hasPassed() const;
     /// @param bytes  wanted() of them
     /// @returns what to send; may be empty
     Bytes take(ByteView bytes, Clock::Steady arrivedAt);

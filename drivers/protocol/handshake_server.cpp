@@ -24,6 +24,8 @@ constexpr std::size_t kUsualMessages = 7; ///< nonce to ping answer
 constexpr std::string_view kReplyWords =
     "nonce, device ID and public key, sealed to the server key";
 constexpr std::string_view kLegacyReplyWords = "nonce and device ID, sealed to the server key";
+constexpr std::string_view kPrivateEvent = "E"; // 5.5
+constexpr std::string_view kPublicEvent = "e";
 constexpr std::string_view kOrangeFlash = "unit flashes orange: decryption error (6)";
 
 } // namespace
@@ -70,7 +72,8 @@ void ServerSession::sent()
     if (!m_outgoing)
         return;
     Outgoing done = *std::exchange(m_outgoing, std::nullopt);
-    m_recorder.message(std::move(done.record));
+    if (!m_passed)
+        m_recorder.message(std::move(done.record));
     ++m_step;
     m_over = done.last;
 }
@@ -80,6 +83,9 @@ void ServerSession::notSent(LineEnd end)
     if (!m_outgoing)
         return;
     Outgoing failed = *std::exchange(m_outgoing, std::nullopt);
+    m_over = m_over || m_passed;
+    if (m_passed)
+        return;
     failed.record.note = handshake::wordsFor(end, "device");
     refuse(causeOf(end, end == LineEnd::TimedOut ? failed.causeIfStalled : failed.causeIfNot),
            std::move(failed.record));
@@ -347,6 +353,8 @@ bool ServerSession::prepare(ByteView message, HandshakeStage stage, std::string_
 
 bool ServerSession::takeMessage(const Incoming& frame)
 {
+    if (m_passed)
+        return takeFurther(frame);
     HandshakeMessage record{
         .stage = HandshakeStage::Session, .fromDevice = true, .bytes = frame.wireBytes};
     if (frame.end != LineEnd::None) {
@@ -367,7 +375,9 @@ bool ServerSession::takeMessage(const Incoming& frame)
         return false;
     // The end-of-line criterion of 5.5 is met by any message that is no mere reply.
     if (!message->isReply()) {
-        if (m_outgoing)
+        if (m_wishes.staysOpen)
+            pass();
+        else if (m_outgoing)
             m_outgoing->last = true;
         else
             m_over = true;
@@ -378,6 +388,40 @@ bool ServerSession::takeMessage(const Incoming& frame)
     m_recorder.failed("no-further-message");
     m_over = true;
     return false;
+}
+
+void ServerSession::pass()
+{
+    m_passed = true;
+    if (m_wishes.onPassed)
+        m_wishes.onPassed(m_recorder.soFar());
+}
+
+/// Of an open session nothing is kept. It ends as the unit likes, and for a wrong counter as the
+/// reference server ends it (5.3).
+bool ServerSession::takeFurther(const Incoming& frame)
+{
+    const auto message = parseCoap(frame.bytes); // of nothing, where the unit went
+    const auto expected = static_cast<std::uint16_t>(m_lastDeviceId + 1);
+    const bool counts = message && (message->isReply() || message->id == expected);
+    m_over = frame.end != LineEnd::None || !counts;
+    if (m_over || message->isReply())
+        return !m_over;
+    m_lastDeviceId = message->id;
+    tellEvent(*message);
+    return answer(*message);
+}
+
+void ServerSession::tellEvent(const CoapMessage& message) const
+{
+    const bool isPublic = message.isPostTo(kPublicEvent);
+    if (!m_wishes.onEvent || message.path.size() < 2 ||
+        (!isPublic && !message.isPostTo(kPrivateEvent)))
+        return;
+    UnitEvent event{.name = message.path[1], .data = toText(message.payload), .isPublic = isPublic};
+    for (std::size_t i = 2; i < message.path.size(); ++i)
+        event.name += concat("/", message.path[i]);
+    m_wishes.onEvent(event);
 }
 
 /// Records, checks the counter of 5.3, answers. False: the connection has failed.
@@ -396,6 +440,7 @@ bool ServerSession::take(const CoapMessage& message, std::size_t wireBytes)
     if (message.isReply())
         return true;
     m_lastDeviceId = message.id;
+    tellEvent(message);
     return answer(message);
 }
 

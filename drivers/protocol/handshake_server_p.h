@@ -11,10 +11,11 @@ namespace provost::handshake {
 class ServerSession {
 public:
     ServerSession(ServerMaterial material, const RsaPrivateKey& serverKey, KeyDirectory& keys,
-                  const Clock& clock, std::function<void(const HandshakeMessage&)> onProgress)
+                  const Clock& clock, std::function<void(const HandshakeMessage&)> onProgress,
+                  SessionWishes wishes = {})
         : m_material(std::move(material)), m_serverKey(serverKey), m_keys(keys), m_clock(clock),
-          m_onProgress(std::move(onProgress)), m_recorder(clock, m_onProgress),
-          m_cipher(m_material.credentials.reveal())
+          m_onProgress(std::move(onProgress)), m_wishes(std::move(wishes)),
+          m_recorder(clock, m_onProgress), m_cipher(m_material.credentials.reveal())
     {
     }
     ServerSession(const ServerSession&) = delete;
@@ -25,7 +26,12 @@ public:
     void sent();
     void notSent(LineEnd end);
     std::size_t wanted() const;
-    bool isHeavy() const { return m_awaited == Awaited::Reply; }
+    bool isHeavy() const
+    {
+        return m_awaited == Awaited::Reply ||
+               (m_wishes.staysOpen && m_awaited == Awaited::SessionFrame && m_frameBytes != 0);
+    }
+    bool hasPassed() const { return m_passed; }
     Bytes take(ByteView bytes, Clock::Steady arrivedAt);
     void ended(LineEnd end, ByteView partial);
     bool isOver() const { return m_over; }
@@ -60,6 +66,9 @@ private:
     bool checkHello(const HelloInfo& hello, HandshakeMessage& message);
     bool takeMessage(const Incoming& frame);
     bool take(const CoapMessage& message, std::size_t wireBytes);
+    bool takeFurther(const Incoming& frame);
+    void pass();
+    void tellEvent(const CoapMessage& message) const;
     bool answer(const CoapMessage& message);
     bool prepare(ByteView message, HandshakeStage stage, std::string_view what);
 
@@ -68,11 +77,13 @@ private:
     KeyDirectory& m_keys;
     const Clock& m_clock;
     std::function<void(const HandshakeMessage&)> m_onProgress;
+    SessionWishes m_wishes;
     Recorder m_recorder;
     SessionCipher m_cipher;
     Awaited m_awaited = Awaited::Reply;
     int m_step = 0;
     bool m_over = false;
+    bool m_passed = false; ///< and the session stays open
     std::optional<Clock::Steady> m_leaveAt{};
     std::size_t m_frameBytes = 0; ///< of the frame whose length was read; 0: none
     Bytes m_wire{};               ///< what the current call gives out

@@ -373,6 +373,14 @@ void Recorder::failed(std::string_view cause)
     report.advice = adviceFor(cause);
 }
 
+HandshakeReport Recorder::soFar() const
+{
+    HandshakeReport copy = report;
+    copy.passed = copy.cause.empty();
+    copy.totalMs = elapsedMs();
+    return copy;
+}
+
 HandshakeReport Recorder::finish()
 {
     report.passed = report.cause.empty();

@@ -198,6 +198,7 @@ Result<> ListeningConsole::setClaimCode(std::string_view code, const OpContext& 
     const auto prompt = [](std::string_view text) -> std::string {
         return text.find("claim code: ") == std::string_view::npos ? "" : "asked";
     };
+    TRY(deviceId(op)); // the first key may be lost, and a second `C` would be part of the code
     TRY(ask('C', prompt, "the claim code's prompt", op, kReplyLimit));
     ConsoleWindow window;
     Result<> more = m_line.writeAll(viewOf(concat(code, "\r")), op);

@@ -30,8 +30,9 @@ public:
     Result<std::string> macAddress(const OpContext& op);
     Result<CellularIdentity> cellularIdentity(const OpContext& op); ///< cellular units only
     Result<bool> claimed(const OpContext& op);                      ///< from 0.6.0 on
-    /// From 0.6.0 on. @returns InvalidArgument  not of 63 characters of one line
-    ///          Denied  the unit kept the old one
+    /// `C`, from 0.6.0 on: the code that the unit shows to its cloud (5.5).
+    /// @returns InvalidArgument  not of 63 characters of one line; Denied  the unit kept the old
+    /// one
     Result<> setClaimCode(std::string_view code, const OpContext& op);
     /// The unit's diagnostic values as JSON; from 0.8.0 on. @returns InvalidData  no JSON
     Result<std::string> diagnostics(const OpContext& op);

@@ -203,6 +203,15 @@ std::string BoardState::claimCode() const
     return octet(code[0]) == 0xFF || octet(code[0]) == 0 ? std::string() : textOf(code);
 }
 
+void BoardState::claimShown()
+{
+    if (claimCode().empty())
+        return;
+    const Bytes gone(1);
+    writeDct(dct::kClaimCode, gone);
+    writeDct(dct::kClaimed, octetsOf("1"));
+}
+
 std::string BoardState::diagnostics() const
 {
     return concat("{\"net:stat\":", joinedNetwork.empty() ? 0 : 6,

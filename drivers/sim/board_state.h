@@ -225,6 +225,9 @@ struct BoardState {
     /// Claim code waiting for the cloud; empty: none, or claimed already.
     std::string claimCode() const;
     bool claimed() const;
+    /// The code, where there is one, was shown to the cloud: it goes, and the mark is set. The
+    /// sheets leave open when firmware does so.
+    void claimShown();
     std::string report() const;      ///< module report without outer braces
     std::string diagnostics() const; ///< values as JSON; their layout is this bench's own
     /// A Wi-Fi board that knows no network: it listens.

@@ -252,6 +252,7 @@ int Firmware::talk(std::uint32_t ip, std::uint16_t port)
         const MutexLock lock(m_board->mutex);
         ++m_board->cloudSessions;
         m_board->lastCloudError = 0;
+        m_board->claimShown();
         m_board->show(
             {m_board->safeMode ? LedColour::Magenta : LedColour::Cyan, LedPattern::Breathe, 4000});
         m_failures = 0;

@@ -1,6 +1,7 @@
 #include "sim/virtual_board.h"
 
 #include "sim/firmware.h"
+#include "sim/module_installer.h"
 #include "sim/octets.h"
 #include "sim/uart_adapter.h"
 
@@ -218,6 +219,21 @@ void VirtualBoard::setPower(bool on)
     const MutexLock lock(m_state->mutex);
     m_state->setPower(on);
     m_state->notify();
+}
+
+bool VirtualBoard::updateOverTheAir(ByteView module)
+{
+    const MutexLock lock(m_state->mutex);
+    if (!m_state->firmwareRuns())
+        return false;
+    FlashReceiveArea area(*m_state);
+    if (!area.prepare(static_cast<std::uint32_t>(module.size())) || !area.store(0, module))
+        return false;
+    m_state->show({LedColour::Magenta, LedPattern::Blink, 100});
+    m_state->say("system: update received from the cloud");
+    installReceived(*m_state);
+    m_state->askRestart(BootTarget::Normal);
+    return true;
 }
 
 void VirtualBoard::reset()

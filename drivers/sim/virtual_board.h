@@ -60,6 +60,9 @@ public:
     /// MODE (SETUP), held for `span` while firmware runs: 3 s listening, 10 s clears credentials.
     void holdMode(std::chrono::milliseconds span);
     void setPower(bool on);
+    /// The cloud has sent a module: it lies in the receive area, and the system restarts to apply
+    /// it. False: no firmware runs, or the area does not take it.
+    bool updateOverTheAir(ByteView module);
     /// The RESET button.
     void reset();
     /// MODE down, RESET tapped, MODE let go `span` of the board's time later: from 1 s safe mode,

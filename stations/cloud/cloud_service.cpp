@@ -45,10 +45,14 @@ struct CloudService::Impl {
           hooks(std::move(settings.hooks)), handshakeTimeouts(settings.handshakeTimeouts),
           claims(registry->folder()), feed(clock),
           handshakes(clock, serverKey, *registry, observers, settings.handshakeTimeouts,
-                     hooks.connectionFault,
-                     [this](const std::string& id, bool online) {
-                         feed.publish("spark/status", online ? "online" : "offline", id);
-                     }),
+                     settings.keepSessions, hooks.connectionFault,
+                     {.onStatus =
+                          [this](const std::string& id, bool online) {
+                              feed.publish("spark/status", online ? "online" : "offline", id);
+                          },
+                      .onEvent = [this](const std::string& id,
+                                        const UnitEvent& event) { hear(id, event); },
+                      .onPassed = hooks.unitOnline}),
           api(
               *registry, std::move(settings.token), settings.whenLocked,
               [this](const std::string& id) { return handshakes.presenceOf(id); },
@@ -63,6 +67,14 @@ struct CloudService::Impl {
                        return answer(request, std::move(stop));
                    })
     {
+    }
+
+    void hear(const std::string& deviceId, const UnitEvent& event)
+    {
+        // A code that nobody gave out, or that was shown before, makes nobody its owner.
+        if (event.name == "spark/device/claim/code")
+            static_cast<void>(claims.redeem(event.data, deviceId));
+        feed.publish(event.name, event.data, deviceId);
     }
 
     HttpAnswer answer(const HttpRequest& request, std::stop_token stop)
@@ -180,6 +192,11 @@ RsaPublicKey CloudService::serverKey() const
 Registry& CloudService::registry()
 {
     return *m_impl->registry;
+}
+
+Result<> CloudService::claim(std::string_view deviceId)
+{
+    return m_impl->claims.claim(deviceId);
 }
 
 void CloudService::addObserver(std::shared_ptr<CloudObserver> observer)

@@ -23,6 +23,8 @@ struct CloudHooks {
     using Wrap = std::function<std::unique_ptr<ByteStream>(std::unique_ptr<ByteStream>)>;
     /// Asked once a connection: what to put around its stream; nothing where that is empty.
     std::function<Wrap()> connectionFault{};
+    /// A unit's session has met the end-of-line criterion and stays open.
+    std::function<void(const std::string& deviceId)> unitOnline{};
 };
 
 struct CloudServiceConfig {
@@ -46,6 +48,8 @@ struct CloudServiceConfig {
     /// `keys send`), or that is refused with 403.
     Registry::WhenLocked whenLocked = Registry::WhenLocked::Replace;
     ServerTimeouts handshakeTimeouts{};
+    /// Units stay connected, as with any cloud; else they are hung up on when they are proved.
+    bool keepSessions = false;
     std::chrono::milliseconds requestTimeout{15000};
     std::size_t maxRequests = 32; ///< connections at once; further ones wait in the backlog
     std::size_t maxHandshakes = 2000;
@@ -71,6 +75,8 @@ public:
     std::uint16_t handshakePort() const;
     RsaPublicKey serverKey() const;
     Registry& registry();
+    /// Makes the unit the account's, as POST /v1/devices does.
+    Result<> claim(std::string_view deviceId);
 
     void addObserver(std::shared_ptr<CloudObserver> observer);
     /// Calls that are under way may still come.

@@ -48,6 +48,19 @@ void HandshakeConnections::Session::passOn(const HandshakeMessage& message)
     }
 }
 
+void HandshakeConnections::Session::passOn(const UnitEvent& event)
+{
+    if (m_owner.m_tell.onEvent)
+        m_owner.m_tell.onEvent(m_info.deviceId, event);
+}
+
+void HandshakeConnections::Session::passed(const HandshakeReport& report)
+{
+    tell(report);
+    if (m_owner.m_tell.onPassed)
+        m_owner.m_tell.onPassed(m_info.deviceId);
+}
+
 bool HandshakeConnections::Session::endsWithFiles(const HandshakeReport& report) const
 {
     return m_offered || (report.passed && report.offeredKeyFingerprint != m_bound);
@@ -56,7 +69,17 @@ bool HandshakeConnections::Session::endsWithFiles(const HandshakeReport& report)
 void HandshakeConnections::Session::end(const HandshakeReport& report)
 {
     if (m_open)
-        m_owner.sessionEnded(m_info.deviceId, report);
+        m_owner.sessionEnded(m_info.deviceId);
+    tell(report);
+}
+
+/// An open session has been judged long before it ends.
+void HandshakeConnections::Session::tell(const HandshakeReport& report)
+{
+    if (std::exchange(m_told, true))
+        return;
+    if (m_open)
+        m_owner.keepHello(report);
     m_owner.bindKey(report, m_bound);
     // For the convenience of a person, and only now: the disk's time would tell the peer how far
     // its reply was understood. Where it cannot be kept, the unit offers it again.
@@ -69,12 +92,11 @@ void HandshakeConnections::Session::end(const HandshakeReport& report)
 
 HandshakeConnections::HandshakeConnections(const Clock& clock, const RsaPrivateKey& serverKey,
                                            Registry& registry, ObserverList& observers,
-                                           ServerTimeouts timeouts,
-                                           std::function<Wrap()> connectionFault,
-                                           StatusChanged statusChanged)
+                                           ServerTimeouts timeouts, bool keepSessions,
+                                           std::function<Wrap()> connectionFault, Told told)
     : m_clock(clock), m_serverKey(serverKey), m_registry(registry), m_observers(observers),
-      m_timeouts(timeouts), m_connectionFault(std::move(connectionFault)),
-      m_statusChanged(std::move(statusChanged))
+      m_timeouts(timeouts), m_keepSessions(keepSessions),
+      m_connectionFault(std::move(connectionFault)), m_tell(std::move(told))
 {
 }
 
@@ -86,8 +108,13 @@ std::unique_ptr<HandshakeConnections::Session> HandshakeConnections::begin(std::
 
 HandshakeResponder HandshakeConnections::responderFor(Session& session) const
 {
-    return {m_serverKey, session, m_clock,
-            [&session](const HandshakeMessage& message) { session.passOn(message); }};
+    return {m_serverKey,
+            session,
+            m_clock,
+            [&session](const HandshakeMessage& message) { session.passOn(message); },
+            {.staysOpen = m_keepSessions,
+             .onPassed = [&session](const HandshakeReport& report) { session.passed(report); },
+             .onEvent = [&session](const UnitEvent& event) { session.passOn(event); }}};
 }
 
 HandshakeConnections::Wrap HandshakeConnections::faultOfNext() const
@@ -119,19 +146,29 @@ UnitPresence HandshakeConnections::presenceOf(const std::string& deviceId) const
 
 void HandshakeConnections::sessionOpened(const std::string& deviceId)
 {
-    bool first = false;
     {
         const MutexLock lock(m_mutex);
         Seen& seen = m_seen[deviceId];
-        first = ++seen.sessions == 1;
+        ++seen.sessions;
         seen.presence.connected = true;
         seen.presence.lastHandshake = m_clock.utcNow();
     }
-    if (first)
-        m_statusChanged(deviceId, true);
+    // Of each session: the end of the one before may be seen later than a new one begins.
+    m_tell.onStatus(deviceId, true);
 }
 
-void HandshakeConnections::sessionEnded(const std::string& deviceId, const HandshakeReport& report)
+void HandshakeConnections::keepHello(const HandshakeReport& report)
+{
+    if (!report.hello)
+        return;
+    const MutexLock lock(m_mutex);
+    UnitPresence& presence = m_seen[report.deviceId].presence;
+    presence.productId = report.hello->productId;
+    if (report.hello->platformId)
+        presence.platformId = *report.hello->platformId;
+}
+
+void HandshakeConnections::sessionEnded(const std::string& deviceId)
 {
     bool last = false;
     {
@@ -139,14 +176,9 @@ void HandshakeConnections::sessionEnded(const std::string& deviceId, const Hands
         Seen& seen = m_seen[deviceId];
         last = --seen.sessions == 0;
         seen.presence.connected = !last;
-        if (report.hello) {
-            seen.presence.productId = report.hello->productId;
-            if (report.hello->platformId)
-                seen.presence.platformId = *report.hello->platformId;
-        }
     }
     if (last)
-        m_statusChanged(deviceId, false);
+        m_tell.onStatus(deviceId, false);
 }
 
 // The first successful connection binds the key (particle-devices 9).

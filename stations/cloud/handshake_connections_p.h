@@ -20,7 +20,12 @@ namespace provost {
 class HandshakeConnections {
 public:
     using Wrap = CloudHooks::Wrap;
-    using StatusChanged = std::function<void(const std::string& deviceId, bool online)>;
+    /// What the cloud is told besides its observers.
+    struct Told {
+        std::function<void(const std::string& deviceId, bool online)> onStatus{};
+        std::function<void(const std::string& deviceId, const UnitEvent& event)> onEvent{};
+        std::function<void(const std::string& deviceId)> onPassed{};
+    };
 
     /// One connection: answers who may connect, and tells the observers what happens.
     class Session final : public KeyDirectory {
@@ -32,14 +37,19 @@ public:
         std::optional<RsaPublicKey> find(const std::string& deviceId) override;
         bool refuses(const std::string& deviceId, const RsaPublicKey& offered) override;
         void passOn(const HandshakeMessage& message);
+        void passOn(const UnitEvent& event);
+        /// It meets the end-of-line criterion, and goes on.
+        void passed(const HandshakeReport& report);
         /// end() will write: not in a thread that others wait for.
         bool endsWithFiles(const HandshakeReport& report) const;
         /// Once, at the end.
         void end(const HandshakeReport& report);
 
     private:
+        void tell(const HandshakeReport& report);
         HandshakeConnections& m_owner;
         ConnectionInfo m_info;
+        bool m_told = false;
         bool m_open = false;
         bool m_unknown = false;
         std::string m_bound{};                   ///< fingerprint of the key that is locked already
@@ -47,8 +57,8 @@ public:
     };
 
     HandshakeConnections(const Clock& clock, const RsaPrivateKey& serverKey, Registry& registry,
-                         ObserverList& observers, ServerTimeouts timeouts,
-                         std::function<Wrap()> connectionFault, StatusChanged statusChanged);
+                         ObserverList& observers, ServerTimeouts timeouts, bool keepSessions,
+                         std::function<Wrap()> connectionFault, Told told);
     /// Something has just connected.
     std::unique_ptr<Session> begin(std::string peer);
     /// The session must outlive it.
@@ -65,7 +75,8 @@ private:
         UnitPresence presence{};
     };
     void sessionOpened(const std::string& deviceId);
-    void sessionEnded(const std::string& deviceId, const HandshakeReport& report);
+    void sessionEnded(const std::string& deviceId);
+    void keepHello(const HandshakeReport& report);
     void bindKey(const HandshakeReport& report, const std::string& bound);
 
     const Clock& m_clock;
@@ -73,8 +84,9 @@ private:
     Registry& m_registry;
     ObserverList& m_observers;
     ServerTimeouts m_timeouts;
+    const bool m_keepSessions;
     std::function<Wrap()> m_connectionFault;
-    StatusChanged m_statusChanged;
+    Told m_tell;
     std::atomic<std::uint64_t> m_connections{0};
     mutable Mutex m_mutex;
     std::unordered_map<std::string, Seen> m_seen PROVOST_GUARDED_BY(m_mutex){};

@@ -65,15 +65,16 @@ struct HandshakeLoop::Connection {
         : fd(theFd), session(std::move(theSession)), responder(std::move(theResponder))
     {
     }
-    ~Connection()
-    {
-        if (fd >= 0)
-            ::close(fd);
-    }
+    ~Connection() { hangUp(); }
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
     ByteView received() const { return ByteView(buffer).subspan(at, end - at); }
+    void hangUp()
+    {
+        if (fd >= 0)
+            ::close(std::exchange(fd, -1));
+    }
     /// For the loop. False: a worker has it, and takeBack() goes on where this left off.
     bool isMine()
     {
@@ -333,7 +334,9 @@ void HandshakeLoop::advance(Connection& connection)
 void HandshakeLoop::startStep(Connection& connection) const
 {
     connection.step = connection.responder.step();
-    connection.deadline = std::min(m_clock.now() + m_timeouts.step, connection.whole);
+    const auto step = m_clock.now() + m_timeouts.step;
+    connection.deadline =
+        connection.responder.hasPassed() ? step : std::min(step, connection.whole);
 }
 
 void HandshakeLoop::lookAtTheTime()
@@ -383,6 +386,8 @@ void HandshakeLoop::finish(Connection& connection)
 void HandshakeLoop::close(Connection& connection)
 {
     connection.report = connection.responder.finish();
+    if (connection.leaving)
+        connection.hangUp(); // first: what the report takes would tell the peer something
     if (connection.session->endsWithFiles(connection.report)) {
         if (!connection.leaving)
             ::shutdown(connection.fd, SHUT_WR); // sends what is there
@@ -493,12 +498,8 @@ bool HandshakeLoop::answer(Connection& connection)
 /// Reports and hangs up.
 void HandshakeLoop::end(Connection& connection)
 {
-    const auto hangUp = [&] { ::close(std::exchange(connection.fd, -1)); };
-    if (connection.leaving)
-        hangUp(); // first: what the report takes would tell the peer something
     connection.session->end(connection.report);
-    if (connection.fd >= 0)
-        hangUp();
+    connection.hangUp();
 }
 
 /// Behind the last thread.

@@ -1,5 +1,4 @@
-#include "cloud/http_provisioning_client.h"
-
+#include "cloud/http_client_p.h"
 #include "cloud/registry.h"
 #include "cloud/request_gate_p.h"
 #include "core/byte_io.h"
@@ -7,7 +6,6 @@
 #include "crypto/ec_key.h"
 
 #include <QEventLoop>
-#include <QJsonArray>
 #include <QJsonDocument>
 #include <QJsonObject>
 #include <QNetworkAccessManager>
@@ -31,12 +29,6 @@ constexpr auto kCheckEvery = 20ms;
 /// An answer of the cloud is a few hundred bytes; a page of some portal may be anything.
 constexpr qint64 kLargestAnswer = 64LL * 1024;
 constexpr std::size_t kQuotedBytes = 120;
-constexpr std::size_t kClaimCodeBytes = 63; // particle-devices 9
-
-QByteArray toQt(std::string_view text)
-{
-    return {text.data(), static_cast<qsizetype>(text.size())};
-}
 
 /// What of an answer goes into a message: one line, printable, short.
 std::string quoted(const QByteArray& body)
@@ -117,20 +109,6 @@ std::string formBody(const std::string& deviceId, const std::string& pem, Clock:
 
 } // namespace
 
-struct HttpProvisioningClient::Request {
-    std::string attempt{}; ///< for messages
-    std::string path{};
-    std::optional<std::string> form{};
-    std::string idempotencyKey{};
-    bool deletes = false; ///< DELETE, without a form
-};
-
-struct HttpProvisioningClient::Answer {
-    int status = 0;
-    QByteArray body{};
-    std::chrono::milliseconds took{};
-};
-
 namespace {
 
 /// One request in the calling thread: runs a local event loop until the answer is whole, the
@@ -144,13 +122,11 @@ public:
     }
 
     /// The reply, finished; the error is that of the operation.
-    Result<QNetworkReply*> run(const QNetworkRequest& request,
-                               const std::optional<QByteArray>& form, bool deletes)
+    Result<QNetworkReply*> run(const QNetworkRequest& request, HttpVerb verb,
+                               const QByteArray& form)
     {
         TRY(m_op.checkpoint());
-        m_reply.reset(deletes ? m_manager.deleteResource(request)
-                      : form  ? m_manager.post(request, *form)
-                              : m_manager.get(request));
+        m_reply.reset(begin(request, verb, form));
         QObject::connect(m_reply.get(), &QNetworkReply::finished, &m_loop, &QEventLoop::quit);
         m_check.start(kCheckEvery);
         if (!m_reply->isFinished())
@@ -162,6 +138,20 @@ public:
     }
 
 private:
+    QNetworkReply* begin(const QNetworkRequest& request, HttpVerb verb, const QByteArray& form)
+    {
+        switch (verb) {
+        case HttpVerb::Post:
+            return m_manager.post(request, form);
+        case HttpVerb::Put:
+            return m_manager.put(request, form);
+        case HttpVerb::Delete:
+            return m_manager.deleteResource(request);
+        case HttpVerb::Get:
+            break;
+        }
+        return m_manager.get(request);
+    }
     void check()
     {
         m_ended = m_op.checkpoint();
@@ -177,50 +167,6 @@ private:
     std::unique_ptr<QNetworkReply> m_reply{};
 };
 
-/// `Bearer TOKEN` as Qt takes it, overwritten when the request is over. Requests and replies share
-/// this very memory; what Qt puts together for the line it frees by itself.
-class WipedHeader {
-public:
-    explicit WipedHeader(const SecretBytes& token)
-    {
-        const ByteView bytes = token.reveal();
-        m_value.reserve(kBearer.size() + static_cast<qsizetype>(bytes.size()));
-        m_value.append(kBearer);
-        for (const std::byte each : bytes)
-            m_value.append(static_cast<char>(each));
-    }
-    ~WipedHeader()
-    {
-        // Not data(): that would detach, and leave the shared bytes as they are.
-        auto* shared = const_cast<char*>(m_value.constData()); // NOLINT: the one owner left wipes
-        wipe(std::as_writable_bytes(std::span(shared, static_cast<std::size_t>(m_value.size()))));
-    }
-    WipedHeader(const WipedHeader&) = delete;
-    WipedHeader& operator=(const WipedHeader&) = delete;
-    const QByteArray& value() const { return m_value; }
-
-private:
-    static constexpr QByteArrayView kBearer{"Bearer "};
-    QByteArray m_value{};
-};
-
-/// Also where one is named that cannot be read: to go on without it would ask strangers.
-Result<> trustOwnAuthority(QNetworkRequest& message, const std::filesystem::path& file,
-                           const std::string& attempt)
-{
-    if (file.empty())
-        return {};
-    const auto certificates =
-        QSslCertificate::fromPath(QString::fromStdString(file.string()), QSsl::Pem);
-    if (certificates.isEmpty())
-        return fail(Errc::InvalidArgument, Blame::Operator,
-                    concat(attempt, ": ", file.string(), " holds no PEM certificate"));
-    QSslConfiguration tls = QSslConfiguration::defaultConfiguration();
-    tls.addCaCertificates(certificates);
-    message.setSslConfiguration(tls);
-    return {};
-}
-
 Unexpected unavailable(const std::string& attempt, std::string_view why, int status)
 {
     return fail(Errc::Unavailable, Blame::Cloud, concat(attempt, ": ", why), status);
@@ -234,8 +180,9 @@ bool isAboutTheKey(int status, const QByteArray& body)
            (status == 403 && saysPermissionDenied(body));
 }
 
-/// A refusal in the terms of ProvisioningClient.
-Unexpected refusal(const std::string& attempt, int status, const QByteArray& body)
+} // namespace
+
+Unexpected httpRefusal(const std::string& attempt, int status, const QByteArray& body)
 {
     const std::string text = concat(attempt, ": HTTP ", status, " ", quoted(body));
     if (status == 401 || saysInvalidToken(body))
@@ -254,7 +201,21 @@ Unexpected refusal(const std::string& attempt, int status, const QByteArray& bod
                 status);
 }
 
-} // namespace
+Result<> trustOwnAuthority(QNetworkRequest& message, const std::filesystem::path& file,
+                           const std::string& attempt)
+{
+    if (file.empty())
+        return {};
+    const auto certificates =
+        QSslCertificate::fromPath(QString::fromStdString(file.string()), QSsl::Pem);
+    if (certificates.isEmpty())
+        return fail(Errc::InvalidArgument, Blame::Operator,
+                    concat(attempt, ": ", file.string(), " holds no PEM certificate"));
+    QSslConfiguration tls = QSslConfiguration::defaultConfiguration();
+    tls.addCaCertificates(certificates);
+    message.setSslConfiguration(tls);
+    return {};
+}
 
 HttpProvisioningClient::HttpProvisioningClient(HttpClientConfig config)
     : m_config(std::move(config)), m_gate(std::make_unique<RequestGate>(RequestGate::Limits{
@@ -282,8 +243,8 @@ Result<> HttpProvisioningClient::checkTransport(const std::string& attempt) cons
     return {};
 }
 
-Result<HttpProvisioningClient::Answer> HttpProvisioningClient::exchange(const Request& request,
-                                                                        const OpContext& op) const
+Result<QNetworkRequest> HttpProvisioningClient::messageFor(const Request& request,
+                                                           const WipedHeader& authorization) const
 {
     TRY(checkTransport(request.attempt));
     QNetworkRequest message(QUrl(QString::fromStdString(concat(m_config.baseUrl, request.path))));
@@ -291,24 +252,27 @@ Result<HttpProvisioningClient::Answer> HttpProvisioningClient::exchange(const Re
     message.setAttribute(QNetworkRequest::RedirectPolicyAttribute,
                          QNetworkRequest::ManualRedirectPolicy);
     message.setRawHeader("Accept", "application/json");
-    std::optional<QByteArray> form;
-    if (request.form) {
-        form = toQt(*request.form);
+    if (request.verb == HttpVerb::Post || request.verb == HttpVerb::Put)
         message.setHeader(QNetworkRequest::ContentTypeHeader,
                           QByteArray("application/x-www-form-urlencoded"));
-    }
     if (!request.idempotencyKey.empty())
-        message.setRawHeader("Idempotency-Key", toQt(request.idempotencyKey));
-    WipedHeader authorization(m_config.token);
+        message.setRawHeader("Idempotency-Key", httpBytes(request.idempotencyKey));
     if (!m_config.token.empty())
         message.setRawHeader("Authorization", authorization.value());
-
     TRY(trustOwnAuthority(message, m_config.caFile, request.attempt));
+    return message;
+}
+
+Result<HttpProvisioningClient::Answer> HttpProvisioningClient::exchange(const Request& request,
+                                                                        const OpContext& op) const
+{
+    WipedHeader authorization(m_config.token);
+    const QNetworkRequest message = TRY(messageFor(request, authorization));
     TRY(m_gate->pass(request.attempt, op));
     const OpContext inner = op.within(m_config.answerWithin);
     const auto from = op.clock.now();
     Exchange exchange(inner);
-    const auto reply = exchange.run(message, form, request.deletes);
+    const auto reply = exchange.run(message, request.verb, httpBytes(request.form));
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(op.clock.now() - from);
     if (!reply && reply.error().code == Errc::Timeout)
         return unavailable(request.attempt, concat("no answer within ", took.count(), " ms"), 0);
@@ -348,11 +312,12 @@ Result<Registration> HttpProvisioningClient::registerUnit(const UnitIdentity& un
     const std::string attempt = concat("register ", id, " at ", m_config.baseUrl);
     const Request request{.attempt = attempt,
                           .path = concat("/v1/provisioning/", id),
+                          .verb = HttpVerb::Post,
                           .form = formBody(id, key.toPem(), op.clock.utcNow()),
                           .idempotencyKey = std::string(idempotencyKey)};
     const Answer answer = TRY(exchange(request, op));
     if (answer.status < 200 || answer.status > 299)
-        return refusal(attempt, answer.status, answer.body);
+        return httpRefusal(attempt, answer.status, answer.body);
     // Seen in the field: success reported although the body said "Permission Denied" (4.5).
     if (saysInvalidToken(answer.body))
         return fail(Errc::Denied, Blame::Cloud, concat(attempt, ": ", quoted(answer.body)),
@@ -373,11 +338,12 @@ Result<std::optional<RegisteredKey>> HttpProvisioningClient::registeredKey(const
     if (answer.status == 404 && saysNoKey(answer.body))
         return std::optional(RegisteredKey{.deviceId = id});
     // The public cloud has no such call: whatever it says instead, it cannot say the key.
-    if (answer.status == 400 || answer.status == 404 || answer.status == 405 ||
-        answer.status == 501)
+    const bool noSuchCall = answer.status == 400 || answer.status == 404 || answer.status == 405 ||
+                            answer.status == 501;
+    if (noSuchCall && !saysInvalidToken(answer.body))
         return std::optional<RegisteredKey>{};
     if (answer.status != 200)
-        return refusal(attempt, answer.status, answer.body);
+        return httpRefusal(attempt, answer.status, answer.body);
     const auto object = QJsonDocument::fromJson(answer.body).object();
     const auto textOf = [&](const char* member) {
         return object.value(QLatin1String(member)).toString().toStdString();
@@ -402,104 +368,8 @@ Result<std::chrono::milliseconds> HttpProvisioningClient::probe(const OpContext&
     const Answer answer = TRY(exchange({.attempt = attempt, .path = "/v1/devices/none"}, op));
     if (answer.status == 401 || answer.status == 403 || answer.status == 429 ||
         answer.status >= 500)
-        return refusal(attempt, answer.status, answer.body);
+        return httpRefusal(attempt, answer.status, answer.body);
     return answer.took;
-}
-
-// --- the account
-
-Result<std::string> HttpProvisioningClient::claimCode(const OpContext& op)
-{
-    const std::string attempt = concat("get a claim code at ", m_config.baseUrl);
-    const Answer answer =
-        TRY(exchange({.attempt = attempt, .path = "/v1/device_claims", .form = ""}, op));
-    if (answer.status < 200 || answer.status > 299)
-        return refusal(attempt, answer.status, answer.body);
-    std::string code = QJsonDocument::fromJson(answer.body)
-                           .object()
-                           .value(QLatin1String("claim_code"))
-                           .toString()
-                           .toStdString();
-    if (code.size() == kClaimCodeBytes)
-        return code;
-    return fail(Errc::InvalidData, Blame::Cloud,
-                concat(attempt, ": the answer holds a code of ", code.size(),
-                       " characters, units show ", kClaimCodeBytes),
-                answer.status);
-}
-
-Result<ImportOutcome> HttpProvisioningClient::importIntoProduct(const std::string& product,
-                                                                const UnitIdentity& unit,
-                                                                const OpContext& op)
-{
-    const std::string id = TRY(checkedDeviceId(unit.deviceId));
-    const std::string attempt =
-        concat("import ", id, " into product ", product, " at ", m_config.baseUrl);
-    const std::string path =
-        concat("/v1/products/",
-               QUrl::toPercentEncoding(QString::fromStdString(product)).toStdString(), "/devices");
-    const Answer answer =
-        TRY(exchange({.attempt = attempt, .path = path, .form = concat("id=", id)}, op));
-    if (answer.status < 200 || answer.status > 299)
-        return refusal(attempt, answer.status, answer.body);
-    const auto object = QJsonDocument::fromJson(answer.body).object();
-    const auto lists = [&](const char* member) {
-        const auto ids = object.value(QLatin1String(member)).toArray();
-        return std::any_of(ids.begin(), ids.end(), [&](const QJsonValue& each) {
-            return each.toString().toLower().toStdString() == id;
-        });
-    };
-    if (lists("invalidDeviceIds"))
-        return ImportOutcome::Refused;
-    if (lists("nonmemberDeviceIds"))
-        return ImportOutcome::Foreign;
-    const bool added =
-        lists("updatedDeviceIds") || object.value(QLatin1String("updated")).toInt() > 0;
-    return added ? ImportOutcome::Added : ImportOutcome::Already;
-}
-
-Result<DeviceState> HttpProvisioningClient::deviceState(const UnitIdentity& unit,
-                                                        const OpContext& op)
-{
-    const std::string id = TRY(checkedDeviceId(unit.deviceId));
-    const std::string attempt = concat("look for ", id, " at ", m_config.baseUrl);
-    const Answer answer =
-        TRY(exchange({.attempt = attempt, .path = concat("/v1/devices/", id)}, op));
-    if (answer.status == 404)
-        return fail(Errc::NotFound, Blame::Cloud,
-                    concat(attempt, ": the cloud does not know this unit"), answer.status);
-    if (answer.status != 200)
-        return refusal(attempt, answer.status, answer.body);
-    const auto object = QJsonDocument::fromJson(answer.body).object();
-    const auto numberOf = [&](const char* member) {
-        const auto value = object.value(QLatin1String(member));
-        return value.isDouble() ? std::optional(value.toInt()) : std::nullopt;
-    };
-    const auto claimed = object.value(QLatin1String("claimed"));
-    return DeviceState{.online = object.value(QLatin1String("online")).toBool() ||
-                                 object.value(QLatin1String("connected")).toBool(),
-                       .claimed = claimed.isBool() ? std::optional(claimed.toBool()) : std::nullopt,
-                       .platformId = numberOf("platform_id"),
-                       .productId = numberOf("product_id")};
-}
-
-Result<> HttpProvisioningClient::unclaim(const UnitIdentity& unit, const OpContext& op)
-{
-    const auto before = TRY(deviceState(unit, op));
-    if (before.claimed == false)
-        return {};
-    const std::string attempt = concat("unclaim ", unit.deviceId, " at ", m_config.baseUrl);
-    const Answer answer = TRY(exchange(
-        {.attempt = attempt, .path = concat("/v1/devices/", unit.deviceId), .deletes = true}, op));
-    if (answer.status < 200 || answer.status > 299)
-        return refusal(attempt, answer.status, answer.body);
-    const auto after = TRY(deviceState(unit, op));
-    if (after.claimed.value_or(false))
-        return fail(
-            Errc::Mismatch, Blame::Cloud,
-            concat(attempt, ": the cloud answered ", answer.status, " and still calls it claimed"),
-            answer.status);
-    return {};
 }
 
 } // namespace provost

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "crypto/secret_bytes.h"
+#include "engine/cloud_view.h"
 #include "engine/ports.h"
 
 #include <chrono>
@@ -10,9 +11,12 @@
 #include <optional>
 #include <string>
 
+class QNetworkRequest;
+
 namespace provost {
 
 class RequestGate;
+class WipedHeader;
 
 struct HttpClientConfig {
     std::string baseUrl{"https://api.particle.io"};
@@ -24,14 +28,6 @@ struct HttpClientConfig {
     /// PEM certificates that are trusted besides the system's; for a site's own authority.
     std::filesystem::path caFile{};
     double requestsPerSecond = 10; ///< in the long run; the public cloud does not tell its limit
-};
-
-/// What a cloud says about a unit; nothing where it does not say it.
-struct DeviceState {
-    bool online = false;
-    std::optional<bool> claimed{}; ///< by the account of the token
-    std::optional<int> platformId{};
-    std::optional<int> productId{};
 };
 
 /// What became of a unit that was to be a product's (particle-devices 9).
@@ -46,7 +42,7 @@ enum class ImportOutcome : std::uint8_t {
 /// A QCoreApplication must exist. A stop is obeyed within 50 ms. Nothing is repeated.
 /// Behind a 429 nothing is sent until Retry-After has passed; behind the third 401 or 403 in a row
 /// nothing at all. Certificates and host names are verified; there is no way around it.
-class HttpProvisioningClient final : public ProvisioningClient {
+class HttpProvisioningClient final : public ProvisioningClient, public CloudView {
 public:
     explicit HttpProvisioningClient(HttpClientConfig config);
     ~HttpProvisioningClient() override;
@@ -59,15 +55,15 @@ public:
                                       const OpContext& op) override;
     Result<std::optional<RegisteredKey>> registeredKey(const UnitIdentity& unit,
                                                        const OpContext& op) override;
-    /// 63 characters for a unit to show, which makes it the account's.
-    /// @returns InvalidData  the answer holds none
-    Result<std::string> claimCode(const OpContext& op);
     Result<ImportOutcome> importIntoProduct(const std::string& product, const UnitIdentity& unit,
                                             const OpContext& op);
-    /// @returns NotFound  the cloud does not know the unit
-    Result<DeviceState> deviceState(const UnitIdentity& unit, const OpContext& op);
-    /// Gives up the account's claim; done where there is none.
-    Result<> unclaim(const UnitIdentity& unit, const OpContext& op);
+    Result<DeviceState> deviceState(const UnitIdentity& unit, const OpContext& op) override;
+    Result<std::optional<bool>> ping(const UnitIdentity& unit, const OpContext& op) override;
+    Result<std::string> claimCode(const OpContext& op) override;
+    Result<> unclaim(const UnitIdentity& unit, const OpContext& op) override;
+    /// Has a thread of its own; the client must outlive what it returns.
+    Result<std::unique_ptr<CloudEvents>> events(const UnitIdentity& unit,
+                                                const OpContext& op) override;
     /// How long the cloud takes to answer anything at all.
     /// @returns Unavailable, Denied, Cancelled as above
     Result<std::chrono::milliseconds> probe(const OpContext& op);
@@ -77,6 +73,8 @@ private:
     struct Request;
     Result<Answer> exchange(const Request& request, const OpContext& op) const;
     Result<> checkTransport(const std::string& attempt) const;
+    Result<QNetworkRequest> messageFor(const Request& request,
+                                       const WipedHeader& authorization) const;
 
     HttpClientConfig m_config;
     std::unique_ptr<RequestGate> m_gate;

@@ -1,5 +1,6 @@
 #include "cloud/outbox_sender.h"
 
+#include "cloud/registration_guard.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 
@@ -26,7 +27,7 @@ constexpr int kPageRows = 200;
 /// A refusal of this key or unit; 401 and what has no HTTP status concern every row alike.
 bool isAboutTheRow(const Error& why)
 {
-    return why.code == Errc::InvalidData ||
+    return why.code == Errc::InvalidData || why.cause == kNeverIdentified ||
            (why.code == Errc::Denied && why.native == kHttpConflict);
 }
 

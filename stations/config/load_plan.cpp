@@ -268,6 +268,25 @@ bool demanded(std::string_view step, const PlatformSpec& platform)
     return step != "update-bootloader" || platform.serialUpdate;
 }
 
+/// The unit has to dial where the step listens.
+Result<> checkEndpoints(const TestPlan& plan)
+{
+    std::string endpoint;
+    for (const auto& step : plan.steps) {
+        if (step.use == "server-key")
+            endpoint = step.textOr("endpoint", "station");
+        const std::string_view wanted = step.use == "live-handshake"  ? "station"
+                                        : step.use == "cloud-contact" ? "product"
+                                                                      : "";
+        if (!wanted.empty() && endpoint != wanted)
+            return fail(Errc::InvalidData, Blame::Operator,
+                        concat(step.where, ": step \"", step.use,
+                               "\" needs a step \"server-key\" with endpoint = \"", wanted,
+                               "\" before it, and no other one between"));
+    }
+    return {};
+}
+
 Result<> checkOrder(const TestPlan& plan, const std::string& where)
 {
     const auto& steps = plan.steps;
@@ -308,11 +327,14 @@ Result<> checkOrder(const TestPlan& plan, const std::string& where)
 /// The tester is what a unit has instead of USB; a Core keeps its keys where no probe reaches.
 Result<> checkCarrier(const TestPlan& plan)
 {
-    for (const auto& step : plan.steps)
-        if (plan.carrier == Carrier::Usb && step.use == "serial-tester")
-            return fail(
-                Errc::InvalidData, Blame::Operator,
-                concat(step.where, ": step \"serial-tester\" needs carrier = \"swd\" in [plan]"));
+    for (const auto& step : plan.steps) {
+        const bool bySerial1 = step.use == "serial-tester";
+        const bool byUsb = step.use == "claim-code" || step.use == "cloud-contact";
+        if (plan.carrier == Carrier::Usb ? bySerial1 : byUsb)
+            return fail(Errc::InvalidData, Blame::Operator,
+                        concat(step.where, ": step \"", step.use, "\" needs carrier = \"",
+                               bySerial1 ? "swd" : "usb", "\" in [plan]"));
+    }
     if (plan.carrier == Carrier::Swd && plan.platform.dct.format == DctFormat::Plain)
         return fail(Errc::InvalidData, Blame::Operator,
                     concat(plan.steps.front().where, ": the keys of a ", plan.platform.name,
@@ -454,7 +476,12 @@ Result<std::shared_ptr<const TestPlan>> loadPlan(const std::string& idOrPath,
     plan->kind = TRY(planKind(table));
     const auto platform = folders.platforms / (TRY(table.text("platform")) + ".toml");
     if (plan->kind == PlanKind::Product) {
-        const auto shipping = folders.shipping / (TRY(table.text("shipping")) + ".toml");
+        const auto name = TRY(table.text("shipping")) + ".toml";
+        // A site keeps its products beside its plans; both are in the digest.
+        std::error_code ignored;
+        const auto beside = file.parent_path() / name;
+        const auto shipping =
+            isPath && std::filesystem::exists(beside, ignored) ? beside : folders.shipping / name;
         plan->shipping = std::make_shared<ShippingState>(TRY(loadShippingState(shipping)));
     } else {
         plan->shipping = std::make_shared<ShippingState>(); // it demands nothing
@@ -466,6 +493,8 @@ Result<std::shared_ptr<const TestPlan>> loadPlan(const std::string& idOrPath,
     TRY(document.finish());
     TRY(checkOrder(*plan, document.where()));
     TRY(checkCarrier(*plan));
+    if (plan->kind == PlanKind::Product)
+        TRY(checkEndpoints(*plan));
     TRY(checkHandshakeTime(*plan, TestNetwork{}));
     plan->demandsProofs = true;
     ImageSet set(*plan, images);

@@ -1,6 +1,7 @@
 // What an engine and its runs need from outside.
 #pragma once
 
+#include "engine/cloud_view.h"
 #include "engine/events.h"
 #include "engine/network_witness.h"
 #include "engine/step.h"
@@ -13,6 +14,7 @@ struct EngineEnvironment {
     Journal& journal;
     ImageCatalog& images;
     ProvisioningClient& cloud;
+    CloudView& view;
     HandshakeServer& handshakes;
     const StepRegistry& steps;
     const StationSettings& station;

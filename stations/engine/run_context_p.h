@@ -68,6 +68,7 @@ public:
     ImageCatalog& images() override { return m_environment.images; }
     Journal& journal() override { return m_environment.journal; }
     ProvisioningClient& cloud() override { return m_environment.cloud; }
+    CloudView& view() override { return m_environment.view; }
     HandshakeServer& handshakes() override { return m_environment.handshakes; }
     NetworkWitness& network() override { return m_environment.network; }
     Result<> identified(const UnitIdentity& unit, std::string_view route) override;

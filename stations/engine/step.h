@@ -16,6 +16,7 @@
 
 namespace provost {
 
+class CloudView;
 class NetworkWitness;
 
 /// A private key between its birth and its destruction.
@@ -44,6 +45,7 @@ struct UnitFacts {
     CloudProof cloudProof = CloudProof::None;
     bool registered = false;    ///< 2xx seen in this run
     bool handshakeSeen = false; ///< passed, with the key that was read back
+    std::string claimCode{};    ///< given to the unit, and not seen redeemed yet
     bool shippingStateProved = false;
     int slotRepeats = 0;               ///< slots of the table that were written anew, in this run
     bool credentialsGiven = false;     ///< test credentials may be on the unit
@@ -64,6 +66,7 @@ public:
     virtual ImageCatalog& images() = 0;
     virtual Journal& journal() = 0;
     virtual ProvisioningClient& cloud() = 0;
+    virtual CloudView& view() = 0;
     virtual HandshakeServer& handshakes() = 0;
     virtual NetworkWitness& network() = 0;
 

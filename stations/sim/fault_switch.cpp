@@ -26,6 +26,8 @@ constexpr std::array kFaultWords{FaultWord{"429", RequestFault::Answer429},
                                  FaultWord{"duplicate", RequestFault::Duplicate},
                                  FaultWord{"reorder", RequestFault::Reorder},
                                  FaultWord{"no-key-back", RequestFault::NoKeyBack},
+                                 FaultWord{"no-events", RequestFault::NoEvents},
+                                 FaultWord{"keep-claim", RequestFault::KeepClaim},
                                  FaultWord{"page", RequestFault::Page},
                                  FaultWord{"ok", std::nullopt}};
 
@@ -34,7 +36,8 @@ Unexpected noFault(std::string_view text)
     return fail(Errc::InvalidArgument, Blame::Operator,
                 concat("order the fault \"", text,
                        "\": wanted is 429, 500, 503, refuse, deny, timeout-before, "
-                       "timeout-after, duplicate, reorder, no-key-back, page or ok, with :NUMBER "
+                       "timeout-after, duplicate, reorder, no-key-back, no-events, keep-claim, "
+                       "page or ok, with :NUMBER "
                        "behind it for several requests, or outage:12h, or none"));
 }
 

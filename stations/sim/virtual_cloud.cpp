@@ -84,10 +84,13 @@ struct VirtualCloud::Impl {
     {
     }
 
-    HttpAnswer aroundRequest(const CloudHooks::Serve& serve, const std::stop_token& stop);
+    HttpAnswer aroundRequest(const HttpRequest& request, const CloudHooks::Serve& serve,
+                             const std::stop_token& stop);
     CloudHooks::Wrap faultOfNext();
-    HttpAnswer answer(RequestFault fault, const CloudHooks::Serve& serve,
-                      const std::stop_token& stop);
+    HttpAnswer answer(RequestFault fault, const HttpRequest& request,
+                      const CloudHooks::Serve& serve, const std::stop_token& stop);
+    HttpAnswer muted(HttpAnswer given) const;
+    void online(const std::string& deviceId);
     HttpAnswer hold(const std::stop_token& stop);
     void goAway(std::chrono::milliseconds span) PROVOST_REQUIRES(mutex)
     {
@@ -115,6 +118,8 @@ struct VirtualCloud::Impl {
     Clock::Steady awayUntil PROVOST_GUARDED_BY(mutex){};
     int untilThen PROVOST_GUARDED_BY(mutex) = 0;
     std::function<void()> then PROVOST_GUARDED_BY(mutex){};
+    std::function<void(const std::string&)> onOnline PROVOST_GUARDED_BY(mutex){};
+    bool claims PROVOST_GUARDED_BY(mutex) = false;
     int clearings PROVOST_GUARDED_BY(mutex) = 0;
     int requestCount PROVOST_GUARDED_BY(mutex) = 0;
     int connectionCount PROVOST_GUARDED_BY(mutex) = 0;
@@ -138,15 +143,16 @@ Result<std::unique_ptr<VirtualCloud>> VirtualCloud::start(VirtualCloudConfig con
         config.service.folder = impl->temporary.path();
     }
     impl->folder = config.service.folder;
-    config.service.hooks = {.aroundRequest =
-                                [self = impl.get()](const HttpRequest& request,
-                                                    const CloudHooks::Serve& serve,
-                                                    const std::stop_token& stop) {
-                                    if (self->trainingSwitch && request.path == kSwitchPath)
-                                        return self->takeOrders(request, serve);
-                                    return self->aroundRequest(serve, stop);
-                                },
-                            .connectionFault = [self = impl.get()] { return self->faultOfNext(); }};
+    config.service.hooks = {
+        .aroundRequest =
+            [self = impl.get()](const HttpRequest& request, const CloudHooks::Serve& serve,
+                                const std::stop_token& stop) {
+                if (self->trainingSwitch && request.path == kSwitchPath)
+                    return self->takeOrders(request, serve);
+                return self->aroundRequest(request, serve, stop);
+            },
+        .connectionFault = [self = impl.get()] { return self->faultOfNext(); },
+        .unitOnline = [self = impl.get()](const std::string& id) { self->online(id); }};
     impl->service = TRY(CloudService::start(std::move(config.service), clock, std::move(observer)));
     return std::unique_ptr<VirtualCloud>(new VirtualCloud(std::move(impl)));
 }
@@ -244,7 +250,35 @@ void VirtualCloud::afterRequest(int count, std::function<void()> then)
     m_impl->then = std::move(then);
 }
 
-HttpAnswer VirtualCloud::Impl::aroundRequest(const CloudHooks::Serve& serve,
+void VirtualCloud::whenOnline(std::function<void(const std::string& deviceId)> then)
+{
+    const MutexLock lock(m_impl->mutex);
+    m_impl->onOnline = std::move(then);
+}
+
+void VirtualCloud::claimWhoComes(bool on)
+{
+    const MutexLock lock(m_impl->mutex);
+    m_impl->claims = on;
+}
+
+void VirtualCloud::Impl::online(const std::string& deviceId)
+{
+    std::function<void(const std::string&)> told;
+    bool claim = false;
+    {
+        const MutexLock lock(mutex);
+        told = onOnline;
+        claim = claims;
+    }
+    if (claim && service)
+        static_cast<void>(service->claim(deviceId));
+    if (told)
+        told(deviceId);
+}
+
+HttpAnswer VirtualCloud::Impl::aroundRequest(const HttpRequest& request,
+                                             const CloudHooks::Serve& serve,
                                              const std::stop_token& stop)
 {
     std::optional<RequestFault> fault;
@@ -255,7 +289,7 @@ HttpAnswer VirtualCloud::Impl::aroundRequest(const CloudHooks::Serve& serve,
         if (clock.now() < awayUntil) // perhaps from this request on
             return {.status = 503, .delivery = HttpAnswer::Delivery::Drop};
     }
-    HttpAnswer given = fault ? answer(*fault, serve, stop) : serve();
+    HttpAnswer given = fault ? answer(*fault, request, serve, stop) : serve();
     if (fault != RequestFault::Reorder)
         serveLate();
     countDown();
@@ -333,8 +367,22 @@ void VirtualCloud::Impl::countDown()
         due();
 }
 
-HttpAnswer VirtualCloud::Impl::answer(RequestFault fault, const CloudHooks::Serve& serve,
-                                      const std::stop_token& stop)
+/// A stream that is there and says nothing.
+HttpAnswer VirtualCloud::Impl::muted(HttpAnswer given) const
+{
+    if (!given.stream)
+        return given;
+    given.stream = [&time = clock](const HttpAnswer::Write& write, const std::stop_token& ended) {
+        constexpr std::chrono::milliseconds kKeepAlive{500};
+        bool goesOn = write(":ok\n\n");
+        while (goesOn && time.sleepUntil(time.now() + kKeepAlive, ended))
+            goesOn = write("\n");
+    };
+    return given;
+}
+
+HttpAnswer VirtualCloud::Impl::answer(RequestFault fault, const HttpRequest& request,
+                                      const CloudHooks::Serve& serve, const std::stop_token& stop)
 {
     switch (fault) {
     case RequestFault::Answer429:
@@ -372,6 +420,10 @@ HttpAnswer VirtualCloud::Impl::answer(RequestFault fault, const CloudHooks::Serv
         late.push_back(serve);
         return {.status = 504, .delivery = HttpAnswer::Delivery::Drop};
     }
+    case RequestFault::NoEvents:
+        return muted(serve());
+    case RequestFault::KeepClaim:
+        return request.method == "DELETE" ? plain(200, R"({"ok":true})") : serve();
     case RequestFault::NoKeyBack: {
         HttpAnswer answer = serve();
         const bool ofTheCall = answer.body.find("\"publicKey\"") != std::string::npos ||

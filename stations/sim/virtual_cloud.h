@@ -29,6 +29,8 @@ enum class RequestFault : std::uint8_t {
     TimeOutAfter,  ///< it is done, nothing is answered
     Duplicate,     ///< it is done twice, as when something on the way repeats it
     NoKeyBack,     ///< keys cannot be read back: 405 for GET /v1/provisioning/:id, else served
+    NoEvents,      ///< event streams stay open and tell nothing; everything else is served
+    KeepClaim,     ///< DELETE of a device: 200, and nothing is done; everything else is served
     Reorder,       ///< nothing is answered; it is done behind the next request that is served
     Page,          ///< 200 with a web page, as a captive portal gives; nothing is done
 };
@@ -85,6 +87,12 @@ public:
     ///            (Hello), or behind the server's (Session)
     void failConnections(ConnectionFault fault, int count = kUntilCleared,
                          HandshakeStage at = HandshakeStage::DeviceReply);
+    /// Called with its id whenever a unit's session has been proved and stays open
+    /// (CloudServiceConfig::keepSessions); in place of an earlier one. From the connections'
+    /// threads.
+    void whenOnline(std::function<void(const std::string& deviceId)> then);
+    /// From now on units that come online are made the account's.
+    void claimWhoComes(bool on);
     /// From now on nobody is answered until `span` has passed on the cloud's clock, or on one
     /// that runs `clockSpeed` times as fast.
     void beAway(std::chrono::milliseconds span);

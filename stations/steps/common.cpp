@@ -185,6 +185,32 @@ Result<> changeWifiPart(StepContext& context, std::string_view what,
     return written;
 }
 
+Result<> giveTestCredentials(StepContext& context, const OpContext& op)
+{
+    const auto& network = context.station().network;
+    context.facts().credentialsGiven = true; // from here on they may be on the unit
+    const WifiAccess access{.ssid = network.ssid,
+                            .password = network.password,
+                            .security = network.security,
+                            .storedPart = network.storedPart};
+    return changeWifiPart(context, "give",
+                          [&] { return context.unit().giveCredentials(access, op); });
+}
+
+Result<bool> clearClaim(StepContext& context, DctMemory& table, const OpContext& op)
+{
+    const auto& layout = context.plan().platform.dct;
+    bool found = false;
+    for (const auto& field : {layout.claimCode, layout.claimed}) {
+        if (field.size == 0 || allFf(TRY(table.read(field.offset, field.size, op))))
+            continue;
+        found = true;
+        TRY(writeSlot(context, table, field.offset, Bytes(field.size, std::byte{0xFF}),
+                      kClaimEffect, "F301", op));
+    }
+    return found;
+}
+
 Result<std::string> clearCredentials(StepContext& context, const OpContext& op)
 {
     std::string route;

@@ -103,15 +103,12 @@ private:
         return std::ranges::find(m_findings, cause, &ProofFinding::cause) != m_findings.end();
     }
 
-    /// Along the way of a connection: a unit that never came has its address looked at first.
+    /// Along the way of a connection. A unit that dials elsewhere is not the one that was heard.
     void compare(const HandshakeReadBack& unit)
     {
-        if (m_said.empty())
-            judgeAddress(unit.serverSlot);
+        judgeAddress(unit.serverSlot);
         judgeServerKey(unit.serverSlot);
         judgeDeviceKey(unit.privateSlot);
-        if (!m_said.empty())
-            judgeAddress(unit.serverSlot);
     }
 
     bool dialsDefaultCloud() const { return sameAddress(m_wanted.address, m_wanted.defaultCloud); }

@@ -16,7 +16,7 @@ namespace provost {
 namespace {
 
 constexpr std::array kSlotEffects{kPublicKeyEffect, kServerKeyEffect, kShippingKeyEffect,
-                                  kTransportEffect};
+                                  kTransportEffect, kClaimEffect};
 
 enum class Decision : std::uint8_t { Resumed, Repeated, Quarantined };
 

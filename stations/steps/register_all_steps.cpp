@@ -34,7 +34,8 @@ void registerAllSteps(StepRegistry& registry, std::shared_ptr<KeyPool> pool)
         registry, "device-key",
         [pool = std::move(pool)](const StepSpec& spec) { return makeDeviceKeyStep(pool, spec); },
         {.parameters = {"keyed"}, .measurements = {}});
-    addOverDfu(registry, "server-key", makeServerKeyStep);
+    addOverDfu(registry, "server-key", makeServerKeyStep,
+               {.parameters = {"endpoint"}, .measurements = {}});
     addOverDfu(registry, "prove-keys", makeProveKeysStep);
     registry.add("register", makeRegisterStep);
     registry.add("give-credentials", makeGiveCredentialsStep);
@@ -42,6 +43,10 @@ void registerAllSteps(StepRegistry& registry, std::shared_ptr<KeyPool> pool)
                  {.parameters = {}, .measurements = {"rssi_dbm"}});
     registry.add("live-handshake", makeLiveHandshakeStep,
                  {.parameters = {}, .measurements = {"join_s", "join_attempts", "handshake_ms"}});
+    addOverDfu(registry, "claim-code", makeClaimCodeStep);
+    addOverDfu(
+        registry, "cloud-contact", makeCloudContactStep,
+        {.parameters = {"dwell_s", "rounds"}, .measurements = {"online_s", "contact_rounds"}});
     addOverDfu(registry, "shipping-state", makeShippingStateStep);
     registry.add("leave-unit-safe", makeLeaveUnitSafeStep);
 }

@@ -2,6 +2,7 @@
 // unit on HOLD: the registration is queued with the verdict, every local proof goes on.
 #include "core/byte_io.h"
 #include "core/text.h"
+#include "steps/registration_cause.h"
 #include "steps/steps_p.h"
 
 namespace provost {
@@ -57,17 +58,12 @@ private:
     {
         if (error.code == Errc::Cancelled)
             return Unexpected(std::move(error));
-        if (error.code == Errc::InvalidData)
-            return Unexpected(withCause(std::move(error), "F220"));
-        if (error.code == Errc::Denied)
-            return Unexpected(withCause(std::move(error), "C080"));
-        if (error.code == Errc::NotFound)
-            return Unexpected(withCause(std::move(error), "C082"));
-        if (error.code != Errc::Unavailable && error.code != Errc::Timeout)
+        const auto cause = causeOfRefusedRegistration(error);
+        if (cause.empty())
             return Unexpected(std::move(error));
-        const bool away = !error.native || *error.native == 0;
-        return waits(context, key, idempotencyKey,
-                     withCause(std::move(error), away ? "H310" : "H311"));
+        if (!cause.starts_with('H'))
+            return Unexpected(withCause(std::move(error), cause));
+        return waits(context, key, idempotencyKey, withCause(std::move(error), cause));
     }
 
     /// Queued with the verdict; the outbox reads the key back before it calls it confirmed.
@@ -126,6 +122,23 @@ private:
 };
 
 } // namespace
+
+std::string_view causeOfRefusedRegistration(const Error& error)
+{
+    switch (error.code) {
+    case Errc::InvalidData:
+        return "F220";
+    case Errc::Denied:
+        return "C080";
+    case Errc::NotFound:
+        return "C082";
+    case Errc::Unavailable:
+    case Errc::Timeout:
+        return error.native.value_or(0) == 0 ? "H310" : "H311";
+    default:
+        return {};
+    }
+}
 
 MadeStep makeRegisterStep(const StepSpec&)
 {

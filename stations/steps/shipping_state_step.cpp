@@ -200,29 +200,33 @@ private:
         auto& unit = context.unit();
         TRY(unit.bringTo(UnitMode::Listening, op));
         auto line = TRY(unit.openConsole(op));
-        const auto report = TRY(ListeningConsole(*line).modules(op));
-        for (const auto& shipped : context.plan().shipping->modules) {
-            const auto image = TRY(imageFor(context, shipped.role, shipped.version));
-            const auto& info = image->module;
-            const auto* entry =
-                report.find(reportLetter(info.function),
-                            info.function == ModuleFunction::SystemPart ? info.index : -1);
-            if (entry == nullptr || entry->version != info.version)
-                return wrong(concat("module report: ", shipped.role, " is ",
-                                    entry == nullptr ? std::string("missing")
-                                                     : concat("version ", entry->version),
-                                    " instead of ", info.version),
-                             "F120");
-            if (entry->passed != entry->checked)
-                return wrong(concat("module report: ", shipped.role, " passed checks ",
-                                    entry->passed, " of ", entry->checked),
-                             "F120");
-        }
-        return {};
+        return checkModules(context, TRY(ListeningConsole(*line).modules(op)));
     }
 };
 
 } // namespace
+
+Result<> checkModules(StepContext& context, const ModuleReport& report)
+{
+    for (const auto& shipped : context.plan().shipping->modules) {
+        const auto image = TRY(imageFor(context, shipped.role, shipped.version));
+        const auto& info = image->module;
+        const auto* entry =
+            report.find(reportLetter(info.function),
+                        info.function == ModuleFunction::SystemPart ? info.index : -1);
+        if (entry == nullptr || entry->version != info.version)
+            return wrong(concat("module report: ", shipped.role, " is ",
+                                entry == nullptr ? std::string("missing")
+                                                 : concat("version ", entry->version),
+                                " instead of ", info.version),
+                         "F120");
+        if (entry->passed != entry->checked)
+            return wrong(concat("module report: ", shipped.role, " passed checks ", entry->passed,
+                                " of ", entry->checked),
+                         "F120");
+    }
+    return {};
+}
 
 MadeStep makeShippingStateStep(const StepSpec&)
 {

@@ -25,6 +25,8 @@ MadeStep makeRegisterStep(const StepSpec& spec);
 MadeStep makeGiveCredentialsStep(const StepSpec& spec);
 MadeStep makeLiveHandshakeStep(const StepSpec& spec);
 MadeStep makeSerialTesterStep(const StepSpec& spec);
+MadeStep makeClaimCodeStep(const StepSpec& spec);
+MadeStep makeCloudContactStep(const StepSpec& spec);
 MadeStep makeShippingStateStep(const StepSpec& spec);
 MadeStep makeLeaveUnitSafeStep(const StepSpec& spec);
 
@@ -42,6 +44,7 @@ constexpr std::string_view kServerKeyEffect = "write-server-key";
 constexpr std::string_view kShippingKeyEffect = "write-shipping-server-key";
 constexpr std::string_view kWifiPartEffect = "write-wifi-part"; ///< "clear", "give"
 constexpr std::string_view kTransportEffect = "write-transport";
+constexpr std::string_view kClaimEffect = "clear-claim";
 
 /// Who is to blame for a unit that does not come to the test network.
 struct Silence {
@@ -106,6 +109,24 @@ Result<std::string> clearCredentials(StepContext& context, const OpContext& op);
 /// the unit has no firmware to ask.
 Result<> changeWifiPart(StepContext& context, std::string_view what,
                         const std::function<Result<>()>& write);
+
+/// Writes server key and address record of the station's endpoint, or the product's own; read back.
+/// @returns what was written, for people
+Result<std::string> writeServerKey(StepContext& context, bool ofProduct, const OpContext& op);
+
+/// The shipped modules, by the unit's own report. @returns Mismatch (F120)
+Result<> checkModules(StepContext& context, const ModuleReport& report);
+
+/// Gives the unit the credentials of the test network.
+Result<> giveTestCredentials(StepContext& context, const OpContext& op);
+
+/// Reads the keys that are ON the unit, and the server's, and compares them with the record and
+/// with what was written. @returns the public key; Mismatch (F201, F214 to F216)
+Result<RsaPublicKey> proveKeysOnUnit(StepContext& context, const OpContext& op);
+
+/// Blanks claim code and claimed mark where the unit has them; announced and read back.
+/// @returns whether there was anything
+Result<bool> clearClaim(StepContext& context, DctMemory& table, const OpContext& op);
 
 /// Takes over a key that was just made (record: birth); what was held before is destroyed.
 Result<> beginCustody(StepContext& context, BurnKey key);

@@ -75,6 +75,20 @@ private Q_SLOTS:
         QVERIFY(must(unit.settings.claimed(unit.rig.op())));
     }
 
+    void claimCode_isTakenByTheConsoleToo()
+    {
+        Rig rig(benchText("stock = \"0.6.3\"")); // before there were queued requests
+        rig.waitFor(rig.board().profile().cdc.id);
+        const auto line = must(rig.bench().serial().open("sim:rig#1"));
+        ListeningConsole console(*line);
+        const std::string code(63, 'k');
+        VERIFY_FAILS(console.setClaimCode("short", rig.op()), Errc::InvalidArgument);
+        VERIFY_OK(console.setClaimCode(code, rig.op()));
+        const Bytes sector = rig.board().physicalDct(rig.board().currentDct());
+        QCOMPARE(toText(ByteView(sector).subspan(0x1D7C + 1762, 63)), code);
+        QCOMPARE(must(console.deviceId(rig.op())), rig.unit().deviceId); // the console goes on
+    }
+
     void deviceKey_comesBackWithItsWholeSlot()
     {
         SettledUnit unit(kSettledPhoton);

@@ -247,10 +247,11 @@ void TstCauses::otherKeyThanTheLockedOne_F406()
 
 void TstCauses::endpointWithoutRandomNumbers_isTheStationsFault_C075()
 {
-    constexpr int kNonce = 40; // particle-devices 5.1
+    constexpr int kMaterial =
+        40 + 40 + 2; // nonce, credentials, message id: particle-devices 5.1, 5.3
     const RepeatingRandom random;
     auto station = Station::open(one({}));
-    station->afterStep("give-credentials", [](int) { RepeatingRandom::refuse(kNonce); });
+    station->afterStep("give-credentials", [](int) { RepeatingRandom::refuse(kMaterial); });
     const auto run = station->runNext();
     RepeatingRandom::refuse(0);
     VERIFY_RUN(run, Verdict::Error, "C075");

@@ -133,9 +133,10 @@ void TstCommandLineBench::bench_isListedByDfuUtil()
     QVERIFY2(ours.last()["count"] == 1, ours.out + ours.err);
     const QString address = ours.lines()[0]["device"].toString();
     QVERIFY2(address.startsWith("usb:"), qPrintable(address));
-    const auto read = behindBridge(folder, bench,
-                                   {provostProgram(), "dfu", "read", address, "--alt", "1",
-                                    "--address", "22", "--length", "612", "-o", "ours.der"});
+    const auto read =
+        behindBridge(folder, bench,
+                     {provostProgram(), "dfu", "read", address, "--alt", "1", "--address", "22",
+                      "--length", "612", "-o", "ours.der", "--clear-key"});
     QVERIFY2(read.exitCode == 0, read.err);
     const auto upload = behindBridge(
         folder, bench,

@@ -39,6 +39,7 @@ private Q_SLOTS:
     void cloud_doesNotListenBeyondLoopbackWithoutAToken();
     void cloud_speaksTlsBeyondLoopback();
     void cloud_failsOnOrder();
+    void cloud_provesAUnitAsTheProducts();
     void release_waitsForTheCloud();
 
 private:
@@ -379,6 +380,52 @@ void TstCommandLineServices::cloud_failsOnOrder()
     QVERIFY(curl({address}).out.endsWith("404"));
     QVERIFY(curl({"-d", "faults=503", url + "/v1/training/faults"}).out.endsWith("200"));
     QVERIFY(curl({address}).out.endsWith("503"));
+}
+
+/// Two programs: the station, and the product's cloud, whose server key the station does not hold.
+void TstCommandLineServices::cloud_provesAUnitAsTheProducts()
+{
+    RunningCommand cloud(
+        *m_folder, {"cloud", "serve", "--listen", "127.0.0.1:0", "--data", "cloud", "--json"});
+    const auto listening = cloud.waitForEvent("listening");
+    const QByteArray url = listening["url"].toString().toUtf8();
+    const QByteArray port = QByteArray::number(listening["handshake_port"].toInt());
+    const auto changed = [](const char* file, const QList<std::pair<QByteArray, QByteArray>>& by) {
+        QFile from(QStringLiteral(PROVOST_SOURCE_DIR "/stations/") + file);
+        QByteArray text = from.open(QIODevice::ReadOnly) ? from.readAll() : QByteArray();
+        for (const auto& [was, is] : by)
+            text.replace(was, is);
+        return text;
+    };
+    QVERIFY(m_folder->write(
+        "own-cloud.toml",
+        changed("plans/photon-cloud.toml", {{"shipping = \"photon-demo\"", "shipping = \"own\""},
+                                            {"dwell_s = 10", "dwell_s = 1"}})));
+    QVERIFY(m_folder->write("own.toml",
+                            changed("shipping/photon-demo.toml",
+                                    {{"photon-demo-server.pub.pem", "cloud/server-key.pub.pem"},
+                                     {"device.demo.example", "127.0.0.1"},
+                                     {"server_port = 5683", "server_port = " + port}})));
+    QVERIFY(m_folder->write("bench.toml",
+                            "[bench]\nname = \"t\"\nspeed = \"instant\"\n[network]\nssid = "
+                            "\"plant\"\npassword = \"virtual-plant-wifi\"\nsecurity = 3\n"
+                            "[[slot]]\nnumber = 1\n[[slot.unit]]\nstock = \"1.5.2\"\n"));
+    QVERIFY(m_folder->write("station.toml",
+                            "[station]\nname = \"T\"\n[[slot]]\nnumber = 1\nusb = \"1-1\"\n"
+                            "[network]\nssid = \"plant\"\n[handshake]\nhost = "
+                            "\"127.0.0.1\"\nport = 0\n[cloud]\nurl = \"" +
+                                url + "\"\n"));
+    const auto ran = m_folder->json({"run", "--plan", "own-cloud.toml", "--station", "station.toml",
+                                     "--simulate", "bench.toml", "--db", "line.db"});
+    QVERIFY2(ran.exitCode == 0, ran.out + ran.err);
+    const QString unit = ran.lines()[0]["unit"].toString();
+    QCOMPARE(ran.lines()[0]["verdict"], QJsonValue("pass"));
+    const auto device = curl({QString(url) + "/v1/devices/" + unit});
+    QVERIFY2(device.out.contains("\"claimed\":false"), device.out);
+    QVERIFY2(device.out.contains("\"online\":false"), device.out);
+    QVERIFY2(!device.out.contains("\"last_handshake_at\":null"), device.out);
+    const auto shown = m_folder->json({"unit", "show", unit, "--db", "line.db"});
+    QVERIFY2(shown.says("given up, and shown unclaimed"), shown.out);
 }
 
 void TstCommandLineServices::release_waitsForTheCloud()

@@ -96,8 +96,6 @@ private Q_SLOTS:
     void unplugged_isACheckAndConsumesNoAttempt();
     void brokenTransfer_neverEndsInAFalsePass_data();
     void brokenTransfer_neverEndsInAFalsePass();
-    void brokenTransfer_ofTheKey_hasItsCause_data();
-    void brokenTransfer_ofTheKey_hasItsCause();
     void dfuRetries_areMeasured();
     void anotherUnitInTheSlot_isNoticed();
     void foreignBoard_isRefused();
@@ -197,38 +195,6 @@ void TstFaults::brokenTransfer_neverEndsInAFalsePass()
     QVERIFY(verifyDatabase(station->database()).value() == std::nullopt);
 }
 
-void TstFaults::brokenTransfer_ofTheKey_hasItsCause_data()
-{
-    QTest::addColumn<int>("kind");
-    QTest::addColumn<unsigned>("transfer"); ///< behind the announcement of the burn
-    QTest::addColumn<QString>("cause");
-    const auto row = [](const char* name, sim::FaultKind kind, unsigned transfer, const char* id) {
-        QTest::newRow(name) << static_cast<int>(kind) << transfer << id;
-    };
-    // 1: DNLOAD of the address, 2 and 3: GETSTATUS; the stalled one is the refusal (1.5).
-    row("address is not taken", sim::FaultKind::Stall, 1, "C015");
-    row("write is refused", sim::FaultKind::Stall, 2, "F111");
-    row("unit falls silent", sim::FaultKind::Timeout, 2, "C015");
-    row("bus error", sim::FaultKind::Short, 1, "C030");
-}
-
-void TstFaults::brokenTransfer_ofTheKey_hasItsCause()
-{
-    QFETCH(const int, kind);
-    QFETCH(const unsigned, transfer);
-    QFETCH(const QString, cause);
-    auto station = quick();
-    station->sink().setHook([&](const StationEvent& event) {
-        const auto* critical = std::get_if<CriticalWrite>(&event);
-        if (critical != nullptr && critical->on && critical->what == "burn-device-key")
-            static_cast<void>(
-                station->bench().failTransfer(1, transfer, static_cast<sim::FaultKind>(kind)));
-    });
-    const auto run = station->runNext();
-    VERIFY_RUN(run, causeById(cause.toStdString()).verdict, cause.toStdString());
-    QCOMPARE(station->attempt(run.run, "device-key").cause, cause.toStdString());
-}
-
 void TstFaults::dfuRetries_areMeasured()
 {
     const auto retries = [](Station& station, const char* step) {
@@ -243,7 +209,7 @@ void TstFaults::dfuRetries_areMeasured()
     QCOMPARE(retries(*clean, "flash-image"), noneOfThree);
     QCOMPARE(retries(*clean, "shipping-state"), std::vector<std::string>{"0"});
     QVERIFY(retries(*clean, "identify").empty());
-    // The first try breaks off; the second opens another session on the same start of the unit.
+    // The first try breaks off; the second renews the session on the same start of the unit.
     auto broken = quick();
     bool done = false;
     broken->sink().setHook([&](const StationEvent& event) {
@@ -254,10 +220,9 @@ void TstFaults::dfuRetries_areMeasured()
     });
     VERIFY_RUN(broken->runNext(), Verdict::Pass, "");
     const auto seen = retries(*broken, "flash-image");
-    QCOMPARE(seen.size(), std::size_t{4});
-    QCOMPARE(seen[0], std::string("0"));
-    QVERIFY2(std::stoi(seen[1]) >= 1, seen[1].c_str());
-    QCOMPARE(seen[2], std::string("0"));
+    QCOMPARE(seen.size(), std::size_t{3});
+    QVERIFY2(std::stoi(seen[0]) >= 1, seen[0].c_str());
+    QCOMPARE(seen[1], std::string("0"));
 }
 
 void TstFaults::anotherUnitInTheSlot_isNoticed()

@@ -58,6 +58,7 @@ private Q_SLOTS:
     void trace_ofAUnitWithoutUsb_hasNeitherKeyNorPassword();
     void trace_ofARunThatPassed_isNotKept();
     void takenHandshakePort_keepsTheStationFromStarting_C071();
+    void cloudContact_needsTheProductsCloud();
     void loneUnitWithADeafRadio_fails_F404();
     void accessPoint_livesWhereItAnswersOrRefuses();
     void bench_isToldToNoCloudElsewhere();
@@ -280,6 +281,16 @@ void TstHost::takenHandshakePort_keepsTheStationFromStarting_C071()
     QVERIFY2(text.find(std::to_string(other.serverPort())) != std::string::npos, text.c_str());
     other.close();
     QVERIFY(open(true));
+}
+
+void TstHost::cloudContact_needsTheProductsCloud()
+{
+    writeBench("stock = \"1.5.2\"\n");
+    const auto refused = Host::create(
+        {.plan = "photon-cloud", .bench = path("bench.toml"), .database = path("test.db")});
+    QVERIFY(!refused);
+    QCOMPARE(causeOf(refused.error()).id, std::string_view("C042"));
+    QVERIFY(describe(refused.error()).find("[cloud]") != std::string::npos);
 }
 
 void TstHost::loneUnitWithADeafRadio_fails_F404()

@@ -217,6 +217,7 @@ void TstLiveHandshake::silentUnit_isWaitedForAsLongAsAGoodOneMayNeed()
     const auto run = station->runNext();
     VERIFY_RUN(run, Verdict::Fail, "F404");
     QVERIFY2(run.error.find(" of 0.8 s for the handshake") != std::string::npos, run.error.c_str());
+    QVERIFY(station->attempt(run.run, "live-handshake").seconds >= 0.83); // and no less
 }
 
 } // namespace provost::test

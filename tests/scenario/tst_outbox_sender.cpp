@@ -42,6 +42,56 @@ private:
     std::vector<StationNotice> m_all;
 };
 
+/// The ids of what is registered, in the order of their arrival.
+class Arrivals final : public CloudObserver {
+public:
+    void onKeyChanged(const std::string& deviceId, const std::string& /*fingerprint*/) override
+    {
+        const MutexLock lock(m_mutex);
+        m_ids.push_back(deviceId);
+    }
+    std::vector<std::string> ids() const
+    {
+        const MutexLock lock(m_mutex);
+        return m_ids;
+    }
+
+private:
+    mutable Mutex m_mutex;
+    std::vector<std::string> m_ids PROVOST_GUARDED_BY(m_mutex);
+};
+
+/// Refuses the first calls as a cloud that is busy, and keeps what each of them carried.
+class BusyAtFirst final : public ProvisioningClient {
+public:
+    explicit BusyAtFirst(int refusals) : m_refusals(refusals) {}
+    Result<Registration> registerUnit(const UnitIdentity& /*unit*/, ByteView publicKeyDer,
+                                      std::string_view idempotencyKey,
+                                      const OpContext& /*op*/) override
+    {
+        const MutexLock lock(m_mutex);
+        m_carried.push_back(concat(idempotencyKey, " ", sha256Hex(publicKeyDer)));
+        if (std::ssize(m_carried) <= m_refusals)
+            return fail(Errc::Unavailable, Blame::Cloud, "busy", 503);
+        return Registration{.httpStatus = 200};
+    }
+    Result<std::optional<RegisteredKey>> registeredKey(const UnitIdentity& /*unit*/,
+                                                       const OpContext& /*op*/) override
+    {
+        return std::optional<RegisteredKey>{};
+    }
+    std::vector<std::string> carried() const
+    {
+        const MutexLock lock(m_mutex);
+        return m_carried;
+    }
+
+private:
+    const int m_refusals;
+    mutable Mutex m_mutex;
+    std::vector<std::string> m_carried PROVOST_GUARDED_BY(m_mutex);
+};
+
 class TstOutboxSender : public QObject {
     Q_OBJECT
 
@@ -58,6 +108,9 @@ private Q_SLOTS:
     void refusedStation_sendsNothingFurther();
     void supersededKey_isNeverSent();
     void sameKeyUnderAnotherId_isNeverSent();
+    void rows_areSentInTheirOrder();
+    void retry_carriesTheSameIdempotencyKey();
+    void lateRetry_isJudgedAnew();
     void wake_sendsAtOnce();
     void end_isPromptWhileTheCloudIsSilent();
     void probe_measuresTheIdleCloud();
@@ -339,6 +392,65 @@ void TstOutboxSender::sameKeyUnderAnotherId_isNeverSent()
         QCOMPARE(m_journal->unit(id).value().state, std::string("hold"));
         QVERIFY(!m_journal->releaseUnit(id, "the cloud answered 200"));
     }
+}
+
+void TstOutboxSender::rows_areSentInTheirOrder()
+{
+    const auto arrivals = std::make_shared<Arrivals>();
+    m_cloud->service().addObserver(arrivals);
+    std::vector<std::string> wanted;
+    for (const int number : {3, 1, 4, 2}) {
+        wanted.push_back(unitId(number));
+        QVERIFY(hold({.id = wanted.back()}).value != 0);
+    }
+    const auto running = sender(quick());
+    QTRY_COMPARE(waiting(), std::size_t{0});
+    QCOMPARE(arrivals->ids(), wanted);
+}
+
+void TstOutboxSender::retry_carriesTheSameIdempotencyKey()
+{
+    constexpr int kRefusals = 3;
+    BusyAtFirst cloud(kRefusals);
+    const Unit unit;
+    const RunId run = hold(unit);
+    QVERIFY(run.value != 0);
+    const OutboxSender running(*m_journal, cloud, m_notices, m_clock, quick());
+    QTRY_COMPARE(waiting(), std::size_t{0});
+    const std::string each =
+        concat("registration-", run.value, " ", unit.key.publicKey.fingerprint());
+    QCOMPARE(cloud.carried(), std::vector<std::string>(kRefusals + 1, each));
+}
+
+void TstOutboxSender::lateRetry_isJudgedAnew()
+{
+    m_cloud->failRequests(RequestFault::Answer503);
+    const Unit before;
+    QVERIFY(hold(before).value != 0);
+    const auto running = sender(quick());
+    const auto row = [this] { return m_journal->outbox().value().front(); };
+    QTRY_VERIFY(row().tries >= 2);
+    // The unit has another key by now, which registered itself; the old row comes back to life.
+    const Unit after{.id = before.id};
+    const RunId run = m_journal->beginRun({.slot = 1, .planId = "photon-full"}).value();
+    const std::string fingerprint = after.key.publicKey.fingerprint();
+    QVERIFY(m_journal->identify(run, after.identity(), "listening").has_value());
+    QVERIFY(m_journal
+                ->journalKey(run, {.fingerprint = fingerprint,
+                                   .deviceId = after.id,
+                                   .publicDer = after.publicDer(),
+                                   .origin = "generated"})
+                .has_value());
+    QVERIFY(m_journal->setKeyState(run, fingerprint, "proved").has_value());
+    sqlite3* db = nullptr;
+    QCOMPARE(sqlite3_open(m_journal->path().c_str(), &db), SQLITE_OK);
+    QCOMPARE(sqlite3_busy_timeout(db, 60'000), SQLITE_OK);
+    QCOMPARE(sqlite3_exec(db, "UPDATE outbox SET state = 'waiting'", nullptr, nullptr, nullptr),
+             SQLITE_OK);
+    sqlite3_close(db);
+    QTRY_COMPARE(row().state, std::string("superseded"));
+    m_cloud->clearFaults();
+    QVERIFY(!m_cloud->service().registry().find(before.id).value().has_value());
 }
 
 void TstOutboxSender::wake_sendsAtOnce()

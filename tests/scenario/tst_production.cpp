@@ -140,12 +140,12 @@ void TstProduction::memoryWithKeys_isSealedOrClearOnDemand()
     folder.environment().insert("PROVOST_CONFIG", folder.path("practice.toml"));
     const QString read = "stlink read usb:0483:374b --address 08004000 --length 64 -o p.bin "
                          "--db line.db";
-    const auto unsaid = folder.typed(read);
+    const auto unsaid = folder.typed(qPrintable(read));
     QCOMPARE(unsaid.exitCode, 4);
     QVERIFY2(unsaid.err.contains("--clear-key") && unsaid.err.contains("--escrow"), unsaid.err);
     QVERIFY(!folder.exists("line.db") || folder.events().empty());
     // Said, and on record, before the probe is looked for; there is none here.
-    QCOMPARE(folder.typed(read + " --clear-key").exitCode, 2);
+    QCOMPARE(folder.typed(qPrintable(read + " --clear-key")).exitCode, 2);
     QCOMPARE(folder.events().size(), std::size_t{1});
     QCOMPARE(folder.events()[0].kind, std::string("clear-key-written"));
     // What is sealed needs no permission, and opens with the key of the certificate alone.
@@ -156,7 +156,7 @@ void TstProduction::memoryWithKeys_isSealedOrClearOnDemand()
                  .exitCode,
              0);
     const QString memory = "dfu read sim:photon-quick#1 --alt 1 --address 22 --length 612 -o ";
-    QCOMPARE(folder.typed(memory + "sealed.cms --escrow escrow.pem").exitCode, 0);
+    QCOMPARE(folder.typed(qPrintable(memory + "sealed.cms --escrow escrow.pem")).exitCode, 0);
     QCOMPARE(folder.permissions("sealed.cms") & (QFile::ReadGroup | QFile::ReadOther),
              QFile::Permissions{});
     QCOMPARE(folder
@@ -166,7 +166,7 @@ void TstProduction::memoryWithKeys_isSealedOrClearOnDemand()
                  .exitCode,
              0);
     QCOMPARE(folder.read("opened.bin").size(), 612);
-    QCOMPARE(folder.typed(memory + "x --escrow escrow.pem --clear-key").exitCode, 64);
+    QCOMPARE(folder.typed(qPrintable(memory + "x --escrow escrow.pem --clear-key")).exitCode, 64);
 }
 
 void TstProduction::training_cannotBeAskedFor()

@@ -6,6 +6,7 @@
 
 #include <QTest>
 
+#include <atomic>
 #include <limits>
 
 namespace provost::test {
@@ -68,6 +69,7 @@ private Q_SLOTS:
     void write_isBegunAnew();
     void write_judgesWhereNothingHelps_data();
     void write_judgesWhereNothingHelps();
+    void unitThatFallsSilentInTheBurn_isACheck();
 };
 
 void TstWriteRepeats::write_isBegunAnew_data()
@@ -142,6 +144,29 @@ void TstWriteRepeats::write_judgesWhereNothingHelps()
         station->query("SELECT DISTINCT CAST(number AS INTEGER) FROM measurement WHERE "
                        "name = 'write_repeats' AND number > 0");
     QCOMPARE(repeats, std::vector<std::string>{"2"});
+}
+
+void TstWriteRepeats::unitThatFallsSilentInTheBurn_isACheck()
+{
+    // No status any more, whoever asks: no session, no further try, and nobody is judged.
+    auto station = quick();
+    std::atomic<bool> silent = false;
+    station->sink().setHook([&](const StationEvent& event) {
+        const auto* critical = std::get_if<CriticalWrite>(&event);
+        silent =
+            silent || (critical != nullptr && critical->on && critical->what == "burn-device-key");
+    });
+    station->meddling().onBreak([&](const ControlSetup& setup) {
+        const bool isStatus = setup.requestType == 0xA1 && setup.request == 3;
+        return silent && isStatus ? std::optional(Error{.code = Errc::Timeout,
+                                                        .blame = Blame::Unit,
+                                                        .message = "silent",
+                                                        .frames = {},
+                                                        .native = {}})
+                                  : std::nullopt;
+    });
+    VERIFY_RUN(station->runNext(), Verdict::Error, "C015");
+    QVERIFY(!station->query("SELECT effect FROM unsettled_intent").empty());
 }
 
 } // namespace provost::test

@@ -2,6 +2,7 @@
 
 #include "cloud/http_provisioning_client.h"
 #include "cloud/local_handshake_server.h"
+#include "cloud/registration_guard.h"
 #include "core/text.h"
 #include "steps/register_all_steps.h"
 #include "store/sqlite_p.h"
@@ -14,6 +15,7 @@
 #include <algorithm>
 #include <csignal>
 #include <deque>
+#include <map>
 
 namespace provost::test {
 
@@ -84,14 +86,15 @@ std::filesystem::path newFolder()
 }
 
 /// An RSA-2048 key takes longer to make than a unit to run; one serves the whole program.
-std::filesystem::path sharedServerKey()
+std::filesystem::path sharedServerKey(int which)
 {
-    static const std::filesystem::path folder = [] {
+    static std::map<int, std::filesystem::path> folders;
+    auto& folder = folders[which];
+    if (folder.empty()) {
         const SystemClock clock;
-        auto made = newFolder();
-        need(CloudService::start({.folder = made, .rest = false}, clock), "server key");
-        return made;
-    }();
+        folder = newFolder();
+        need(CloudService::start({.folder = folder, .rest = false}, clock), "server key");
+    }
     return folder / "server-key.pem";
 }
 
@@ -111,12 +114,29 @@ struct Station::Impl {
     std::unique_ptr<Journal> journal{};
     std::unique_ptr<ImageCatalog> images{};
     std::unique_ptr<VirtualCloud> cloud{};
+    std::unique_ptr<VirtualCloud> productCloud{};
     std::unique_ptr<HttpProvisioningClient> client{};
+    std::unique_ptr<RegistrationGuard> guard{};
     std::unique_ptr<LocalHandshakeServer> handshakes{};
     TestPlan plan{};
     std::vector<std::pair<std::string, Act>> acts{};
     std::unique_ptr<NetworkWitness> network{};
     std::unique_ptr<StationEngine> engine{};
+
+    /// Another cloud than the station's own, and the units' after their shipping.
+    void openProductCloud()
+    {
+        VirtualCloudConfig config;
+        config.service.folder = folder / "product-cloud";
+        config.service.serverKeyFile = sharedServerKey(1);
+        config.service.keepSessions = true;
+        productCloud = need(VirtualCloud::start(std::move(config), clock), "product's cloud");
+        CloudService& service = productCloud->service();
+        auto shipping = std::make_shared<ShippingState>(*plan.shipping);
+        shipping->serverKeyDer = service.serverKey().toDer();
+        shipping->address = {.host = service.handshakeHost(), .port = service.handshakePort()};
+        plan.shipping = std::move(shipping);
+    }
 
     std::unique_ptr<UnitUnderTest> unitIn(SlotId slot)
     {
@@ -186,16 +206,23 @@ std::unique_ptr<Station> Station::open(StationSetup setup)
     for (auto& step : impl->plan.steps) {
         if (step.use == "live-handshake")
             step.timeout = setup.handshakeWithin;
+        if (step.use == "cloud-contact") {
+            step.timeout = setup.contactWithin;
+            step.parameters["dwell_s"] = std::int64_t{setup.contactDwellSeconds};
+        }
     }
+    if (setup.productCloud)
+        impl->openProductCloud();
     VirtualCloudConfig cloud;
     cloud.service.folder = impl->folder / "cloud";
     cloud.service.serverKeyFile = setup.serverKey.empty() ? sharedServerKey() : setup.serverKey;
     impl->cloud = need(VirtualCloud::start(std::move(cloud), impl->clock), "cloud");
     impl->handshakes = std::make_unique<LocalHandshakeServer>(impl->cloud->service());
-    impl->client = std::make_unique<HttpProvisioningClient>(
-        HttpClientConfig{.baseUrl = impl->cloud->service().baseUrl(),
-                         .token = {},
-                         .answerWithin = setup.answerWithin});
+    impl->client = std::make_unique<HttpProvisioningClient>(HttpClientConfig{
+        .baseUrl = (impl->productCloud ? *impl->productCloud : *impl->cloud).service().baseUrl(),
+        .token = {},
+        .answerWithin = setup.answerWithin});
+    impl->guard = std::make_unique<RegistrationGuard>(*impl->journal, *impl->client);
     const auto& network = impl->bench->network();
     impl->settings.name = "Station T";
     impl->settings.network.ssid = network.ssid;
@@ -218,7 +245,8 @@ std::unique_ptr<Station> Station::open(StationSetup setup)
         EngineEnvironment{.clock = raw->clock,
                           .journal = *raw->journal,
                           .images = *raw->images,
-                          .cloud = *raw->client,
+                          .cloud = *raw->guard,
+                          .view = *raw->client,
                           .handshakes = *raw->handshakes,
                           .steps = raw->registry,
                           .station = raw->settings,
@@ -236,6 +264,14 @@ sim::Bench& Station::bench()
 VirtualCloud& Station::cloud()
 {
     return *m_impl->cloud;
+}
+VirtualCloud& Station::productCloud()
+{
+    return *m_impl->productCloud;
+}
+CloudView& Station::view()
+{
+    return *m_impl->client;
 }
 ProvisioningClient& Station::client()
 {

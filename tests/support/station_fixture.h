@@ -44,8 +44,8 @@ struct BenchWish {
     std::string password{"bench-secret-4711"};
     std::vector<std::string> hosts{}; ///< further names that resolve to loopback
 };
-/// PEM file; made once, at the first call.
-std::filesystem::path sharedServerKey();
+/// PEM file; made once, at the first call. `which`: of different clouds.
+std::filesystem::path sharedServerKey(int which = 0);
 std::string benchToml(const BenchWish& wish);
 
 struct StationSetup {
@@ -58,6 +58,11 @@ struct StationSetup {
     std::uint16_t servedAt = 0;        ///< units stand on a bench of another process: USB/IP port
     std::filesystem::path serverKey{}; ///< of the cloud; empty: one for the whole program
     SecretBytes stationPassword{};     ///< empty: the bench's
+    /// The product has a cloud of its own, with another server key, where units stay connected; the
+    /// station is its client, and the plan's shipping state names it.
+    bool productCloud = false;
+    std::chrono::milliseconds contactWithin{60s}; ///< of the plan's step
+    int contactDwellSeconds = 0;
     bool networkProven = true; ///< another unit has joined before; a silent one is at fault then
     bool networkProbed = true; ///< the station can ask the access point
 };
@@ -76,6 +81,8 @@ public:
 
     sim::Bench& bench();
     VirtualCloud& cloud();
+    VirtualCloud& productCloud();
+    CloudView& view();
     ProvisioningClient& client();
     Journal& journal();
     StationEngine& engine();

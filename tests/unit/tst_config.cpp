@@ -84,6 +84,7 @@ private Q_SLOTS:
     void plan_demandsStepsByPlatform();
     void platform_refusesWordsThatItDoesNotKnow_data();
     void platform_refusesWordsThatItDoesNotKnow();
+    void cloudPlan_dialsWhereItsStepsListen();
     void digest_followsEveryFileOfThePlan();
     void mistakeInAPlan_isShownWithItsPlace_data();
     void mistakeInAPlan_isShownWithItsPlace();
@@ -136,6 +137,37 @@ void TstConfig::plan_demandsStepsByPlatform()
     QVERIFY(!refused);
     QVERIFY2(refused.error().message.find("\"give-credentials\" is missing") != std::string::npos,
              refused.error().message.c_str());
+}
+
+void TstConfig::cloudPlan_dialsWhereItsStepsListen()
+{
+    const auto text = readText(folders().plans / "photon-cloud.toml");
+    QCOMPARE(refusal(text), std::string());
+    const auto refusedWith = [&](const std::string& plan, std::string_view words) {
+        const std::string why = refusal(plan);
+        return why.find(words) != std::string::npos;
+    };
+    const std::string product = "endpoint = \"product\"";
+    QVERIFY(
+        refusedWith(replaced(text, product, "endpoint = \"station\""),
+                    "\"cloud-contact\" needs a step \"server-key\" with endpoint = \"product\""));
+    QVERIFY(refusedWith(replaced(text, product, "endpoint = \"somewhere\""),
+                        "must be \"station\" or \"product\""));
+    const std::string name = "name = \"Server key and address\"";
+    QVERIFY(
+        refusedWith(replaced(photonFull(), name, concat(name, "\n", product)),
+                    "\"live-handshake\" needs a step \"server-key\" with endpoint = \"station\""));
+    // No probe shows a claim code to anybody.
+    const auto serial = readText(folders().plans / "p1-serial1.toml");
+    const std::string last = "[[step]]\nuse = \"shipping-state\"";
+    QVERIFY(refusedWith(
+        replaced(
+            serial, last,
+            concat(
+                "[[step]]\nuse = \"claim-code\"\nmeasure.seconds = { unit = \"s\", max = 60.0 }\n",
+                last)),
+        "\"claim-code\" needs carrier = \"usb\""));
+    QVERIFY(refusedWith(replaced(text, "rounds = 3", "rounds = 0"), "\"rounds\" from 1 to 9"));
 }
 
 void TstConfig::platform_refusesWordsThatItDoesNotKnow_data()
