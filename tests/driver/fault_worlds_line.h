@@ -207,7 +207,11 @@ public:
             return fail(Errc::Internal, Blame::Software, "success, and other files");
         return {};
     }
-    void replug() override { m_receiver = StreamReceiver(); }
+    void replug() override
+    {
+        m_receiver = StreamReceiver();
+        static_cast<void>(m_line.discardInput()); // the port was closed and opened
+    }
     /// In the middle of a file it knows no way back: the receiving program ends and is started
     /// anew.
     bool restartedByFixture() override
