@@ -159,7 +159,7 @@ private Q_SLOTS:
         QVERIFY(refused.error().message.find("provost db verify") != std::string::npos);
     }
 
-    void anyByteOfAClosedFile_isMissed()
+    void anyByteOfAClosedFile_isFound()
     {
         m_records->fill();
         QFile file(QString::fromStdString(m_records->file));
