@@ -103,7 +103,8 @@ struct TestNetwork {
     /// Wi-Fi part of a golden unit's table that knows it, for units without USB; empty: none.
     SecretBytes storedPart{};
     WifiSecurity security = WifiSecurity::Wpa2;
-    /// From the restart to an address, where this network is quicker than plans allow; 0: the plan's
+    /// From the restart to an address, where this network is quicker than plans allow; 0: the
+    /// plan's
     std::chrono::milliseconds joinLimit{0};
     CloudWaits waits{};
 };
