@@ -66,7 +66,7 @@ private:
     UsbDeviceInfo m_info{.id = {0x2b04, 0xc006}};
 };
 
-Bytes hex(std::string_view text)
+Bytes octetsOf(std::string_view text)
 {
     return fromHex(text).value_or(Bytes{});
 }
@@ -156,18 +156,18 @@ void TstControlRequests::queued_sendsAndReceives()
 {
     ControlBench bench;
     // INIT: flags status|id, pending, id 7. CHECK: ok. SEND. CHECK: pending, then size 3, result 0.
-    bench.unit.answers = {hex("030000000200"
-                              "0700"),
-                          hex("010000000000"),
+    bench.unit.answers = {octetsOf("030000000200"
+                                   "0700"),
+                          octetsOf("010000000000"),
                           Bytes{},
-                          hex("010000000200"),
-                          hex("0d0000000000"
-                              "03000000"
-                              "00000000"),
-                          hex("0a0b0c")};
+                          octetsOf("010000000200"),
+                          octetsOf("0d0000000000"
+                                   "03000000"
+                                   "00000000"),
+                          octetsOf("0a0b0c")};
     const auto reply = bench.requests.queued(211, toBytes("\x08\x03"), bench.op());
     VERIFY_OK(reply);
-    QCOMPARE(*reply, hex("0a0b0c"));
+    QCOMPARE(*reply, octetsOf("0a0b0c"));
     const auto& seen = bench.unit.seen;
     std::vector<int> stages;
     for (const auto& one : seen)
@@ -185,10 +185,10 @@ void TstControlRequests::queued_sendsAndReceives()
 void TstControlRequests::queued_withoutPayloadSkipsSend()
 {
     ControlBench bench;
-    bench.unit.answers = {hex("030000000000"
-                              "0100"),
-                          hex("090000000000"
-                              "00000000")};
+    bench.unit.answers = {octetsOf("030000000000"
+                                   "0100"),
+                          octetsOf("090000000000"
+                                   "00000000")};
     VERIFY_OK(bench.requests.clearWifiCredentials(bench.op()));
     QCOMPARE(bench.unit.seen.size(), std::size_t{2});
     QCOMPARE(bench.unit.seen[0].setup.index, std::uint16_t{115});
@@ -198,11 +198,11 @@ void TstControlRequests::queued_withoutPayloadSkipsSend()
 void TstControlRequests::queued_waitsWhileTheUnitIsBusy()
 {
     ControlBench bench;
-    bench.unit.answers = {hex("010000000300"), hex("010000000400"),
-                          hex("030000000000"
-                              "0100"),
-                          hex("090000000000"
-                              "00000000")};
+    bench.unit.answers = {octetsOf("010000000300"), octetsOf("010000000400"),
+                          octetsOf("030000000000"
+                                   "0100"),
+                          octetsOf("090000000000"
+                                   "00000000")};
     const auto before = bench.clock.now();
     VERIFY_OK(bench.requests.clearWifiCredentials(bench.op()));
     QVERIFY(bench.clock.now() - before >= 30ms);
@@ -211,7 +211,7 @@ void TstControlRequests::queued_waitsWhileTheUnitIsBusy()
 void TstControlRequests::queued_givesUpOnAUnitThatStaysBusy()
 {
     ControlBench bench;
-    bench.unit.answers.assign(100, hex("010000000300"));
+    bench.unit.answers.assign(100, octetsOf("010000000300"));
     VERIFY_FAILS(bench.requests.clearWifiCredentials(bench.op()), Errc::Busy);
     QVERIFY(bench.unit.seen.size() <= 20);
 }
@@ -219,10 +219,10 @@ void TstControlRequests::queued_givesUpOnAUnitThatStaysBusy()
 void TstControlRequests::queued_negativeResultIsDenied()
 {
     ControlBench bench;
-    bench.unit.answers = {hex("030000000000"
-                              "0100"),
-                          hex("090000000000"
-                              "92ffffff")};
+    bench.unit.answers = {octetsOf("030000000000"
+                                   "0100"),
+                          octetsOf("090000000000"
+                                   "92ffffff")};
     const auto reply = bench.requests.queued(213, {}, bench.op());
     VERIFY_FAILS(reply, Errc::Denied);
     QCOMPARE(reply.error().native.value_or(0), -110);
@@ -231,10 +231,10 @@ void TstControlRequests::queued_negativeResultIsDenied()
 void TstControlRequests::queued_unknownRequestIsUnsupported()
 {
     ControlBench bench;
-    bench.unit.answers = {hex("030000000000"
-                              "0100"),
-                          hex("090000000000"
-                              "88ffffff")};
+    bench.unit.answers = {octetsOf("030000000000"
+                                   "0100"),
+                          octetsOf("090000000000"
+                                   "88ffffff")};
     const auto reply = bench.requests.queued(115, {}, bench.op());
     VERIFY_FAILS(reply, Errc::Unsupported);
     QCOMPARE(reply.error().native.value_or(0), -120);
@@ -243,10 +243,10 @@ void TstControlRequests::queued_unknownRequestIsUnsupported()
 void TstControlRequests::queued_notFoundAndStallAreUnsupported()
 {
     ControlBench bench;
-    bench.unit.answers = {stall(), hex("010000000500"),
-                          hex("030000000000"
-                              "0100"),
-                          hex("010000000500"), Bytes{}};
+    bench.unit.answers = {stall(), octetsOf("010000000500"),
+                          octetsOf("030000000000"
+                                   "0100"),
+                          octetsOf("010000000500"), Bytes{}};
     VERIFY_FAILS(bench.requests.clearWifiCredentials(bench.op()), Errc::Unsupported);
     VERIFY_FAILS(bench.requests.clearWifiCredentials(bench.op()), Errc::Unsupported);
     VERIFY_FAILS(bench.requests.clearWifiCredentials(bench.op()), Errc::Unsupported);
@@ -257,33 +257,33 @@ void TstControlRequests::queued_shortRepliesAreErrors()
     for (const std::string_view reply :
          {"", "0300", "0300000000", "030000000000", "03000000000001"}) {
         ControlBench bench;
-        bench.unit.answers = {hex(reply)};
+        bench.unit.answers = {octetsOf(reply)};
         VERIFY_FAILS(bench.requests.clearWifiCredentials(bench.op()), Errc::InvalidData);
     }
     ControlBench huge;
-    huge.unit.answers = {hex("030000000000"
-                             "0100"),
-                         hex("0d0000000000"
-                             "ffffffff"
-                             "00000000"),
-                         hex("010000000000")};
+    huge.unit.answers = {octetsOf("030000000000"
+                                  "0100"),
+                         octetsOf("0d0000000000"
+                                  "ffffffff"
+                                  "00000000"),
+                         octetsOf("010000000000")};
     VERIFY_FAILS(huge.requests.queued(211, {}, huge.op()), Errc::Protocol);
     ControlBench cut;
-    cut.unit.answers = {hex("030000000000"
-                            "0100"),
-                        hex("0d0000000000"
-                            "04000000"
-                            "00000000"),
-                        hex("0a0b0c"), hex("010000000000")};
+    cut.unit.answers = {octetsOf("030000000000"
+                                 "0100"),
+                        octetsOf("0d0000000000"
+                                 "04000000"
+                                 "00000000"),
+                        octetsOf("0a0b0c"), octetsOf("010000000000")};
     VERIFY_FAILS(cut.requests.queued(211, {}, cut.op()), Errc::Protocol);
 }
 
 void TstControlRequests::queued_pendingEndsAtTheDeadlineAndIsReset()
 {
     ControlBench bench;
-    bench.unit.answers.assign(10000, hex("010000000200"));
-    bench.unit.answers.front() = hex("030000000000"
-                                     "0900");
+    bench.unit.answers.assign(10000, octetsOf("010000000200"));
+    bench.unit.answers.front() = octetsOf("030000000000"
+                                          "0900");
     VERIFY_FAILS(bench.requests.queued(115, {}, bench.op(10s)), Errc::Timeout);
     QCOMPARE(bench.unit.seen.back().setup.request, std::uint8_t{5});
     QCOMPARE(bench.unit.seen.back().setup.index, std::uint16_t{9});

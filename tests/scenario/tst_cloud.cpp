@@ -1,6 +1,7 @@
 // The REST service of a cloud, byte by byte with curl.
 #include "cloud_bench.h"
 #include "core/byte_io.h"
+#include "support/site_token.h"
 #include "support/test_program.h"
 
 #include <QDir>
@@ -18,13 +19,6 @@ using namespace provost;
 using namespace provost::test;
 
 namespace {
-
-constexpr const char* kToken = "0123456789abcdef0123456789abcdef01234567";
-
-SecretBytes secret(std::string_view text)
-{
-    return SecretBytes(viewOf(text));
-}
 
 class TstCloud : public QObject {
     Q_OBJECT

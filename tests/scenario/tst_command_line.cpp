@@ -178,7 +178,11 @@ void TstCommandLine::usageErrors_areAnObjectWhereJsonIsWanted()
     QCOMPARE(ran.exitCode, 64);
     QCOMPARE(ran.last()["event"], QJsonValue("error"));
     QCOMPARE(ran.last()["code"], QJsonValue("usage"));
-    QCOMPARE(ran.last()["cause"], QJsonValue(QJsonValue::Null));
+    QCOMPARE(ran.last()["cause"], QJsonValue("C043"));
+    // What works one device knows no station, and none of its causes.
+    const auto device = folder.typed("dfu list --frob --json");
+    QCOMPARE(device.exitCode, 64);
+    QCOMPARE(device.last()["cause"], QJsonValue(QJsonValue::Null));
 }
 
 void TstCommandLine::completion_offersCommandsOptionsAndFiles()

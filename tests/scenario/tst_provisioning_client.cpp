@@ -2,6 +2,7 @@
 #include "cloud/http_provisioning_client.h"
 #include "cloud_bench.h"
 #include "core/byte_io.h"
+#include "support/site_token.h"
 #include "support/test_program.h"
 
 #include <QFile>
@@ -21,13 +22,6 @@ Q_DECLARE_METATYPE(provost::RequestFault)
 Q_DECLARE_METATYPE(provost::Errc)
 
 namespace {
-
-constexpr const char* kToken = "0123456789abcdef0123456789abcdef01234567";
-
-SecretBytes secret(std::string_view text)
-{
-    return SecretBytes(viewOf(text));
-}
 
 class TstProvisioningClient : public QObject {
     Q_OBJECT
