@@ -30,9 +30,14 @@ std::chrono::milliseconds joinLimit(const StepSpec& step, const TestNetwork& net
     return network.joinLimit > 0ms ? std::min(join, network.joinLimit) : join;
 }
 
+std::chrono::milliseconds talkLimit(const CloudWaits& waits)
+{
+    return kBlockingReads * waits.read + waits.hello;
+}
+
 std::chrono::milliseconds handshakeLimit(std::chrono::milliseconds join, const CloudWaits& waits)
 {
-    return join + waits.connect + kBlockingReads * waits.read + waits.hello + waits.backOff;
+    return join + waits.connect + talkLimit(waits) + waits.backOff;
 }
 
 Result<> checkHandshakeTime(const TestPlan& plan, const TestNetwork& network)
@@ -58,6 +63,16 @@ Result<> checkHandshakeTime(const TestPlan& plan, const TestNetwork& network)
         const auto total = step.limits.find("seconds");
         if (total != step.limits.end() && total->second.max && *total->second.max < seconds(limit))
             return refused(step.placeOf("seconds"), "the limit of \"seconds\"", *total->second.max);
+        const auto talk = step.limits.find("handshake_ms");
+        if (talk != step.limits.end() && talk->second.max &&
+            *talk->second.max <
+                std::chrono::duration<double, std::milli>(talkLimit(network.waits)).count())
+            return fail(
+                Errc::InvalidData, Blame::Operator,
+                concat(step.placeOf("handshake_ms"), ": the limit of \"handshake_ms\" of ",
+                       fixed(*talk->second.max, 0), " ms cuts good units off: they may need ",
+                       fixed(seconds(talkLimit(network.waits)) * 1000, 0),
+                       " ms where the endpoint is slow (two reads and the Hello); raise it"));
     }
     return {};
 }

@@ -70,7 +70,7 @@ void TstStockStates::stock152_becomesAProvenUnit()
         "(minimum IS NOT NULL OR maximum IS NOT NULL) GROUP BY name, minimum ORDER BY name, "
         "minimum");
     QCOMPARE(limits, (std::vector<std::string>{
-                         "handshake_ms ms 5000.0 pass 1", "join_s s 60.0 pass 1",
+                         "handshake_ms ms 44000.0 pass 1", "join_s s 60.0 pass 1",
                          "rate_kib_s KiB/s 0.1 pass 1", "rate_kib_s KiB/s 5.0 pass 3"}));
     // Not measured is not 0, and judges nothing.
     QCOMPARE(station->query("SELECT count(*) FROM measurement WHERE name = 'rssi_dbm' AND "

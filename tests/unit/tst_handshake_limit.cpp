@@ -102,6 +102,12 @@ void TstHandshakeLimit::stepThatEndsEarlier_isRefused()
     step.limits["seconds"] = {.max = 112.9, .unit = "s"};
     const auto limited = refusal(step);
     QVERIFY2(limited.find("\"seconds\" of 112.9 s") != std::string::npos, limited.c_str());
+    step.limits["seconds"] = {.max = 113.0, .unit = "s"};
+    step.limits["handshake_ms"] = {.max = 44000.0, .unit = "ms"};
+    QCOMPARE(refusal(step), std::string());
+    step.limits["handshake_ms"] = {.max = 43999.0, .unit = "ms"};
+    const auto hurried = refusal(step);
+    QVERIFY2(hurried.find("need 44000 ms") != std::string::npos, hurried.c_str());
     TestNetwork quicker;
     quicker.joinLimit = 30s;
     QCOMPARE(refusal(handshakeStep(83s, 60.0), quicker), std::string());
