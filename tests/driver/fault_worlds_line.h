@@ -169,11 +169,13 @@ private:
     FaultyLine m_line{m_receiver, plan, clock};
 };
 
-class ReceiverWorld final : public FaultWorld {
+/// One file comes in from a model of the other side.
+template <class Sender, bool kStreaming>
+class ReceivingWorld final : public FaultWorld {
 public:
     Result<> session(const OpContext& op) override
     {
-        YModemReceiver receiver(m_line);
+        YModemReceiver receiver(m_line, {.streaming = kStreaming});
         auto file = TRY(receiver.receive(op));
         if (!file) // the end of a batch whose last ACK was lost
             file = TRY(receiver.receive(op));
@@ -183,12 +185,15 @@ public:
             return fail(Errc::Internal, Blame::Software, "a second file");
         return {};
     }
-    void replug() override { m_sender = ModelSender(matrixContent(2500)); }
+    void replug() override { m_sender = Sender(matrixContent(2500)); }
 
 private:
-    ModelSender m_sender{matrixContent(2500)};
+    Sender m_sender{matrixContent(2500)};
     FaultyLine m_line{m_sender, plan, clock};
 };
+
+using ReceiverWorld = ReceivingWorld<ModelSender, false>;
+using StreamReceiverWorld = ReceivingWorld<StreamSender, true>; ///< YModem-G in
 
 /// YModem-G out: a receiver that acknowledges EOT only, and cancels at the first damage.
 class StreamSenderWorld final : public FaultWorld {
@@ -223,28 +228,6 @@ public:
 private:
     StreamReceiver m_receiver{};
     FaultyLine m_line{m_receiver, plan, clock};
-};
-
-/// YModem-G in.
-class StreamReceiverWorld final : public FaultWorld {
-public:
-    Result<> session(const OpContext& op) override
-    {
-        YModemReceiver receiver(m_line, {.streaming = true});
-        auto file = TRY(receiver.receive(op));
-        if (!file) // the end of a batch whose last ACK was lost
-            file = TRY(receiver.receive(op));
-        if (!file || file->content != matrixContent(2500))
-            return fail(Errc::Internal, Blame::Software, "success, and another file");
-        if (TRY(receiver.receive(op)))
-            return fail(Errc::Internal, Blame::Software, "a second file");
-        return {};
-    }
-    void replug() override { m_sender = StreamSender(matrixContent(2500)); }
-
-private:
-    StreamSender m_sender{matrixContent(2500)};
-    FaultyLine m_line{m_sender, plan, clock};
 };
 
 } // namespace provost::test

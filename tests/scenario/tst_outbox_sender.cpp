@@ -1,7 +1,7 @@
 // Registrations that wait in the journal reach a cloud that comes and goes.
 #include "cloud/http_provisioning_client.h"
 #include "cloud/outbox_sender.h"
-#include "cloud_bench.h"
+#include "held_unit.h"
 #include "support/test_program.h"
 
 #include "core/byte_io.h"
@@ -173,24 +173,10 @@ void TstOutboxSender::cleanup()
     m_journal.reset();
 }
 
-/// A run that ended in HOLD: the key is proved, its registration waits.
 RunId TstOutboxSender::hold(const Unit& unit)
 {
     const RunId run = m_journal->beginRun({.slot = 1, .planId = "photon-full"}).value();
-    const std::string fingerprint = unit.key.publicKey.fingerprint();
-    const bool written =
-        m_journal->identify(run, unit.identity(), "listening") &&
-        m_journal->journalKey(run, {.fingerprint = fingerprint,
-                                    .deviceId = unit.id,
-                                    .publicDer = unit.publicDer(),
-                                    .origin = "generated"}) &&
-        m_journal->setKeyState(run, fingerprint, "proved") &&
-        m_journal->finishRun(run, Verdict::Hold, "H310", "", 1.0,
-                             {{.kind = "registration",
-                               .idempotencyKey = concat("registration-", run.value),
-                               .deviceId = unit.id,
-                               .payload = unit.key.publicKey.toPem()}});
-    return written ? run : RunId{};
+    return endsInHold(*m_journal, run, unit) ? run : RunId{};
 }
 
 void TstOutboxSender::waitingRegistration_isSentAndSettled()

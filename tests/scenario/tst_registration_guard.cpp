@@ -2,7 +2,7 @@
 #include "cloud/http_provisioning_client.h"
 #include "cloud/outbox_sender.h"
 #include "cloud/registration_guard.h"
-#include "cloud_bench.h"
+#include "held_unit.h"
 #include "support/recording_sink.h"
 #include "support/test_program.h"
 
@@ -65,19 +65,7 @@ void TstRegistrationGuard::cleanup()
 RunId TstRegistrationGuard::hold(const Unit& unit, std::string_view route)
 {
     const RunId run = begin();
-    const std::string fingerprint = unit.key.publicKey.fingerprint();
-    const bool written = m_journal->identify(run, unit.identity(), route) &&
-                         m_journal->journalKey(run, {.fingerprint = fingerprint,
-                                                     .deviceId = unit.id,
-                                                     .publicDer = unit.publicDer(),
-                                                     .origin = "generated"}) &&
-                         m_journal->setKeyState(run, fingerprint, "proved") &&
-                         m_journal->finishRun(run, Verdict::Hold, "H310", "", 1.0,
-                                              {{.kind = "registration",
-                                                .idempotencyKey = concat("r-", run.value),
-                                                .deviceId = unit.id,
-                                                .payload = unit.key.publicKey.toPem()}});
-    return written ? run : RunId{};
+    return endsInHold(*m_journal, run, unit, route) ? run : RunId{};
 }
 
 void TstRegistrationGuard::idThatNobodyRead_isNotRegistered()
