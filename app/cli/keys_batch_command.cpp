@@ -6,7 +6,6 @@
 #include "core/file_io.h"
 #include "core/text.h"
 #include "host/bench_operator.h"
-#include "host/cloud_link.h"
 #include "host/host.h"
 #include "host/key_manifest.h"
 #include "host/nest_feeder.h"
@@ -240,8 +239,6 @@ Result<Exit> runBatch(Host& host, const Arguments& arguments)
     const auto folder = arguments.has("out")
                             ? std::filesystem::path(arguments.text("out"))
                             : host.database().parent_path() / "batches" / batch.name;
-    // Before the first burn: a batch that nobody could sign is not begun.
-    const auto key = TRY(SigningKey::readOrMake(host.signingKey(), TRY(serverKeyPassphrase({}))));
     BatchBook book(host, json);
     const auto before = countOf(TRY(book.units())).done();
     if (json)
@@ -259,7 +256,7 @@ Result<Exit> runBatch(Host& host, const Arguments& arguments)
         (host.bench() != nullptr ? feedFromBench(host, book) : feedByHands(host, book, json));
     host.events().remove(book);
     const auto units = TRY(book.units());
-    TRY(writeManifest(folder, TRY(manifestOf(batch, units)), key));
+    TRY(writeManifest(folder, TRY(manifestOf(batch, units)), host.signingKey()));
     printSummary(batch, units, folder, json);
     const auto counts = countOf(units);
     const Verdict held = counts.held > 0 ? Verdict::Hold : Verdict::Pass;

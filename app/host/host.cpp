@@ -42,6 +42,7 @@ struct Host::Impl {
     std::unique_ptr<KeyToken> token{}; ///< outlives the pool
     std::shared_ptr<KeyPool> pool{};
     StepRegistry registry{};
+    std::shared_ptr<const SigningKey> signingKey{};
     std::unique_ptr<Journal> journal{};
     std::unique_ptr<ImageCatalog> images{};
     std::shared_ptr<const TestPlan> plan{};
@@ -95,8 +96,8 @@ Result<> Host::Impl::openRecords()
         TRY(orCause(makeFolder(database.parent_path()), "C057"));
     journal = TRY(orRecordCause(Journal::open(database, clock)));
     auto key = TRY(SigningKey::readOrMake(signingKeyFile(), TRY(serverKeyPassphrase({}))));
-    TRY(journal->signCheckpoints({.key = std::make_shared<const SigningKey>(std::move(key)),
-                                  .elsewhere = station.checkpoints}));
+    signingKey = std::make_shared<const SigningKey>(std::move(key));
+    TRY(journal->signCheckpoints({.key = signingKey, .elsewhere = station.checkpoints}));
     auto& backups = station.settings.backupFolder;
     if (backups.empty())
         backups = (database.parent_path() / "backups").string();
@@ -319,9 +320,9 @@ const std::optional<KeyBatch>& Host::batch() const
 {
     return m_impl->batch;
 }
-std::filesystem::path Host::signingKey() const
+const SigningKey& Host::signingKey() const
 {
-    return m_impl->signingKeyFile();
+    return *m_impl->signingKey;
 }
 bool Host::occupied(SlotId slot)
 {

@@ -1,6 +1,7 @@
 // The composition root: real or virtual hardware, cloud and engine are chosen here only.
 #pragma once
 
+#include "crypto/signing_key.h"
 #include "engine/station_engine.h"
 #include "host/event_hub.h"
 #include "host/folders.h"
@@ -66,7 +67,7 @@ public:
     /// The batch of key injection that the runs belong to; nullopt: a line.
     const std::optional<KeyBatch>& batch() const;
     /// Of manifests and records: as the station's file says, else beside the database.
-    std::filesystem::path signingKey() const;
+    const SigningKey& signingKey() const;
     /// A unit of the plan's platform is in the slot's nest now.
     bool occupied(SlotId slot);
     /// Destroys the keys that were made ahead: the screen was locked, the operator went.

@@ -1,6 +1,7 @@
 // RestApi: the calls about the site's account, and the event stream (particle-devices 9).
 #include "cloud/rest_api_p.h"
 
+#include "cloud/rest_answers_p.h"
 #include "core/text.h"
 
 #include <QJsonArray>
@@ -11,33 +12,6 @@
 namespace provost {
 
 namespace {
-
-QString accountText(std::string_view text)
-{
-    return QString::fromUtf8(text.data(), static_cast<qsizetype>(text.size()));
-}
-
-template <class Json>
-HttpAnswer accountJson(int status, const Json& value)
-{
-    return {.status = status,
-            .body = QJsonDocument(value).toJson(QJsonDocument::Compact).toStdString()};
-}
-
-HttpAnswer accountError(int status, std::string_view word, std::string_view description = {})
-{
-    QJsonObject object{{"error", accountText(word)}};
-    if (!description.empty())
-        object.insert("error_description", accountText(description));
-    return accountJson(status, object);
-}
-
-HttpAnswer onlyBy(std::string_view method)
-{
-    HttpAnswer answer = accountError(405, "method_not_allowed", concat("allowed: ", method));
-    answer.headers.emplace_back("Allow", std::string(method));
-    return answer;
-}
 
 std::string fieldIn(const std::map<std::string, std::string>& fields, const std::string& name)
 {
@@ -65,21 +39,21 @@ std::optional<HttpAnswer> RestApi::account(const HttpRequest& request, const Fie
     const bool gets = request.method == "GET";
     const bool posts = request.method == "POST";
     if (path == "/v1/devices")
-        return gets ? devices() : posts ? claimDevice(fields) : onlyBy("GET, POST");
+        return gets ? devices() : posts ? claimDevice(fields) : rest::notAllowed("GET, POST");
     if (path == "/v1/device_claims")
-        return posts ? claimCode() : onlyBy("POST");
+        return posts ? claimCode() : rest::notAllowed("POST");
     if (const auto product = between(path, "/v1/products/", "/devices"))
-        return posts ? import(*product, fields) : onlyBy("POST");
+        return posts ? import(*product, fields) : rest::notAllowed("POST");
     if (const auto id = between(path, "/v1/devices/", "/ping"))
-        return request.method == "PUT" ? ping(*id) : onlyBy("PUT");
+        return request.method == "PUT" ? ping(*id) : rest::notAllowed("PUT");
     if (path == "/v1/devices/events" || path == "/v1/events" ||
         between(path, "/v1/products/", "/events"))
-        return gets ? events({}) : onlyBy("GET");
+        return gets ? events({}) : rest::notAllowed("GET");
     if (const auto id = between(path, "/v1/devices/", "/events"))
-        return gets ? events({.deviceId = lowerCase(*id)}) : onlyBy("GET");
+        return gets ? events({.deviceId = lowerCase(*id)}) : rest::notAllowed("GET");
     constexpr std::string_view kPrefix = "/v1/events/";
     if (path.starts_with(kPrefix))
-        return gets ? events({.prefix = path.substr(kPrefix.size())}) : onlyBy("GET");
+        return gets ? events({.prefix = path.substr(kPrefix.size())}) : rest::notAllowed("GET");
     return std::nullopt;
 }
 
@@ -87,28 +61,28 @@ HttpAnswer RestApi::devices()
 {
     const auto ids = m_registry.list();
     if (!ids)
-        return accountError(500, "server_error");
+        return rest::error(500, "server_error");
     QJsonArray all;
     for (const std::string& id : *ids) {
         const HttpAnswer one = device(id);
         if (one.status == 200)
             all.append(QJsonDocument::fromJson(QByteArray::fromStdString(one.body)).object());
     }
-    return accountJson(200, all);
+    return rest::json(200, all);
 }
 
 HttpAnswer RestApi::claimDevice(const Fields& fields)
 {
     const auto id = checkedDeviceId(fieldIn(fields, "id"));
     if (!id)
-        return accountError(400, "Invalid deviceID", "a device id has 24 hexadecimal digits");
+        return rest::error(400, "Invalid deviceID", "a device id has 24 hexadecimal digits");
     const auto key = m_registry.find(*id);
     if (!key || !*key)
-        return accountError(404, "not_found", "no such device");
+        return rest::error(404, "not_found", "no such device");
     if (!m_claims.claim(*id))
-        return accountError(500, "server_error");
-    return accountJson(
-        200, QJsonObject{{"ok", true}, {"deviceID", accountText(*id)}, {"claimed", true}});
+        return rest::error(500, "server_error");
+    return rest::json(200,
+                      QJsonObject{{"ok", true}, {"deviceID", rest::toQt(*id)}, {"claimed", true}});
 }
 
 HttpAnswer RestApi::unclaimDevice(const std::string& pathId)
@@ -116,27 +90,27 @@ HttpAnswer RestApi::unclaimDevice(const std::string& pathId)
     const auto id = checkedDeviceId(pathId);
     const auto claimed = id ? m_claims.isClaimed(*id) : Result<bool>(false);
     if (!claimed || !*claimed)
-        return accountError(403, "Permission Denied", "it is not a device of this account");
+        return rest::error(403, "Permission Denied", "it is not a device of this account");
     if (!m_claims.release(*id))
-        return accountError(500, "server_error");
-    return accountJson(200, QJsonObject{{"ok", true}});
+        return rest::error(500, "server_error");
+    return rest::json(200, QJsonObject{{"ok", true}});
 }
 
 HttpAnswer RestApi::claimCode()
 {
     const auto code = m_claims.newCode();
     if (!code)
-        return accountError(500, "server_error");
-    return accountJson(
-        200, QJsonObject{{"claim_code", accountText(*code)}, {"device_ids", QJsonArray()}});
+        return rest::error(500, "server_error");
+    return rest::json(200,
+                      QJsonObject{{"claim_code", rest::toQt(*code)}, {"device_ids", QJsonArray()}});
 }
 
 HttpAnswer RestApi::ping(const std::string& pathId)
 {
     const auto id = checkedDeviceId(pathId);
     if (!id)
-        return accountError(404, "not_found", "no such device");
-    return accountJson(200, QJsonObject{{"online", m_presenceOf(*id).connected}, {"ok", true}});
+        return rest::error(404, "not_found", "no such device");
+    return rest::json(200, QJsonObject{{"online", m_presenceOf(*id).connected}, {"ok", true}});
 }
 
 /// Which of the answer's lists the id belongs to. There is one account: what is another product's
@@ -163,7 +137,7 @@ HttpAnswer RestApi::import(const std::string& product, const Fields& fields)
          {"updatedDeviceIds", "existingDeviceIds", "nonmemberDeviceIds", "invalidDeviceIds"})
         answer.insert(QLatin1String(list), QJsonArray());
     const std::string listed = concat(fieldIn(fields, "id"), "\n", fieldIn(fields, "file"));
-    for (const QString& line : accountText(listed).split(QLatin1Char('\n'))) {
+    for (const QString& line : rest::toQt(listed).split(QLatin1Char('\n'))) {
         const QString id = line.trimmed();
         if (id.isEmpty())
             continue;
@@ -175,7 +149,7 @@ HttpAnswer RestApi::import(const std::string& product, const Fields& fields)
     }
     answer.insert(QLatin1String("updated"),
                   answer.value(QLatin1String("updatedDeviceIds")).toArray().size());
-    return accountJson(200, answer);
+    return rest::json(200, answer);
 }
 
 HttpAnswer RestApi::changeDevice(const std::string& pathId, const Fields& fields)
@@ -186,16 +160,16 @@ HttpAnswer RestApi::changeDevice(const std::string& pathId, const Fields& fields
     if (fields.contains("name")) {
         const auto named = m_claims.setName(pathId, fieldIn(fields, "name"));
         if (!named && named.error().code == Errc::InvalidArgument)
-            return accountError(400, "invalid_name", "1 to 64 characters");
-        return named ? device(pathId) : accountError(500, "server_error");
+            return rest::error(400, "invalid_name", "1 to 64 characters");
+        return named ? device(pathId) : rest::error(500, "server_error");
     }
     const std::string signal = fieldIn(fields, "signal");
     if (signal != "0" && signal != "1")
-        return accountError(400, "invalid_request", "name, or signal 0 or 1");
+        return rest::error(400, "invalid_request", "name, or signal 0 or 1");
     const auto id = checkedDeviceId(pathId);
     if (!id || !m_presenceOf(*id).connected)
-        return accountError(408, "Timed out.");
-    return accountError(501, "not_implemented", "this cloud sends units nothing but answers");
+        return rest::error(408, "Timed out.");
+    return rest::error(501, "not_implemented", "this cloud sends units nothing but answers");
 }
 
 HttpAnswer RestApi::events(EventFilter filter)

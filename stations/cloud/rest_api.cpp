@@ -1,5 +1,6 @@
 #include "cloud/rest_api_p.h"
 
+#include "cloud/rest_answers_p.h"
 #include "core/byte_io.h"
 #include "core/text.h"
 #include "crypto/digest.h"
@@ -19,49 +20,23 @@ constexpr int kUnitKeyBits = 1024; // particle-devices 4.1
 constexpr std::size_t kTokenBytes = 20;
 constexpr int kTokenLifeSeconds = 7776000; // 90 days, as the public cloud says
 
-QString toQt(std::string_view text)
-{
-    return QString::fromUtf8(text.data(), static_cast<qsizetype>(text.size()));
-}
-
-HttpAnswer json(int status, const QJsonObject& object)
-{
-    return {.status = status,
-            .body = QJsonDocument(object).toJson(QJsonDocument::Compact).toStdString()};
-}
-
 /// A JSON document that is one text; the texts in use hold nothing to be escaped.
 HttpAnswer jsonText(int status, std::string_view text)
 {
     return {.status = status, .body = concat("\"", text, "\"")};
 }
 
-HttpAnswer error(int status, std::string_view word, std::string_view description = {})
-{
-    QJsonObject object{{"error", toQt(word)}};
-    if (!description.empty())
-        object.insert("error_description", toQt(description));
-    return json(status, object);
-}
-
-HttpAnswer notAllowed(std::string_view allowed)
-{
-    HttpAnswer answer = error(405, "method_not_allowed", concat("allowed: ", allowed));
-    answer.headers.emplace_back("Allow", std::string(allowed));
-    return answer;
-}
-
 /// What of our own went wrong is for the log of this side, not for the client.
 HttpAnswer failed(const Error& why)
 {
-    return error(why.code == Errc::Denied ? 403 : 500,
-                 why.code == Errc::Denied ? "Permission Denied" : "server_error");
+    return rest::error(why.code == Errc::Denied ? 403 : 500,
+                       why.code == Errc::Denied ? "Permission Denied" : "server_error");
 }
 
 void takeForm(std::string_view text, std::map<std::string, std::string>& fields)
 {
     // application/x-www-form-urlencoded: `+` is a space (QUrlQuery leaves it alone).
-    const QUrlQuery query(toQt(text).replace(QLatin1Char('+'), QLatin1String("%20")));
+    const QUrlQuery query(rest::toQt(text).replace(QLatin1Char('+'), QLatin1String("%20")));
     for (const auto& [key, value] : query.queryItems(QUrl::FullyDecoded))
         fields[key.toStdString()] = value.toStdString();
 }
@@ -147,12 +122,12 @@ HttpAnswer RestApi::handle(const HttpRequest& request)
     const bool readable = takeFields(request, fields);
     if (request.path.starts_with("/v1/") && !authorized(request, fields)) {
         HttpAnswer answer =
-            error(401, "invalid_token", "The access token provided is invalid or missing.");
+            rest::error(401, "invalid_token", "The access token provided is invalid or missing.");
         answer.headers.emplace_back("WWW-Authenticate", "Bearer");
         return answer;
     }
     if (!readable)
-        return error(400, "invalid_request", "the body is no JSON object");
+        return rest::error(400, "invalid_request", "the body is no JSON object");
     return route(request, fields);
 }
 
@@ -164,18 +139,18 @@ HttpAnswer RestApi::route(const HttpRequest& request, const Fields& fields)
     if (const auto id = idBehind(request.path, "/v1/provisioning/")) {
         if (request.method == "POST")
             return provision(*id, fields);
-        return reads ? keyOnFile(*id) : notAllowed("GET, POST");
+        return reads ? keyOnFile(*id) : rest::notAllowed("GET, POST");
     }
     if (const auto id = idBehind(request.path, "/v1/devices/")) {
         if (request.method == "DELETE")
             return unclaimDevice(*id);
         if (request.method == "PUT")
             return changeDevice(*id, fields);
-        return reads ? device(*id) : notAllowed("GET, PUT, DELETE");
+        return reads ? device(*id) : rest::notAllowed("GET, PUT, DELETE");
     }
     if (request.path == "/oauth/token")
-        return request.method == "POST" ? issueToken(fields) : notAllowed("POST");
-    return error(404, "not_found", "no such address");
+        return request.method == "POST" ? issueToken(fields) : rest::notAllowed("POST");
+    return rest::error(404, "not_found", "no such address");
 }
 
 // The answers of spark-server, word for word (particle-devices 9), in the order of its checks.
@@ -183,25 +158,25 @@ HttpAnswer RestApi::provision(const std::string& pathId, const Fields& fields)
 {
     const std::string bodyId = fieldOf(fields, "deviceID");
     if (bodyId.empty())
-        return error(400, "No deviceID provided");
+        return rest::error(400, "No deviceID provided");
     const auto id = checkedDeviceId(bodyId);
     const auto addressed = checkedDeviceId(pathId);
     if (!id || !addressed)
-        return error(400, "Invalid deviceID", "a device id has 24 hexadecimal digits");
+        return rest::error(400, "Invalid deviceID", "a device id has 24 hexadecimal digits");
     if (*id != *addressed)
-        return error(400, "Invalid deviceID", "address and body name different devices");
+        return rest::error(400, "Invalid deviceID", "address and body name different devices");
     const std::string pem = fieldOf(fields, "publicKey");
     if (pem.empty())
-        return error(400, "No key provided");
+        return rest::error(400, "No key provided");
     const std::string algorithm = fieldOf(fields, "algorithm");
     if (!algorithm.empty() && algorithm != "rsa")
-        return error(400, "Key error Error: only rsa keys can be used here");
+        return rest::error(400, "Key error Error: only rsa keys can be used here");
     const auto key = unitKeyOf(pem);
     if (!key)
-        return error(400, concat("Key error Error: ", key.error().message));
+        return rest::error(400, concat("Key error Error: ", key.error().message));
     const auto stored = m_registry.put(*id, *key, m_whenLocked, orderOf(fieldOf(fields, "order")));
     if (!stored && stored.error().code == Errc::Mismatch)
-        return error(409, "stale_registration", stored.error().message);
+        return rest::error(409, "stale_registration", stored.error().message);
     if (stored && *stored != Registry::Outcome::Unchanged && m_keyChanged)
         m_keyChanged(*id, key->fingerprint());
     return stored ? jsonText(200, "Success!") : failed(stored.error());
@@ -211,18 +186,18 @@ HttpAnswer RestApi::keyOnFile(const std::string& pathId)
 {
     const auto id = checkedDeviceId(pathId);
     if (!id)
-        return error(400, "Invalid deviceID", "a device id has 24 hexadecimal digits");
+        return rest::error(400, "Invalid deviceID", "a device id has 24 hexadecimal digits");
     const auto key = m_registry.find(*id);
     const auto locked = m_registry.isLocked(*id);
     if (!key || !locked)
         return failed(key ? locked.error() : key.error());
     if (!*key)
-        return error(404, "no_key", "no key is on file for this device ID");
-    return json(200, {{"deviceID", toQt(*id)},
-                      {"publicKey", toQt((*key)->toPem())},
-                      {"algorithm", "rsa"},
-                      {"fingerprint", toQt((*key)->fingerprint())},
-                      {"locked", *locked}});
+        return rest::error(404, "no_key", "no key is on file for this device ID");
+    return rest::json(200, {{"deviceID", rest::toQt(*id)},
+                            {"publicKey", rest::toQt((*key)->toPem())},
+                            {"algorithm", "rsa"},
+                            {"fingerprint", rest::toQt((*key)->fingerprint())},
+                            {"locked", *locked}});
 }
 
 HttpAnswer RestApi::device(const std::string& pathId)
@@ -241,20 +216,21 @@ HttpAnswer RestApi::device(const std::string& pathId)
     const auto number = [](const std::optional<int>& value) {
         return value ? QJsonValue(*value) : QJsonValue();
     };
-    const QJsonValue handshakeAt =
-        presence.lastHandshake ? QJsonValue(toQt(isoUtc(*presence.lastHandshake))) : QJsonValue();
-    return json(200, {{"id", toQt(*id)},
-                      {"name", name.empty() ? QJsonValue() : QJsonValue(toQt(name))},
-                      {"claimed", m_claims.isClaimed(*id).value_or(false)},
-                      {"last_app", QJsonValue()},
-                      {"last_heard", handshakeAt},
-                      {"last_handshake_at", handshakeAt},
-                      {"online", presence.connected},
-                      {"connected", presence.connected},
-                      {"platform_id", number(presence.platformId)},
-                      {"product_id", number(presence.productId)},
-                      {"functions", QJsonArray()},
-                      {"variables", QJsonObject()}});
+    const QJsonValue handshakeAt = presence.lastHandshake
+                                       ? QJsonValue(rest::toQt(isoUtc(*presence.lastHandshake)))
+                                       : QJsonValue();
+    return rest::json(200, {{"id", rest::toQt(*id)},
+                            {"name", name.empty() ? QJsonValue() : QJsonValue(rest::toQt(name))},
+                            {"claimed", m_claims.isClaimed(*id).value_or(false)},
+                            {"last_app", QJsonValue()},
+                            {"last_heard", handshakeAt},
+                            {"last_handshake_at", handshakeAt},
+                            {"online", presence.connected},
+                            {"connected", presence.connected},
+                            {"platform_id", number(presence.platformId)},
+                            {"product_id", number(presence.productId)},
+                            {"functions", QJsonArray()},
+                            {"variables", QJsonObject()}});
 }
 
 // There are no accounts: whoever knows the token of this site may ask for it in the way the tools
@@ -262,20 +238,20 @@ HttpAnswer RestApi::device(const std::string& pathId)
 HttpAnswer RestApi::issueToken(const Fields& fields)
 {
     if (fieldOf(fields, "grant_type") != "password")
-        return error(400, "unsupported_grant_type", "only the password grant is offered");
+        return rest::error(400, "unsupported_grant_type", "only the password grant is offered");
     std::string token = fieldOf(fields, "password");
     if (!m_token.empty() && !isToken(token))
-        return error(400, "invalid_grant", "user name or password is wrong");
+        return rest::error(400, "invalid_grant", "user name or password is wrong");
     if (m_token.empty()) {
         const auto random = randomBytes(kTokenBytes);
         if (!random)
             return failed(random.error());
         token = toHex(*random);
     }
-    return json(200, {{"access_token", toQt(token)},
-                      {"token_type", "bearer"},
-                      {"expires_in", kTokenLifeSeconds},
-                      {"refresh_token", QJsonValue()}});
+    return rest::json(200, {{"access_token", rest::toQt(token)},
+                            {"token_type", "bearer"},
+                            {"expires_in", kTokenLifeSeconds},
+                            {"refresh_token", QJsonValue()}});
 }
 
 bool RestApi::authorized(const HttpRequest& request, const Fields& fields) const
